@@ -1,0 +1,75 @@
+#include "core/base/catalog.h"
+
+#include <math.h>
+
+#define SITE(n, def, is_value, text)                                                               \
+    static const entry site_##n = {.name = #n, .summary = text, .is_default = def};
+#include "core/base/site.def"
+#undef SITE
+
+static const entry *const site_rows[SITE_COUNT] = {
+#define SITE(n, def, is_value, text) &site_##n,
+#include "core/base/site.def"
+#undef SITE
+};
+
+static const bool site_values[SITE_COUNT] = {
+#define SITE(n, def, is_value, text) is_value,
+#include "core/base/site.def"
+#undef SITE
+};
+
+#define METRIC(n, grp, u, dir, scl, def, text, src)                                                \
+    static const entry metric_##n = {.name = #n,                                                   \
+                                     .summary = text,                                              \
+                                     .source = src,                                                \
+                                     .group = #grp,                                                \
+                                     .unit = u,                                                    \
+                                     .direction = #dir,                                            \
+                                     .scale = #scl,                                                \
+                                     .is_default = def};
+#include "core/base/metric.def"
+#undef METRIC
+
+static const entry *const metric_rows[METRIC_COUNT] = {
+#define METRIC(n, grp, u, dir, scl, def, text, src) &metric_##n,
+#include "core/base/metric.def"
+#undef METRIC
+};
+
+const registry site_registry = {"sites", "where in the network a value is measured", site_rows, SITE_COUNT};
+const registry metric_registry = {"metrics", "what is measured there", metric_rows, METRIC_COUNT};
+
+static const char *const reason_names[REASON_COUNT] = {"",
+#define REASON(name, sentence) #name,
+#include "core/base/reason.def"
+#undef REASON
+};
+
+static const char *const reason_sentences[REASON_COUNT] = {"",
+#define REASON(name, sentence) sentence,
+#include "core/base/reason.def"
+#undef REASON
+};
+
+bool site_is_value(site s)
+{
+    return site_values[s];
+}
+
+const char *reason_name(reason r)
+{
+    return r < REASON_COUNT ? reason_names[r] : "";
+}
+
+const char *reason_sentence(reason r)
+{
+    return r < REASON_COUNT ? reason_sentences[r] : "";
+}
+
+reason reason_of(double value)
+{
+    if (isnan(value)) return REASON_NAN;
+    if (isinf(value)) return value > 0 ? REASON_POS_INF : REASON_NEG_INF;
+    return REASON_NONE;
+}

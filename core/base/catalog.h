@@ -1,0 +1,36 @@
+/* The names of what is measured: sites, metrics, reasons, laws. Precision-free tables. */
+#ifndef CORE_BASE_CATALOG_H
+#define CORE_BASE_CATALOG_H
+
+#include "core/base/registry.h"
+
+typedef enum site {
+#define SITE(name, is_default, is_value, summary) SITE_##name,
+#include "core/base/site.def"
+#undef SITE
+    SITE_COUNT
+} site;
+
+typedef enum metric {
+#define METRIC(name, group, unit, direction, scale, is_default, summary, source) METRIC_##name,
+#include "core/base/metric.def"
+#undef METRIC
+    METRIC_COUNT
+} metric;
+
+typedef enum reason {
+    REASON_NONE,
+#define REASON(name, sentence) REASON_##name,
+#include "core/base/reason.def"
+#undef REASON
+    REASON_COUNT
+} reason;
+
+extern const registry site_registry, metric_registry;
+
+bool site_is_value(site s);
+const char *reason_name(reason r);     /* "NAN", "POS_INF", "ZERO", … ; "" for REASON_NONE */
+const char *reason_sentence(reason r); /* "" for REASON_NONE */
+reason reason_of(double value);        /* REASON_NAN, REASON_POS_INF, REASON_NEG_INF or REASON_NONE */
+
+#endif

@@ -1,0 +1,122 @@
+/* The engine: a run_spec in, measurements out. This is all that server/ sees of core/.
+ *
+ * The engine is compiled twice, for float and for double; each build exports one table. Nothing here
+ * touches files, JSON, SQL or a clock, and nothing a run_spec can contain makes it crash or exit:
+ * what is too large is refused by estimate, NaN and Inf are results.
+ */
+#ifndef CORE_ENGINE_H
+#define CORE_ENGINE_H
+
+#include "core/base/error.h"
+#include "core/base/team.h"
+#include "core/spec.h"
+
+#include <stddef.h>
+
+/* What a run costs, computed before it is accepted. Exact for parameters and peak_bytes. */
+typedef struct estimate {
+    uint64_t parameters;
+    double flops;         /* matrix products of the whole run, one multiply-add = 2 */
+    uint64_t peak_bytes;  /* the one block of memory that run needs */
+    uint64_t measurements; /* an upper bound on rows emitted */
+} estimate;
+
+/* One measured number. layer 0 is the embedding, 1..L the blocks, L+1 the final norm and the logits;
+ * -1 for the run as a whole. param is the name of the parameter without its block prefix
+ * ("attn.q.weight") at SITE_param, else NULL; borrowed, lives as long as the program. */
+typedef struct measurement {
+    int step, layer;
+    site site;
+    metric metric;
+    const char *param;
+    double value;
+    reason reason; /* REASON_NONE exactly when value is finite */
+} measurement;
+
+typedef struct step_record {
+    int step;         /* updates made before this loss was computed */
+    double loss;      /* NaN and Inf are results */
+    double lr;        /* of the update that follows; 0 after the last */
+    double grad_norm; /* global, before clipping; NaN when no backward pass was needed */
+} step_record;
+
+typedef struct progress {
+    int step, steps;   /* training position */
+    int layer, layers; /* position inside the pass, for deep models */
+    double fraction;   /* of the whole run, 0 to 1, by arithmetic cost */
+} progress;
+
+/* A tensor of the run, by name: a parameter ("blocks.0.attn.q.weight"; block i of the name is layer
+ * i+1 of the results), "data.tokens" ([batches, B, T+1], or with bidirectional mask the same, where
+ * the loss is taken at "data.loss_mask" [batches, B, T] bytes), "data.inputs" (gaussian source).
+ * data may be overwritten by the callback before the first pass: that is how weights are loaded. */
+typedef enum tensor_type { TENSOR_F32, TENSOR_F64, TENSOR_I32, TENSOR_U8 } tensor_type;
+
+typedef struct tensor_view {
+    const char *name;
+    tensor_type type;
+    int rank;
+    size_t dims[4];
+    void *data;
+} tensor_view;
+
+enum tensor_when { TENSOR_INITIAL, TENSOR_FINAL, TENSOR_PROBE };
+
+/* Where results go. All callbacks come from the thread that called run. Any may be NULL.
+ * progress returns false to cancel; it is called at least once per block of each pass.
+ * tensor: TENSOR_INITIAL and TENSOR_FINAL for every parameter and data tensor, before the first and
+ * after the last pass; TENSOR_PROBE for each site value ("act.<layer>.<site>") and gradient
+ * ("grad.<layer>.<site>") and parameter gradient ("grad.<parameter>") at probed steps, when
+ * want_probe_tensors is set (costs memory: all of them are kept). A false return ends the run with
+ * ERR_IO. */
+typedef struct sink {
+    void *user;
+    void (*measure)(void *user, const measurement *m, size_t n);
+    void (*step)(void *user, const step_record *s);
+    bool (*progress)(void *user, const progress *p);
+    bool (*tensor)(void *user, enum tensor_when when, int step, const tensor_view *t);
+    bool want_probe_tensors;
+} sink;
+
+typedef struct run_input {
+    const unsigned char *corpus; /* source text: its bytes, at least seq_len + 2 of them */
+    size_t corpus_bytes;
+} run_input;
+
+/* How it ended. A loss that stops being finite ends the training of the run: a result. */
+typedef struct run_summary {
+    bool diverged;
+    int diverged_step;  /* step whose pass first met a non-finite value */
+    int diverged_layer; /* where the forward pass first met it; -1 when only the loss or a gradient */
+    site diverged_site;
+    int steps_done; /* updates made */
+} run_summary;
+
+typedef struct engine {
+    const char *precision; /* "float32", "float64" */
+    const registry *const *registries; /* NULL-terminated: norms, placements, … , sites, metrics */
+
+    /* Do the choices make sense together? ERR_COMBINATION or ERR_RANGE with the pointer of the job's
+     * field ("/model/n_heads"). */
+    err_code (*check)(const run_spec *spec, error *err);
+
+    /* check first. n_threads: 1..TEAM_MAX (the memory differs a little; the results do not). */
+    err_code (*estimate)(const run_spec *spec, int n_threads, bool want_probe_tensors, estimate *out,
+                         error *err);
+
+    /* memory: peak_bytes of estimate, aligned to 64. The caller frees it. Errors: those of check,
+     * ERR_CANCELLED, ERR_IO, ERR_MEMORY. */
+    err_code (*run)(const run_spec *spec, const run_input *input, void *memory, size_t memory_bytes,
+                    team *team, const sink *sink, run_summary *summary, error *err);
+
+    /* Defaults that depend on another choice. */
+    bool (*placement_final_norm)(int placement);
+    bool (*init_depth_scale)(int scheme);
+    bool (*activation_gated)(int activation);
+} engine;
+
+extern const engine engine_f32, engine_f64;
+
+const engine *engine_for(int precision); /* enum spec_precision; in core/base/engine_for.c */
+
+#endif

@@ -1,0 +1,39 @@
+/* A job: a base run plus the axes it is swept over. Made by reader.c, plain data afterwards.
+ *
+ * A job expands to one run per combination of swept values and seed, seeds fastest. A combination
+ * without its seed is an "arm". The canonical text (resolved, every default explicit, keys in field
+ * table order, no name) is what is hashed: equal hash, equal results, bit for bit on one build.
+ */
+#ifndef SERVER_JOB_H
+#define SERVER_JOB_H
+
+#include "core/engine.h"
+
+enum { JOB_NAME = 121, JOB_HASH = 65, JOB_ARM = 1024 };
+
+typedef struct limits {
+    size_t body_bytes;     /* default 256 KiB */
+    int runs;              /* per job; default 4096 */
+    uint64_t peak_bytes;   /* of one run; default: half of the memory, cgroup limit included */
+    double flops;          /* of one job; default 1e16: days on a small machine */
+    int depth;             /* default 4096 */
+} limits;
+
+typedef struct job_run {
+    run_spec spec;
+    estimate cost;
+    char arm[JOB_ARM]; /* swept values as canonical JSON object: {"depth":12,"strategy":"pre_ln"} */
+} job_run;
+
+typedef struct job {
+    char name[JOB_NAME];
+    char hash[JOB_HASH]; /* lower-case hex SHA-256 of resolved */
+    char *resolved;      /* canonical JSON text of the whole job */
+    job_run *runs;
+    int n_runs;
+} job;
+
+void job_init(job *j);
+void job_deinit(job *j);
+
+#endif
