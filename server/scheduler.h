@@ -1,11 +1,18 @@
 /* The scheduler: takes queued runs in order of arrival, gives each to a worker process, and writes
- * what comes back. One thread; it owns the workers (fork + exec of `normscope worker`).
+ * what comes back. One thread; it owns the workers (spawned with `normscope worker`, watched and
+ * killed through pidfds, so that a reused pid can never be hit).
  *
  *   queued -> running   store_claim_run, when a worker is free and memory allows
  *   running -> done     DONE frame, store_finish_run
  *   running -> failed   FAILED frame, or the second death of a worker on this run
- *   running -> queued   first death of a worker on this run; or the daemon stops
- *   queued, running -> cancelled   scheduler_cancel: the worker is killed (by pidfd) and replaced
+ *   running -> queued   first death of a worker on this run; or the daemon stops (not counted)
+ *   queued, running -> cancelled   scheduler_cancel: the worker is killed and replaced
+ *
+ * Deaths: the process ended, closed its pipe, sent garbage, sent more rows than its run can have, or
+ * gave no sign of life for hang_s (longer for runs whose single block takes long). Runs start in
+ * order; one that does not fit into memory_bytes beside those that run waits, and nothing overtakes
+ * it, but alone it is always started. A result that cannot be written because the disk is full is
+ * kept and tried again every second, and nothing new is started meanwhile.
  */
 #ifndef SERVER_SCHEDULER_H
 #define SERVER_SCHEDULER_H
@@ -15,11 +22,12 @@
 typedef struct scheduler scheduler;
 
 typedef struct scheduler_options {
-    const char *worker_command; /* NULL: this program with argument "worker" */
-    int workers;                /* default: one per core */
-    int threads;                /* engine threads per worker, default 1 */
-    int queue_runs;             /* bound on queued + running runs; a job that does not fit: ERR_FULL */
-    uint64_t memory_bytes;      /* sum of peak bytes of running runs stays below */
+    const char *worker_command; /* words split at spaces; NULL: this program with "worker" */
+    int workers;                /* 0: one per core that this process may use */
+    int threads;                /* engine threads per worker; 0: one */
+    int queue_runs;             /* bound on queued + running runs, beyond it ERR_FULL; 0: 16384 */
+    uint64_t memory_bytes;      /* sum of peak bytes of running runs stays below; 0: 3/4 of memory */
+    double hang_s;              /* a busy worker silent for so long is killed; 0: 60 */
 } scheduler_options;
 
 err_code scheduler_start(scheduler **out, store *s, const scheduler_options *o, error *err);
@@ -30,7 +38,7 @@ err_code scheduler_submit(scheduler *s, const job *j, const char *request, int64
                           error *err);
 err_code scheduler_cancel(scheduler *s, int64_t job_id, bool *was_active, error *err);
 
-/* Live state, from memory, for SSE and health. */
+/* Live state, from memory, for SSE and health. Jobs that ended are read from the store. */
 typedef struct job_progress {
     char state[16];           /* as in the store */
     int queue_position;       /* runs ahead of its first queued run; 0 when running or ended */
