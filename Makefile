@@ -4,12 +4,15 @@ CC ?= cc
 WERROR ?= 0
 SAN ?=
 CFLAGS_USER := $(CFLAGS)
+JOBS ?= $(shell nproc)
+BUILD_ID := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 ifeq ($(WERROR),1)
 WARN += -Werror
 endif
-HARDEN = -fstack-protector-strong -fPIE
+# Debian's hardening flags (dpkg-buildflags); fortify and sanitizers do not go together.
+HARDEN = -g -fstack-protector-strong -fPIE -Wformat -Werror=format-security $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 BASE = -std=c17 -D_GNU_SOURCE -I. -I$(BUILD) -MMD -MP -pthread $(WARN) $(HARDEN)
 NUM = -O3 -fno-math-errno -fno-trapping-math -ffp-contract=on
 GEN = -O2
@@ -27,7 +30,7 @@ SERVER_SRC = $(wildcard server/*.c)
 BASE_OBJ = $(BASE_SRC:%.c=$(BUILD)/%.o)
 OBJ32 = $(TYPED_SRC:%.c=$(BUILD)/f32/%.o)
 OBJ64 = $(TYPED_SRC:%.c=$(BUILD)/f64/%.o)
-SERVER_OBJ = $(SERVER_SRC:%.c=$(BUILD)/%.o)
+SERVER_OBJ = $(SERVER_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o
 ENGINES = $(BUILD)/engine_f32.o $(BUILD)/engine_f64.o
 
 all: $(BUILD)/normscope ## build into build/
@@ -44,6 +47,16 @@ $(BUILD)/f64/%.o: %.c
 $(BUILD)/server/%.o: server/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(GEN) $(PKG_CFLAGS) $(SAN) $(CFLAGS_USER) -c $< -o $@
+
+# Files carried inside the program (server/embed.h). D3 is Debian's.
+D3 = /usr/share/nodejs/d3/dist/d3.min.js
+EMBED := $(sort $(wildcard schema/*.sql schema/*.json static/*.* static/*/*.* tests/jobs/demo.json))
+$(BUILD)/embedded.c: $(EMBED) $(D3) server/embed.sh $(BUILD)/embed-list
+	@server/embed.sh $(EMBED) static/d3.min.js=$(D3) >$@
+$(BUILD)/embed-list: always
+	@mkdir -p $(@D); echo '$(EMBED)' | cmp -s - $@ || echo '$(EMBED)' >$@
+$(BUILD)/embedded.o: $(BUILD)/embedded.c
+	$(CC) $(BASE) $(GEN) $(SAN) $(CFLAGS_USER) -c $< -o $@
 
 # One precision of the engine as one object that shows a single name, so that both can be linked.
 $(BUILD)/engine_f32.o: $(OBJ32)
@@ -69,7 +82,58 @@ $(BUILD)/tests/server/%: tests/server/%.c $(filter-out $(BUILD)/server/main.o,$(
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(GEN) $(PKG_CFLAGS) $(SAN) $(CFLAGS_USER) -pie -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(PKG_LIBS) $(CORE_LIBS)
 
-test-bins: $(TEST_BINS)
+# A fuzz target is tests/fuzz/fuzz_NAME.c; with replay.c it becomes a test that reads its corpus.
+FUZZ = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_OBJ = $(filter-out $(BUILD)/server/main.o,$(SERVER_OBJ)) $(ENGINES) $(BASE_OBJ)
+FUZZ_REPLAY = $(FUZZ:%=$(BUILD)/tests/replay/%)
+$(BUILD)/tests/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(FUZZ_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(GEN) $(PKG_CFLAGS) $(SAN) $(CFLAGS_USER) -pie -o $@ $(filter-out %.h,$^) $(PKG_LIBS) $(CORE_LIBS)
+$(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_OBJ)
+	$(CC) $(BASE) $(GEN) $(PKG_CFLAGS) $(SAN) -fsanitize=fuzzer $(CFLAGS_USER) -pie -o $@ $(filter-out %.h,$^) $(PKG_LIBS) $(CORE_LIBS)
+fuzzers: $(FUZZ:%=$(BUILD)/%)
+
+test-bins: $(TEST_BINS) $(FUZZ_REPLAY)
+
+# What names its build is compiled again when the description of the working tree changes, and only that.
+USES_BUILD_ID = $(patsubst %.c,$(BUILD)/%.o,$(shell grep -ls NORMSCOPE_BUILD server/*.c))
+$(USES_BUILD_ID): $(BUILD)/build-id
+$(USES_BUILD_ID): BASE += -DNORMSCOPE_BUILD='"$(BUILD_ID)"'
+$(BUILD)/build-id: always
+	@mkdir -p $(@D); echo '$(BUILD_ID)' | cmp -s - $@ || echo '$(BUILD_ID)' >$@
+
+run: ## install what is missing, build, start the daemon with the demo study (ARGS="--listen ...")
+	@deploy/install-deps run
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@exec $(BUILD)/normscope serve --best-blas --demo $(ARGS)
+
+test: ## install what is missing, build with -Werror, run every suite
+	@deploy/install-deps run test
+	@$(MAKE) --no-print-directory -j$(JOBS) WERROR=1 all test-bins
+	@tests/run $(BUILD)
+
+asan: ## the C suites under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory sanitized BUILD=$(BUILD)/asan \
+	    SAN='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
+
+tsan: ## the C suites under ThreadSanitizer
+	@$(MAKE) --no-print-directory sanitized BUILD=$(BUILD)/tsan SAN='-fsanitize=thread'
+
+sanitized:
+	@deploy/install-deps run test
+	@$(MAKE) --no-print-directory -j$(JOBS) all test-bins
+	@CK_FORK=no tests/run $(BUILD) c
+
+fuzz: ## fuzz the readers of outside bytes for SECONDS=60 each, from tests/fuzz/corpus
+	@deploy/install-deps run fuzz
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/fuzz CC=clang-14 \
+	    SAN='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' fuzzers
+	@tests/fuzz/run $(BUILD)/fuzz $(or $(SECONDS),60)
+
+lint: ## format, clang-tidy, shellcheck, strict warnings
+	@deploy/install-deps run test lint
+	@tests/lint
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/lint WERROR=1 all test-bins
 
 clean: ## remove build/
 	rm -rf $(BUILD)
@@ -78,5 +142,5 @@ help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all test-bins clean help
+.PHONY: all run test asan tsan sanitized fuzz fuzzers lint test-bins clean help always
 .SECONDARY:
