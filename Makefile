@@ -135,6 +135,9 @@ lint: ## format, clang-tidy, shellcheck, strict warnings
 	@tests/lint
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/lint WERROR=1 all test-bins
 
+golden: ## rewrite tests/golden from the PyTorch oracle (needs torch and numpy)
+	python3 -B tests/oracle/make_goldens.py
+
 clean: ## remove build/
 	rm -rf $(BUILD)
 
