@@ -6,50 +6,20 @@
  * how many there are. A matrix with a NaN or Inf gives n NaN. Always ends: at most 30 n iterations.
  * |lambda - exact| is a small multiple of n eps lambda_max, as with LAPACK. scratch:
  * spectrum_scratch_bytes(n), 64-byte aligned. Allocates nothing. Any thread, one task per call.
- *
- * spectrum_ranks: eig [n] ascending eigenvalues of K, T and D the shape of X, eps the epsilon of
- * the run's precision. With l_i = eig_i, set to 0 where it is below max(T, D) 2^-52 l_1 (noise of
- * forming K), s_i = sqrt(l_i): stable_rank            sum l/l_1 participation_rank     (sum
- * l)^2/sum l^2 effective_rank         exp(-sum p ln p), p = s/sum s;   0 ln 0 = 0
- *   effective_rank_energy  the same with p = l/sum l
- *   numerical_rank         #{s > max(T, D) eps s_1}
- *   numerical_rank_1e3, _1e2   #{s > 1e-3 s_1}, #{s > 1e-2 s_1}
- *   anisotropy             l_1/sum l
- *   rank1_residual         sqrt(sum of the others/sum l)
- * out has them in this order. Returns REASON_NONE, or REASON_ZERO when l_1 <= 0; NaN eigenvalues
- * give NaN in out and REASON_NONE.
- *
- * ranks: the mean over sequences. Zero sequences are left out; when all are: REASON_ZERO, or, with
- * centred and T = 1, REASON_ONE_TOKEN. One NaN sequence makes the mean NaN.
- * Source: Householder reduction of EISPACK tred1 with the rank-two update carried into the next
- * product; root-free QL of Pal, Walker and Kahan as in LAPACK dsterf; ranks: metrics-and-theory
- * A3.3. The zeroing of noise is ours: it makes the result that of the singular values of X.
+ * Source: Householder reduction as in EISPACK tred1, with the rank-two update carried into the next
+ * product; root-free QL of Pal, Walker and Kahan as in LAPACK dsterf.
  */
 #ifndef CORE_METRIC_SPECTRUM_H
 #define CORE_METRIC_SPECTRUM_H
 
-#include "core/metric/value.h"
+#include "core/metric/ranks.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
-enum { SPECTRUM_LANES = 8, SPECTRUM_RANKS = 9 };
+enum { SPECTRUM_LANES = 8 };
 
 size_t spectrum_scratch_bytes(int n);
 void spectrum_lanes(
     const double *const *gram, int lanes, int n, double *const *eigenvalues, void *scratch);
-
-reason spectrum_ranks(const double *eig, int n, size_t T, size_t D, double eps, double out[9]);
-
-typedef struct ranks {
-    uint64_t sequences, nonzero;
-    size_t tokens;
-    double sum[SPECTRUM_RANKS];
-} ranks;
-
-void ranks_reset(ranks *r);
-void ranks_add(ranks *r, const double *eig, int n, size_t T, size_t D, double eps);
-void ranks_merge(ranks *into, const ranks *from);
-void ranks_finish(const ranks *r, bool centred, metric_value out[]);
 
 #endif
