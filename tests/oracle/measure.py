@@ -48,12 +48,13 @@ def entry_moments(x):
                 kurtosis=kurtosis, nonfinite=float(np.sum(~np.isfinite(x))))
 
 
-def token_moments(X):
-    """X [B, T, D]."""
+def token_moments(X, seen):
+    """X [B, T, D] (or [B H, T, T], one matrix per head); seen [T, D]: which entries count. A token's
+    features are the entries of its row, a feature's tokens those of its column."""
     B, T, D = X.shape
-    feat = np.mean([X[b, t].var() for b in range(B) for t in range(T)])
-    token = np.mean([X[b, :, j].var() for b in range(B) for j in range(D)])
-    rms = np.array([math.sqrt((X[b, t] ** 2).mean()) for b in range(B) for t in range(T)])
+    feat = np.mean([X[b, t, seen[t]].var() for b in range(B) for t in range(T)])
+    token = np.mean([X[b, seen[:, j], j].var() for b in range(B) for j in range(D)])
+    rms = np.array([math.sqrt((X[b, t, seen[t]] ** 2).mean()) for b in range(B) for t in range(T)])
     return dict(var_feat=feat, var_token=token, token_rms_min=rms.min(),
                 token_rms_median=np.median(rms), token_rms_max=rms.max(),
                 token_rms_cv=rms.std() / rms.mean() if rms.mean() > 0 else "ZERO")
@@ -165,7 +166,7 @@ def attention(A, causal):
                     raw.append(entropy(A[b, h, i, :n]))
                     scaled.append(raw[-1] / math.log(n))
     if not raw:
-        return {m: "ONE_TOKEN" for m in GROUPS["attention"]}
+        return {m: "NO_ENTRIES" for m in GROUPS["attention"]}
     return dict(attn_entropy=np.mean(raw), attn_entropy_norm=np.mean(scaled),
                 attn_entropy_norm_p5=np.percentile(scaled, 5))
 
@@ -196,9 +197,10 @@ def r2(y, fitted):
 
 
 def growth(prefix, q):
-    """q_l > 0 for l = 1..L: how it grows over blocks."""
+    """q_l > 0 for l = 1..L: how it grows over blocks. R^2 is on ln q for all three laws; a fitted line
+    that is not positive everywhere explains nothing (0); below four blocks there is nothing to tell."""
     names = ["", "_r2_linear", "_r2_exponential", "_r2_power", "_law"]
-    if len(q) < 3:
+    if len(q) < 4:
         return {prefix + n: "TOO_FEW" for n in names}
     q = np.asarray(q)
     l = np.arange(1, len(q) + 1, dtype=float)
@@ -209,11 +211,10 @@ def growth(prefix, q):
     exponential = a + slope * l
     a, b = line(np.log(l), y)
     power = a + b * np.log(l)
-    fits = dict(linear=r2(y, np.log(linear)) if (linear > 0).all() else "NAN",
+    fits = dict(linear=r2(y, np.log(linear)) if (linear > 0).all() else 0.0,
                 exponential=r2(y, exponential), power=r2(y, power))
     order = ["linear", "exponential", "power"]
-    score = [-math.inf if isinstance(fits[n], str) else fits[n] for n in order]
-    law = 0 if np.ptp(y) < 0.05 else 1 + int(np.argmax(score))
+    law = 0 if np.ptp(y) < 0.05 else 1 + int(np.argmax([fits[n] for n in order]))
     out = {prefix + "_r2_" + n: fits[n] for n in order}
     return out | {prefix: slope, prefix + "_law": float(law)}
 
@@ -236,10 +237,12 @@ def fits(job, acts, grads, loss):
 def site_metrics(job, site, x, g, last_norm):
     causal = job["model"]["mask"] == "causal"
     if site in PAIR_SITES:
-        seen = visible(x.shape[-1], causal)
-        out = entry_moments(x[..., seen]) | gradient(g[..., seen], last_norm)
+        T = x.shape[-1]
+        seen = visible(T, causal)
+        out = entry_moments(x[..., seen]) | token_moments(x.reshape(-1, T, T), seen)
+        out |= gradient(g[..., seen], last_norm)
         return out | attention(x, causal) if site == "attn_prob" else out
-    out = entry_moments(x) | token_moments(x) | gradient(g, last_norm)
+    out = entry_moments(x) | token_moments(x, np.ones(x.shape[1:], bool)) | gradient(g, last_norm)
     out["grad_token_corr"] = gradient_token_corr(g)
     out |= mean_over_sequences(geometry, x)
     return out | mean_over_sequences(lambda X: spectrum(X, EPS[job["precision"]]), x)

@@ -1,0 +1,293 @@
+/* The engine in float64 against the goldens: the files of tests/golden, made in PyTorch by
+ * tests/oracle/make_goldens.py, which documents their layout. One test per case; run from the root
+ * of the repository.
+ */
+#include "server/reader.h"
+#include "tests/record.h"
+#include "tests/tolerance.h"
+
+#include <cjson/cJSON.h>
+#include <glob.h>
+
+enum { SHOWN = 25, PATTERN = sizeof "tests/golden/" - 1 };
+
+extern void openblas_set_num_threads(int n);
+
+static glob_t files; /* which cases there are: set once in main, read by the forked tests */
+
+/* What disagrees in one case, and the worst of what does not. */
+typedef struct comparison {
+    const char *name;
+    int compared, wrong;
+    double worst;
+    char worst_at[160];
+} comparison;
+
+static void
+report_wrong(comparison *c, const char *at, const char *what, double ours, double golden)
+{
+    if (c->wrong++ < SHOWN)
+        fprintf(stderr, "%s: %s %s: engine %.17g, golden %.17g, difference %.3g\n", c->name, at,
+                what, ours, golden, ours - golden);
+}
+
+static void compare(comparison *c,
+                    const char *at,
+                    const char *what,
+                    tolerance t,
+                    double scale,
+                    double ours,
+                    double golden)
+{
+    double excess = tolerance_excess(t, scale, ours, golden);
+    c->compared++;
+    if (excess > c->worst) {
+        c->worst = excess;
+        snprintf(c->worst_at, sizeof c->worst_at, "%s %s", at, what);
+    }
+    if (!(excess <= 1)) report_wrong(c, at, what, ours, golden);
+}
+
+static double magnitude(double a, double b)
+{
+    return fmax(fabs(a), fabs(b));
+}
+
+static double number(const cJSON *row, int i)
+{
+    return cJSON_GetNumberValue(cJSON_GetArrayItem(row, i));
+}
+
+/* --- steps --- */
+
+static void compare_steps(comparison *c, const record *r, const cJSON *rows)
+{
+    ck_assert_int_eq((int)r->n_steps, cJSON_GetArraySize(rows));
+    for (size_t i = 0; i < r->n_steps; i++) {
+        const cJSON *row = cJSON_GetArrayItem(rows, (int)i);
+        const step_record *s = &r->steps[i];
+        double ours[] = {s->loss, s->lr, s->grad_norm};
+        const char *names[] = {"loss", "lr", "grad_norm"};
+        char at[32];
+        snprintf(at, sizeof at, "step %zu", i);
+        ck_assert_int_eq(s->step, (int)i);
+        for (int j = 0; j < 3; j++) {
+            if (j == 2 && isnan(ours[j])) continue; /* the last pass may need no gradient */
+            double golden = number(row, j);
+            compare(c, at, names[j], TOLERANCE_VALUE, magnitude(ours[j], golden), ours[j], golden);
+        }
+    }
+}
+
+/* --- measurements --- */
+
+static const measurement *
+find_measurement(const record *r, int step, int layer, site s, const char *param, metric m)
+{
+    for (size_t i = 0; i < r->n_measurements; i++) {
+        const measurement *x = &r->measurements[i];
+        if (x->step == step && x->layer == layer && x->site == s && x->metric == m &&
+            strcmp(x->param == NULL ? "" : x->param, param) == 0)
+            return x;
+    }
+    return NULL;
+}
+
+static void
+compare_measurement(comparison *c, const char *at, const measurement *x, const cJSON *golden)
+{
+    const char *name = golden->string;
+    const char *why = cJSON_IsString(golden) ? golden->valuestring : "";
+    if (x == NULL) {
+        if (c->wrong++ < SHOWN) fprintf(stderr, "%s: %s %s: not measured\n", c->name, at, name);
+    } else if (strcmp(reason_name(x->reason), why) != 0) {
+        if (c->wrong++ < SHOWN)
+            fprintf(stderr, "%s: %s %s: engine says %.17g '%s', golden %.17g '%s'\n", c->name, at,
+                    name, x->value, reason_name(x->reason), golden->valuedouble, why);
+    } else if (x->reason == REASON_NONE) {
+        double g = golden->valuedouble;
+        compare(c, at, name, tolerance_of(x->metric), magnitude(x->value, g), x->value, g);
+    }
+}
+
+static void compare_measurements(comparison *c, const record *r, const cJSON *rows)
+{
+    size_t expected = 0;
+    const cJSON *row, *golden;
+    cJSON_ArrayForEach(row, rows)
+    {
+        int step = (int)number(row, 0), layer = (int)number(row, 1);
+        const char *where = cJSON_GetStringValue(cJSON_GetArrayItem(row, 2));
+        const char *param = strncmp(where, "param:", 6) == 0 ? where + 6 : "";
+        int s = registry_find(&site_registry, *param != '\0' ? "param" : where);
+        char at[128];
+        ck_assert_int_ge(s, 0);
+        snprintf(at, sizeof at, "step %d layer %d %s", step, layer, where);
+        cJSON_ArrayForEach(golden, cJSON_GetArrayItem(row, 3))
+        {
+            int m = registry_find(&metric_registry, golden->string);
+            ck_assert_msg(m >= 0, "no metric '%s'", golden->string);
+            expected++;
+            compare_measurement(c, at, find_measurement(r, step, layer, (site)s, param, (metric)m),
+                                golden);
+        }
+    }
+    if (r->n_measurements > expected) {
+        c->wrong++;
+        fprintf(stderr, "%s: the engine measured %zu numbers, the golden has %zu\n", c->name,
+                r->n_measurements, expected);
+    }
+}
+
+/* --- tensors --- */
+
+/* Masked entries of an attention matrix [.., T, T] count as zero. */
+static void clear_masked(const run_spec *spec, record_tensor *t)
+{
+    size_t T = t->dims[t->rank - 1];
+    if (spec->model.mask != MASK_CAUSAL) return;
+    for (size_t i = 0; i < t->n; i++)
+        if (i % T > i / T % T) t->data[i] = 0;
+}
+
+static void compare_projections(comparison *c,
+                                const char *at,
+                                const record_tensor *t,
+                                tolerance tol,
+                                double cosine,
+                                double sine)
+{
+    projections p = pattern_projections(t->data, t->n);
+    compare(c, at, "cos", tol, p.norm, p.cosine, cosine);
+    compare(c, at, "sin", tol, p.norm, p.sine, sine);
+}
+
+static void compare_sites(comparison *c, const record *r, const run_spec *spec, const cJSON *rows)
+{
+    const cJSON *row;
+    cJSON_ArrayForEach(row, rows)
+    {
+        const char *site_name = cJSON_GetStringValue(cJSON_GetArrayItem(row, 1));
+        for (int k = 0; k < 2; k++) {
+            char name[96];
+            snprintf(name, sizeof name, "%s.%d.%s", k == 0 ? "act" : "grad", (int)number(row, 0),
+                     site_name);
+            const record_tensor *found = record_find(r, TENSOR_PROBE, spec->measure.steps[0], name);
+            if (found == NULL) {
+                if (c->wrong++ < SHOWN) fprintf(stderr, "%s: no tensor %s\n", c->name, name);
+                continue;
+            }
+            record_tensor t = *found;
+            if (strcmp(site_name, "logits") == 0 || strcmp(site_name, "attn_prob") == 0)
+                clear_masked(spec, &t);
+            compare_projections(c, name, &t, TOLERANCE_PROJECTION, number(row, 2 + 2 * k),
+                                number(row, 3 + 2 * k));
+        }
+    }
+}
+
+static void compare_parameters(comparison *c, const record *r, int step, const cJSON *rows)
+{
+    const cJSON *row;
+    cJSON_ArrayForEach(row, rows)
+    {
+        const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(row, 0));
+        char grad[96];
+        snprintf(grad, sizeof grad, "grad.%s", name);
+        const record_tensor *g = record_find(r, TENSOR_PROBE, step, grad);
+        const record_tensor *w = record_find(r, TENSOR_FINAL, -1, name);
+        if (g == NULL || w == NULL) {
+            if (c->wrong++ < SHOWN)
+                fprintf(stderr, "%s: no tensor %s\n", c->name, g == NULL ? grad : name);
+            continue;
+        }
+        double norm = pattern_projections(g->data, g->n).norm;
+        compare(c, grad, "norm", TOLERANCE_VALUE, norm, norm, number(row, 1));
+        compare_projections(c, grad, g, TOLERANCE_PROJECTION, number(row, 2), number(row, 3));
+        norm = pattern_projections(w->data, w->n).norm;
+        compare(c, name, "norm", TOLERANCE_UPDATE, norm, norm, number(row, 4));
+        compare_projections(c, name, w, TOLERANCE_UPDATE, number(row, 5), number(row, 6));
+    }
+}
+
+/* --- one case --- */
+
+static cJSON *load(const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    ck_assert_msg(f != NULL, "cannot open %s", path);
+    ck_assert_int_eq(fseek(f, 0, SEEK_END), 0);
+    long n = ftell(f);
+    ck_assert_int_gt(n, 0);
+    rewind(f);
+    char *text = malloc((size_t)n);
+    ck_assert_ptr_nonnull(text);
+    ck_assert_uint_eq(fread(text, 1, (size_t)n, f), (size_t)n);
+    fclose(f);
+    cJSON *json = cJSON_ParseWithLength(text, (size_t)n);
+    ck_assert_msg(json != NULL, "%s is not JSON", path);
+    free(text);
+    return json;
+}
+
+static void edit(void *user, const run_spec *spec, const tensor_view *t)
+{
+    pattern_fill(spec, t, *(const bool *)user);
+}
+
+START_TEST(test_engine_agrees_with_pytorch)
+{
+    const char *path = files.gl_pathv[_i];
+    comparison c = {.name = path + PATTERN};
+    cJSON *golden = load(path);
+    const cJSON *asked = cJSON_GetObjectItem(golden, "job");
+    const cJSON *loss = cJSON_GetObjectItem(cJSON_GetObjectItem(asked, "train"), "loss");
+    bool common = strcmp(cJSON_GetStringValue(loss), "grad_common") == 0;
+    limits lim = {
+        .body_bytes = 1 << 18, .runs = 1, .peak_bytes = 1 << 30, .flops = 1e12, .depth = 64};
+    error err = {0};
+    job j;
+    record r;
+
+    char *text = cJSON_PrintUnformatted(asked);
+    ck_assert_ptr_nonnull(text);
+    job_init(&j);
+    if (reader_job(text, strlen(text), &lim, &j, &err) != ERR_OK)
+        ck_abort_msg("%s: %s: %s", c.name, err.pointer, err.message);
+    ck_assert_int_eq(j.n_runs, 1);
+    const run_spec *spec = &j.runs[0].spec;
+    record_run(&r, &engine_f64, spec, 1, true, edit, &common);
+    compare_steps(&c, &r, cJSON_GetObjectItem(golden, "steps"));
+    compare_sites(&c, &r, spec, cJSON_GetObjectItem(golden, "sites"));
+    compare_parameters(&c, &r, spec->measure.steps[0], cJSON_GetObjectItem(golden, "parameters"));
+    compare_measurements(&c, &r, cJSON_GetObjectItem(golden, "measurements"));
+    if (c.wrong > SHOWN) fprintf(stderr, "%s: and %d more\n", c.name, c.wrong - SHOWN);
+    printf("%s: %d values, worst %.2g of its tolerance at %s\n", c.name, c.compared, c.worst,
+           c.worst_at);
+    ck_assert_msg(c.wrong == 0, "%s: %d of %d values disagree", c.name, c.wrong, c.compared);
+    record_deinit(&r);
+    job_deinit(&j);
+    free(text);
+    cJSON_Delete(golden);
+}
+END_TEST
+
+int main(void)
+{
+    openblas_set_num_threads(1);
+    if (glob("tests/golden/*.json", 0, NULL, &files) != 0) {
+        fprintf(stderr, "no tests/golden/*.json: run from the root of the repository\n");
+        return 1;
+    }
+    Suite *s = suite_create("golden");
+    TCase *tc = tcase_create("cases");
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, test_engine_agrees_with_pytorch, 0, (int)files.gl_pathc);
+    suite_add_tcase(s, tc);
+    SRunner *runner = srunner_create(s);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    globfree(&files);
+    return failed == 0 ? 0 : 1;
+}
