@@ -1,16 +1,17 @@
 /* The results database (SQLite, WAL, synchronous=FULL on the writer).
  *
- * One writer connection, behind a mutex, used by any thread through the store_* functions that write;
- * each is one transaction. Readers get their own read-only connections from a small pool
+ * One writer connection, behind a mutex, used by any thread through the store_* functions that
+ * write; each is one transaction. Readers get their own read-only connections from a small pool
  * (store_reader / store_release). Schema in schema/NNN_*.sql, embedded, applied in order under
  * user_version in one transaction each; a newer database is refused, and so is a file that is not
  * ours, without a byte of it changed. One process per database: the file is locked (flock).
  *
  * What is lost when: nothing that was acknowledged, at a crash or a power cut. A full disk (or a
- * database that somebody else keeps locked for more than 5 s) fails that operation with ERR_STORE and
- * the next one may succeed. After an I/O error, or when the file turns out to be damaged, the store
- * is failed for good: every later write returns ERR_STORE and store_healthy is false until the
- * process restarts and recovers from the log, because a sync that failed once cannot be believed.
+ * database that somebody else keeps locked for more than 5 s) fails that operation with ERR_STORE
+ * and the next one may succeed. After an I/O error, or when the file turns out to be damaged, the
+ * store is failed for good: every later write returns ERR_STORE and store_healthy is false until
+ * the process restarts and recovers from the log, because a sync that failed once cannot be
+ * believed.
  *
  *   queued -> running     store_claim_run
  *   running -> done       store_finish_run
@@ -49,16 +50,16 @@ void store_release(store *s, sqlite3 *db);
  * job (same hash, same content of the corpora it names) that is not failed or cancelled is found
  * instead: *existing is set and *id is its id. ERR_NOT_FOUND at /data/corpus for a corpus that is
  * not there. */
-err_code store_add_job(store *s, const job *j, const char *request, int64_t *id, bool *existing,
-                       error *err);
+err_code
+store_add_job(store *s, const job *j, const char *request, int64_t *id, bool *existing, error *err);
 err_code store_find_job(store *s, const job *j, int64_t *id, bool *found, error *err);
 err_code store_delete_job(store *s, int64_t id, error *err); /* ERR_CONFLICT when it is not ended */
 
 /* Runs. */
 typedef struct claimed_run {
     int64_t run_id, job_id;
-    int attempts;   /* times a worker died on it; deaths by our own restart do not count */
-    char *spec;     /* resolved run text; heap */
+    int attempts; /* times a worker died on it; deaths by our own restart do not count */
+    char *spec;   /* resolved run text; heap */
     uint64_t peak_bytes;
     uint64_t rows_max; /* upper bound on its measurements */
     double flops;
@@ -76,8 +77,8 @@ err_code store_claim_run(store *s, uint64_t peak_bytes, claimed_run *out, bool *
 void claimed_run_deinit(claimed_run *r);
 
 /* A finished run, everything at once: rows appear all together or not at all. Values that are not
- * finite though their reason is REASON_NONE get the reason of their kind. ERR_INTERNAL when the same
- * thing was measured twice. */
+ * finite though their reason is REASON_NONE get the reason of their kind. ERR_INTERNAL when the
+ * same thing was measured twice. */
 typedef struct run_result {
     run_summary summary;
     const measurement *measurements;
@@ -85,7 +86,7 @@ typedef struct run_result {
     const step_record *steps;
     size_t n_steps;
     double wall_ms;
-    const char *provenance; /* JSON: build, blas kernel, threads, cpu; or NULL */
+    const char *provenance;  /* JSON: build, blas kernel, threads, cpu; or NULL */
     const char *corpus_hash; /* or NULL: what was found when the job was added */
 } run_result;
 
@@ -111,9 +112,18 @@ err_code store_active_jobs(store *s, job_state **out, size_t *n, error *err);
 /* Corpora. A name is 1 to 63 of A-Z a-z 0-9 . _ - and does not begin with a dot (ERR_RANGE). The
  * content of one that a queued or running run needs cannot be replaced or deleted (ERR_CONFLICT);
  * putting the same bytes again is always fine. *replaced (may be NULL): the name was there. */
-err_code store_put_corpus(store *s, const char *name, const void *bytes, size_t n, char hash[JOB_HASH],
-                          bool *replaced, error *err);
-err_code store_get_corpus(store *s, const char *name, void **bytes, size_t *n, char hash[JOB_HASH],
+err_code store_put_corpus(store *s,
+                          const char *name,
+                          const void *bytes,
+                          size_t n,
+                          char hash[JOB_HASH],
+                          bool *replaced,
+                          error *err);
+err_code store_get_corpus(store *s,
+                          const char *name,
+                          void **bytes,
+                          size_t *n,
+                          char hash[JOB_HASH],
                           error *err); /* heap copy; ERR_NOT_FOUND */
 err_code store_delete_corpus(store *s, const char *name, error *err);
 
