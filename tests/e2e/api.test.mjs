@@ -1,0 +1,272 @@
+// The API from a client's side: the whole life of a job, events, CSV, corpora, equal jobs, cancel, delete,
+// restart. Every reply is validated against the published schemas by lib.mjs.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { parseCsv, readEvents, runProgram, sql, startDaemon, until, withDaemon } from './lib.mjs';
+
+let daemon;
+before(async () => {
+  daemon = await startDaemon({ args: ['--workers', '2'] });
+});
+after(() => daemon.kill());
+
+const small = {
+  name: 'small study',
+  depth: 3,
+  train: { steps: 2 },
+  seeds: [0, 1],
+  sweep: { strategy: ['pre_ln', 'post_ln'] },
+};
+
+test('the life of a job: 202, Location, runs, series, chart, steps, SQL', async () => {
+  const reply = await daemon.request('POST', '/api/v1/jobs', { body: small });
+  assert.equal(reply.status, 202);
+  const { id } = reply.body;
+  assert.equal(reply.headers.get('location'), `/api/v1/jobs/${id}`);
+  const job = await daemon.wait(id);
+  assert.equal(job.state, 'done');
+  assert.deepEqual([job.name, job.runs_total, job.runs_done, job.runs_failed], ['small study', 4, 4, 0]);
+  assert.match(job.hash, /^[0-9a-f]{64}$/);
+  assert.equal(job.progress.fraction, 1);
+
+  const { runs } = await daemon.get(job.links.runs);
+  assert.deepEqual(runs.map((r) => [r.idx, r.arm.strategy, r.seed]),
+    [[0, 'pre_ln', 0], [1, 'pre_ln', 1], [2, 'post_ln', 0], [3, 'post_ln', 1]]);
+  const run = await daemon.get(`/api/v1/runs/${runs[0].id}`);
+  assert.equal(run.spec.depth, 3);
+  assert.ok(run.provenance);
+
+  const series = await daemon.get(`${job.links.series}?metric=var&site=resid_out&step=0`);
+  assert.deepEqual(series.columns,
+    ['run_id', 'seed', 'arm', 'step', 'layer', 'site', 'metric', 'param', 'value', 'reason']);
+  assert.equal(series.truncated, false);
+  assert.equal(series.rows.length, 4 * 3); // a run's three blocks
+  const stored = sql(daemon.db, `SELECT run_id, layer, value FROM v_measurements WHERE job_id = ${id}
+    AND metric = 'var' AND site = 'resid_out' AND step = 0 ORDER BY run_id, layer`);
+  assert.deepEqual(series.rows.map((r) => ({ run_id: r[0], layer: r[4], value: r[8] })), stored);
+
+  const chart = await daemon.get(`/api/v1/jobs/${id}/chart?metric=var&site=resid_out&step=2`);
+  assert.equal(chart.arms.length, 2);
+  for (const arm of chart.arms) {
+    assert.equal(arm.seeds, 2);
+    assert.equal(arm.points.length, 3);
+    for (const p of arm.points) assert.ok(p.min <= p.mean && p.mean <= p.max);
+  }
+  const steps = await daemon.get(`/api/v1/jobs/${id}/steps`);
+  assert.equal(steps.rows.length, 4 * 3); // losses at 0, 1 and 2 updates
+
+  const { jobs } = await daemon.get('/api/v1/jobs?state=done&limit=1');
+  assert.equal(jobs[0].id, id);
+});
+
+test('CSV is what JSON is, by format and by Accept, and a parser takes it', async () => {
+  const { id } = await daemon.finish(small);
+  const url = `/api/v1/jobs/${id}/series?metric=rms,grad_norm`;
+  const json = await daemon.get(url);
+  const csv = await daemon.request('GET', `${url}&format=csv`);
+  assert.equal(csv.type, 'text/csv');
+  const accepted = await daemon.request('GET', url, { headers: { accept: 'text/csv' } });
+  assert.equal(accepted.text, csv.text);
+  const [header, ...rows] = parseCsv(csv.text);
+  assert.deepEqual(header, json.columns);
+  assert.equal(rows.length, json.rows.length);
+  assert.ok(rows.length > 50);
+  rows.forEach((row, i) => {
+    const value = json.columns.map((_, k) => json.rows[i][k]);
+    assert.deepEqual(JSON.parse(row[2]), value[2]); // the arm, as JSON text
+    assert.equal(Number(row[8]), value[8]);
+    assert.deepEqual([row[5], row[6]], [value[5], value[6]]);
+  });
+});
+
+test('an equal job is answered from the store, whatever its name and layout', async () => {
+  const first = await daemon.finish(small);
+  const reply = await daemon.request('POST', '/api/v1/jobs', {
+    body: { sweep: { strategy: ['pre_ln', 'post_ln'] }, seeds: [0, 1], train: 2, depth: 3, name: 'again',
+      model: 'tiny', measure: { steps: [0, 2] } },
+  });
+  assert.equal(reply.status, 200);
+  assert.equal(reply.body.existing, true);
+  assert.equal(reply.body.id, first.id);
+  const other = await daemon.submit({ ...small, seeds: [0, 2] });
+  assert.notEqual(other.id, first.id);
+  assert.notEqual(other.hash, first.hash);
+});
+
+test('the resolved job is complete, and posting it again is the same job', async () => {
+  const job = await daemon.finish({ depth: 2, seeds: [9] });
+  const estimate = (await daemon.request('POST', '/api/v1/estimate', { body: { depth: 2, seeds: [9] } })).body;
+  assert.equal(estimate.hash, job.hash);
+  assert.equal(estimate.runs, 1);
+  assert.deepEqual(estimate.resolved, job.resolved);
+  for (const key of ['model', 'strategy', 'depth', 'init', 'data', 'train', 'measure', 'seeds', 'precision']) {
+    assert.ok(key in job.resolved, key);
+  }
+  const again = await daemon.request('POST', '/api/v1/jobs', { body: job.resolved });
+  assert.equal(again.status, 200, again.text);
+  assert.equal(again.body.id, job.id);
+});
+
+test('events: progress until the end, each valid JSON, fractions do not go back', async () => {
+  const { id } = await daemon.submit({ ...small, name: 'watched', seeds: [11, 12, 13] });
+  const events = await readEvents(`${daemon.url}/api/v1/jobs/${id}/events`, AbortSignal.timeout(60000));
+  assert.equal(events.at(-1).event, 'end');
+  assert.equal(events.at(-1).data.state, 'done');
+  const progress = events.filter((e) => e.event === 'progress').map((e) => e.data);
+  assert.ok(progress.length >= 1);
+  for (const p of progress) {
+    assert.ok(['queued', 'running', 'done'].includes(p.state), p.state);
+    assert.ok('queue_position' in p);
+  }
+  const fractions = progress.map((p) => p.progress?.fraction ?? p.fraction);
+  fractions.reduce((a, b) => (assert.ok(b >= a, `${fractions}`), b));
+  const late = await readEvents(`${daemon.url}/api/v1/jobs/${id}/events`, AbortSignal.timeout(10000));
+  assert.equal(late.at(-1).event, 'end', 'an ended job says so at once');
+});
+
+test('cancel stops the work soon and touches only its own job', async (t) => {
+  const alone = await withDaemon(t, { args: ['--workers', '1'] });
+  const long = { model: { d_model: 256, n_heads: 4 }, depth: 24, train: 2000, seeds: [1] };
+  const running = await alone.submit(long);
+  const waiting = await alone.submit({ depth: 2, seeds: [5] });
+  await until('it to run', async () => (await alone.job(running.id)).state === 'running');
+  const begun = Date.now();
+  const reply = await alone.request('POST', `/api/v1/jobs/${running.id}/cancel`);
+  assert.equal(reply.status, 200);
+  assert.equal(reply.body.state, 'cancelled');
+  assert.ok(Date.now() - begun < 1000);
+  assert.equal((await alone.wait(waiting.id, 20000)).state, 'done');
+  assert.equal((await alone.job(running.id)).state, 'cancelled');
+  assert.deepEqual(sql(alone.db, `SELECT count(*) n FROM measurements m JOIN runs r ON r.id = m.run_id
+    WHERE r.job_id = ${running.id}`), [{ n: 0 }]);
+  const twice = await alone.request('POST', `/api/v1/jobs/${waiting.id}/cancel`);
+  assert.equal(twice.status, 200);
+  assert.equal(twice.body.state, 'done', 'an ended job stays as it is');
+  const again = await alone.submit(long);
+  assert.notEqual(again.id, running.id, 'a cancelled job is not found as an equal one');
+  assert.equal((await alone.request('DELETE', `/api/v1/jobs/${again.id}`)).body.state, 'cancelled');
+});
+
+test('DELETE of an ended job removes it and its rows, and nothing else', async () => {
+  const kept = await daemon.finish({ depth: 2, seeds: [21] });
+  const gone = await daemon.finish({ depth: 2, seeds: [22] });
+  const reply = await daemon.request('DELETE', `/api/v1/jobs/${gone.id}`);
+  assert.equal(reply.status, 204);
+  assert.equal((await daemon.request('GET', `/api/v1/jobs/${gone.id}`)).status, 404);
+  const count = (id) => sql(daemon.db, `SELECT count(*) n FROM runs WHERE job_id = ${id}`)[0].n;
+  assert.equal(count(gone.id), 0);
+  assert.equal(count(kept.id), 1);
+  assert.deepEqual(sql(daemon.db, 'SELECT count(*) n FROM measurements WHERE run_id NOT IN (SELECT id FROM runs)'),
+    [{ n: 0 }]);
+});
+
+test('a corpus: PUT, use, its hash beside the result, equal to run with the same file', async () => {
+  const text = 'All happy families are alike; every unhappy family is unhappy in its own way. '.repeat(40);
+  const put = (body) => daemon.request('PUT', '/api/v1/corpora/tolstoy',
+    { body, headers: { 'content-type': 'text/plain' } });
+  const created = await put(text);
+  assert.equal(created.status, 201);
+  assert.equal(created.body.bytes, text.length);
+  assert.equal((await put(text)).status, 200);
+  const job = { depth: 2, seeds: [1], data: { source: 'text', corpus: 'tolstoy', seq_len: 32 } };
+  const done = await daemon.finish(job);
+  assert.deepEqual(sql(daemon.db, `SELECT corpus_hash FROM runs WHERE job_id = ${done.id}`),
+    [{ corpus_hash: created.body.hash }]);
+
+  const file = `${daemon.dir}/tolstoy.txt`;
+  writeFileSync(file, text);
+  const run = await runProgram(['run', '-', '--format', 'csv', '--corpus', `tolstoy=${file}`],
+    { input: JSON.stringify(job) });
+  assert.equal(run.status, 0, run.stderr);
+  const csv = await daemon.get(`/api/v1/jobs/${done.id}/series?format=csv`);
+  const values = (t) => parseCsv(t).slice(1).map((r) => r.slice(1).join('|')).sort();
+  assert.deepEqual(values(run.stdout), values(csv));
+
+  const changed = await put(text.replaceAll('happy', 'merry'));
+  assert.notEqual(changed.body.hash, created.body.hash);
+  const again = await daemon.submit(job);
+  assert.notEqual(again.id, done.id, 'other content is another job');
+  await daemon.wait(again.id);
+  const { corpora } = await daemon.get('/api/v1/corpora');
+  assert.deepEqual(corpora.map((c) => c.name), ['tolstoy']);
+  assert.equal((await daemon.request('DELETE', '/api/v1/corpora/tolstoy')).status, 204);
+  assert.equal((await daemon.request('GET', '/api/v1/corpora/tolstoy')).status, 404);
+});
+
+test('a loss that is not finite is a result: located, and readable everywhere', async () => {
+  const job = await daemon.finish({
+    depth: 4, seeds: [1], strategy: 'none', init: { scheme: 'small', std: 3 },
+    train: { steps: 20, optimizer: 'sgd', lr: 1e6, clip: null },
+  });
+  const { runs } = await daemon.get(`/api/v1/jobs/${job.id}/runs`);
+  assert.equal(runs[0].diverged, true);
+  assert.equal(typeof runs[0].diverged_step, 'number');
+  await daemon.get(`/api/v1/jobs/${job.id}/series`); // strict JSON
+  const csv = parseCsv(await daemon.get(`/api/v1/jobs/${job.id}/series?format=csv`));
+  assert.ok(csv.slice(1).some((r) => r[9] !== ''));
+  const losses = await daemon.get(`/api/v1/jobs/${job.id}/steps`);
+  assert.ok(losses.rows.some((r) => ['NaN', 'Infinity'].includes(r[4])), JSON.stringify(losses.rows));
+  const [row] = sql(daemon.db, `SELECT diverged FROM v_runs WHERE job_id = ${job.id}`);
+  assert.equal(row.diverged, 1);
+});
+
+test('what a client can ask about the program itself', async () => {
+  const index = await daemon.get('/api/v1');
+  for (const link of Object.values(index.links ?? index)) {
+    if (typeof link === 'string' && link.startsWith('/') && !link.includes('{')) await daemon.get(link);
+  }
+  const health = await daemon.get('/healthz');
+  assert.equal(health.status, 'ok');
+  assert.equal(health.workers_alive, 2);
+  const { registries } = await daemon.get('/api/v1/registries').then((r) => (r.registries ? r : { registries: r }));
+  const names = Array.isArray(registries) ? registries.map((r) => r.kind) : Object.keys(registries);
+  for (const kind of ['norms', 'placements', 'activations', 'positions', 'inits', 'metrics', 'sites', 'optimizers']) {
+    assert.ok(names.includes(kind), kind);
+    const one = await daemon.get(`/api/v1/registries/${kind}`);
+    assert.ok(JSON.stringify(one).includes('"name"'));
+  }
+  await daemon.get('/api/v1/presets');
+  await daemon.get('/api/v1/fields');
+  await daemon.get('/api/v1/version');
+});
+
+test('the dashboard comes from the daemon alone, with headers that forbid anything else', async () => {
+  const page = await daemon.request('GET', '/');
+  assert.equal(page.type, 'text/html');
+  assert.match(page.headers.get('content-security-policy'), /default-src 'self'/);
+  assert.doesNotMatch(page.headers.get('content-security-policy'), /unsafe/);
+  assert.equal(page.headers.get('x-content-type-options'), 'nosniff');
+  const links = [...page.text.matchAll(/(?:src|href)="([^"#]+)"/g)].map((m) => m[1]);
+  assert.ok(links.length > 0);
+  for (const link of links) {
+    const url = new URL(link, daemon.url);
+    assert.equal(url.origin, new URL(daemon.url).origin, link);
+    const reply = await daemon.request('GET', url.pathname, { valid: false });
+    assert.equal(reply.status, 200, link);
+  }
+});
+
+test('pages of jobs: newest first, each once', async () => {
+  const all = [];
+  let before = '';
+  for (;;) {
+    const page = await daemon.get(`/api/v1/jobs?limit=2${before}`);
+    all.push(...page.jobs.map((j) => j.id));
+    if (page.next === null) break;
+    before = `&before=${page.next}`;
+  }
+  assert.deepEqual(all, [...new Set(all)].sort((a, b) => b - a));
+  assert.equal(all.length, sql(daemon.db, 'SELECT count(*) n FROM jobs')[0].n);
+});
+
+test('a restart keeps every job, its results and their hashes', async (t) => {
+  const first = await startDaemon({ args: ['--workers', '1'] });
+  const job = await first.finish(small);
+  const csv = await first.get(`/api/v1/jobs/${job.id}/series?format=csv`);
+  assert.equal((await first.stop()).code, 0);
+  const second = await withDaemon(t, { dir: first.dir, args: ['--workers', '1'] });
+  assert.deepEqual(await second.job(job.id), job);
+  assert.equal(await second.get(`/api/v1/jobs/${job.id}/series?format=csv`), csv);
+  assert.equal((await second.submit(small)).existing, true);
+});
