@@ -12,11 +12,12 @@
 enum { JOB_NAME = 121, JOB_HASH = 65, JOB_ARM = 1024 };
 
 typedef struct limits {
-    size_t body_bytes;     /* default 256 KiB */
-    int runs;              /* per job; default 4096 */
-    uint64_t peak_bytes;   /* of one run; default: half of the memory, cgroup limit included */
-    double flops;          /* of one job; default 1e16: days on a small machine */
-    int depth;             /* default 4096 */
+    size_t body_bytes;   /* default 256 KiB */
+    int runs;            /* per job; default 4096 */
+    uint64_t peak_bytes; /* of one run; default: half of the memory, cgroup limit included */
+    double flops;        /* of one job; default 1e16: days on a small machine */
+    int depth;           /* default 4096 */
+    int threads;         /* of the engine, for which peak bytes are estimated; 0 is taken as 1 */
 } limits;
 
 typedef struct job_run {
@@ -32,6 +33,9 @@ typedef struct job {
     job_run *runs;
     int n_runs;
 } job;
+
+/* The defaults above; peak_bytes from the machine's memory and its cgroup. */
+limits limits_default(void);
 
 void job_init(job *j);
 void job_deinit(job *j);

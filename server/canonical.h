@@ -1,0 +1,31 @@
+/* Canonical JSON of resolved runs and of swept values: keys in the order of the field table, every
+ * number in its shortest form. What is hashed is made of this.
+ */
+#ifndef SERVER_CANONICAL_H
+#define SERVER_CANONICAL_H
+
+#include "server/draft.h"
+#include "server/json_out.h"
+
+/* The value of one field of a spec. Not for fields that run_spec does not store. */
+void canonical_value(json_out *o, const field *f, const run_spec *spec);
+
+/* The members of a job object, between json_begin_object and json_end: those fields of spec that
+ * include has (an empty corpus never), seeds, and where sweep is not NULL the raw member "sweep".
+ * preset: name for model.preset, or NULL. */
+void canonical_members(json_out *o,
+                       const run_spec *spec,
+                       const bool include[FIELD_COUNT],
+                       const char *preset,
+                       const uint64_t *seeds,
+                       int n_seeds,
+                       const char *sweep);
+
+/* The given fields of one group as an object, or as the bare value when only its shorthand is
+ * given. */
+void canonical_group(json_out *o, int group, const draft *d);
+
+/* The value of field id of a draft, preset included. */
+void canonical_draft_value(json_out *o, field_id id, const draft *d);
+
+#endif

@@ -1,0 +1,258 @@
+#include "server/expand.h"
+
+#include "server/canonical.h"
+#include "server/preset.h"
+#include "server/resolve.h"
+
+#include <cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool expand_read_member(draft *d, const cJSON *member, int depth_max, err_code *code, error *err)
+{
+    int group = field_group_find(member->string);
+    int id = group < 0 ? field_find("", member->string) : -1;
+    if (group < 0 && (id < 0 || !field_table[id].size)) return false;
+    *code = group >= 0 ? draft_read_group(d, group, member, depth_max, err)
+                       : draft_read_field(d, (field_id)id, member, depth_max, err);
+    if (*code) error_prefix(err, member->string);
+    return true;
+}
+
+/* --- one arm ---------------------------------------------------------------------------------- */
+
+static err_code read_preset(reading *r, int row, error *err)
+{
+    if (r->preset_read[row]) return ERR_OK;
+    cJSON *tree = cJSON_Parse(preset_text(row));
+    if (!tree) return error_set(err, ERR_MEMORY, "", "not enough memory to read the job");
+    err_code code = ERR_OK;
+    const cJSON *member;
+    cJSON_ArrayForEach(member, tree)
+    {
+        if (!code && !expand_read_member(&r->presets[row], member, 0, &code, err))
+            code = error_set(err, ERR_INTERNAL, "", "a preset has a field %s", member->string);
+    }
+    cJSON_Delete(tree);
+    r->preset_read[row] = !code;
+    return code;
+}
+
+static err_code merge(draft *out, reading *r, const sweep_arm *arm, error *err)
+{
+    int preset = r->base.given[FIELD_model_preset] ? r->base.preset : 0;
+    for (int a = 0; a < r->sweep.n; a++) {
+        const draft *value = &r->sweep.axes[a].values[arm->value[a]].given;
+        if (value->given[FIELD_model_preset]) preset = value->preset;
+    }
+    err_code code = read_preset(r, preset, err);
+    if (code) return code;
+    *out = r->presets[preset];
+    draft_overlay(out, &r->base);
+    sweep_overlay(out, &r->sweep, arm);
+    return ERR_OK;
+}
+
+/* --- whom an error blames --------------------------------------------------------------------- */
+
+/* The field that "/model/n_heads/…" names, or -1; *rest is what follows it. */
+static int field_at(const char *pointer, const char **rest)
+{
+    char first[FIELD_PATH], second[FIELD_PATH];
+    int n = 0, m = 0;
+    if (sscanf(pointer, "/%47[^/]%n", first, &n) != 1) return -1;
+    *rest = pointer + n;
+    if (field_group_find(first) < 0) return field_find("", first);
+    if (sscanf(*rest, "/%47[^/]%n", second, &m) != 1) return -1;
+    *rest += m;
+    return field_find(first, second);
+}
+
+/* The pointer to what the document itself says about a field: its sweep, its shorthand, itself. */
+static void locate(const reading *r, const sweep_arm *arm, error *err)
+{
+    char rest[FIELD_PATH];
+    const char *tail = "";
+    int id = field_at(err->pointer, &tail);
+    if (id < 0) return;
+    const field *f = &field_table[id];
+    snprintf(rest, sizeof rest, "%s", tail);
+    for (int a = r->sweep.n - 1; a >= 0; a--) {
+        const axis *x = &r->sweep.axes[a];
+        const axis_value *v = &x->values[arm->value[a]];
+        if (!v->given.given[id]) continue;
+        snprintf(err->pointer, sizeof err->pointer, "/sweep/%s/%d%s%s%s", x->path, arm->value[a],
+                 v->is_object ? "/" : "", v->is_object ? f->name : "", rest);
+        return;
+    }
+    if (!*f->group || !r->base.given[id]) return;
+    const cJSON *member;
+    cJSON_ArrayForEach(member, r->document)
+    {
+        if (strcmp(member->string, f->group) == 0 && !cJSON_IsObject(member))
+            snprintf(err->pointer, sizeof err->pointer, "/%s%s", f->group, rest);
+    }
+}
+
+static err_code blame(const reading *r, const sweep_arm *arm, error *err)
+{
+    locate(r, arm, err);
+    if (r->n_arms == 1) return err->code;
+    json_out text = {0};
+    sweep_arm_text(&text, &r->sweep, arm);
+    size_t n = strlen(err->message);
+    if (!text.failed && n + text.n + 8 < sizeof err->message)
+        snprintf(err->message + n, sizeof err->message - n, " (in %s)", text.text);
+    json_deinit(&text);
+    return err->code;
+}
+
+/* --- costs ------------------------------------------------------------------------------------ */
+
+static void bytes_text(char out[32], double bytes)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    int unit = 0;
+    while (bytes >= 1024 && unit < 6) bytes /= 1024, unit++;
+    snprintf(out, 32, "%.4g %s", bytes, units[unit]);
+}
+
+static err_code cost_run(job_run *run, const reading *r, error *err)
+{
+    const engine *e = engine_for(run->spec.precision);
+    if (run->spec.depth > r->lim->depth)
+        return error_set(err, ERR_LIMIT, "/depth", "depth is %d; the limit is %d", run->spec.depth,
+                         r->lim->depth);
+    int threads = r->lim->threads > 0 ? r->lim->threads : 1;
+    err_code code = e->check(&run->spec, err);
+    if (!code) code = e->estimate(&run->spec, threads, false, &run->cost, err);
+    if (code || run->cost.peak_bytes <= r->lim->peak_bytes) return code;
+    char needed[32], limit[32];
+    bytes_text(needed, (double)run->cost.peak_bytes);
+    bytes_text(limit, (double)r->lim->peak_bytes);
+    return error_set(err, ERR_LIMIT, "",
+                     "a run with %llu parameters needs %s of memory; the limit is %s",
+                     (unsigned long long)run->cost.parameters, needed, limit);
+}
+
+static err_code check_flops(const reading *r, const job *j, error *err)
+{
+    double flops = 0;
+    for (int i = 0; i < j->n_runs; i++) flops += j->runs[i].cost.flops;
+    if (flops <= r->lim->flops) return ERR_OK;
+    return error_set(err, ERR_LIMIT, "",
+                     "the job's %d runs need %.3g floating-point operations; the limit is %.3g",
+                     j->n_runs, flops, r->lim->flops);
+}
+
+/* A corpus that no run reads is a mistake, not something to ignore. */
+static err_code check_corpus(const reading *r, const job *j, error *err)
+{
+    bool given = r->base.given[FIELD_data_corpus];
+    for (int a = 0; a < r->sweep.n; a++)
+        given = given || r->sweep.axes[a].values[0].given.given[FIELD_data_corpus];
+    for (int i = 0; i < j->n_runs && given; i += r->n_seeds)
+        given = !resolve_needs_corpus(&j->runs[i].spec);
+    if (!given) return ERR_OK;
+    return error_set(err, ERR_COMBINATION, "/data/corpus",
+                     "a corpus is named but data.source is not text");
+}
+
+/* --- all arms --------------------------------------------------------------------------------- */
+
+static err_code expand_arm(reading *r, int number, draft *merged, job_run *runs, error *err)
+{
+    sweep_arm arm;
+    sweep_find_arm(&arm, &r->sweep, number);
+    err_code code = merge(merged, r, &arm, err);
+    if (code) return code;
+    if (resolve_run(&runs[0].spec, merged, err) || cost_run(&runs[0], r, err))
+        return blame(r, &arm, err);
+    json_out text = {0};
+    sweep_arm_text(&text, &r->sweep, &arm);
+    if (text.failed) {
+        code = error_set(err, ERR_MEMORY, "", "not enough memory for the job");
+    } else if (text.n >= JOB_ARM) {
+        code = error_set(err, ERR_LIMIT, "/sweep",
+                         "the swept values of one run take %zu bytes; the limit is %d", text.n,
+                         JOB_ARM - 1);
+    } else {
+        memcpy(runs[0].arm, text.text, text.n + 1);
+    }
+    json_deinit(&text);
+    for (int i = r->n_seeds - 1; i >= 0 && !code; i--) {
+        if (i > 0) runs[i] = runs[0];
+        runs[i].spec.seed = r->seeds[i];
+    }
+    return code;
+}
+
+err_code expand_runs(reading *r, job *out, error *err)
+{
+    err_code code = sweep_count(&r->sweep, r->n_seeds, r->lim->runs, &r->n_arms, err);
+    if (code) {
+        error_prefix(err, r->sweep.n ? "sweep" : "seeds");
+        return code;
+    }
+    draft *merged = malloc(sizeof *merged);
+    r->presets = calloc((size_t)preset_registry.n, sizeof *r->presets);
+    r->preset_read = calloc((size_t)preset_registry.n, sizeof *r->preset_read);
+    out->runs = calloc((size_t)r->n_arms * (size_t)r->n_seeds, sizeof *out->runs);
+    if (!merged || !r->presets || !r->preset_read || !out->runs)
+        code =
+            error_set(err, ERR_MEMORY, "", "not enough memory for %d runs", r->n_arms * r->n_seeds);
+    for (int arm = 0; arm < r->n_arms && !code; arm++) {
+        code = expand_arm(r, arm, merged, &out->runs[arm * r->n_seeds], err);
+        out->n_runs = (arm + 1) * r->n_seeds;
+    }
+    if (!code) code = check_flops(r, out, err);
+    if (!code) code = check_corpus(r, out, err);
+    free(r->presets);
+    free(r->preset_read);
+    free(merged);
+    return code;
+}
+
+/* --- the canonical text ----------------------------------------------------------------------- */
+
+/* Is the field given by every value of some axis? */
+static bool is_swept(const sweep *s, int id)
+{
+    for (int a = 0; a < s->n; a++) {
+        bool all = true;
+        for (int i = 0; i < s->axes[a].n && all; i++) all = s->axes[a].values[i].given.given[id];
+        if (all) return true;
+    }
+    return false;
+}
+
+/* Fields with one value in all runs are included. When one that differs is left to a preset or a
+ * rule in some arm, the preset has to be kept. */
+static bool select_fields(bool include[FIELD_COUNT], const reading *r, const job *j)
+{
+    bool keep_preset = false;
+    for (int id = 0; id < FIELD_COUNT; id++) {
+        const field *f = &field_table[id];
+        include[id] = f->size > 0;
+        for (int i = r->n_seeds; i < j->n_runs && include[id]; i += r->n_seeds)
+            include[id] = field_equal(&j->runs[0].spec, &j->runs[i].spec, f);
+        if (f->size && !include[id]) keep_preset = keep_preset || !is_swept(&r->sweep, id);
+    }
+    return keep_preset && r->base.given[FIELD_model_preset] && r->base.preset > 0;
+}
+
+char *expand_resolved(const reading *r, const job *j)
+{
+    bool include[FIELD_COUNT];
+    const char *preset = NULL;
+    json_out axes = {0}, text = {0};
+    if (select_fields(include, r, j)) preset = preset_registry.rows[r->base.preset]->name;
+    if (r->sweep.n) sweep_text(&axes, &r->sweep);
+    json_begin_object(&text);
+    canonical_members(&text, &j->runs[0].spec, include, preset, r->seeds, r->n_seeds, axes.text);
+    json_end(&text);
+    text.failed = text.failed || axes.failed;
+    json_deinit(&axes);
+    return json_take(&text);
+}

@@ -1,0 +1,206 @@
+#include "server/field.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "server/json_out.h"
+
+#define MEMBER(member) .offset = offsetof(run_spec, member), .size = sizeof(((run_spec *)0)->member)
+
+const field field_table[FIELD_COUNT] = {
+#define GROUP(name_, shorthand_, doc_)
+#define FIELD(group_, name_, type_, ...)                                                           \
+    {.group = #group_, .name = #name_, .type = FIELD_##type_, MEMBER(group_.name_), __VA_ARGS__},
+#define TOP(name_, type_, ...)                                                                     \
+    {.group = "", .name = #name_, .type = FIELD_##type_, MEMBER(name_), __VA_ARGS__},
+#define EXTRA(group_, name_, type_, ...)                                                           \
+    {.group = #group_, .name = #name_, .type = FIELD_##type_, __VA_ARGS__},
+#include "server/field.def"
+#undef GROUP
+#undef FIELD
+#undef TOP
+#undef EXTRA
+};
+
+const field_group field_groups[] = {
+#define GROUP(name, shorthand, doc) {#name, #shorthand, doc},
+#define FIELD(group, name, type, ...)
+#define TOP(name, type, ...)
+#define EXTRA(group, name, type, ...)
+#include "server/field.def"
+#undef GROUP
+#undef FIELD
+#undef TOP
+#undef EXTRA
+};
+const int field_n_groups = sizeof field_groups / sizeof *field_groups;
+
+/* --- choices that belong to no part of the engine --------------------------------------------- */
+
+static const entry *const masks[] = {
+    [MASK_CAUSAL] = &(const entry){.name = "causal",
+                                   .summary = "a position attends to itself and those before it"},
+    [MASK_BIDIRECTIONAL] =
+        &(const entry){.name = "bidirectional", .summary = "a position attends to all"},
+};
+static const entry *const decays[] = {
+    [DECAY_MATRICES] = &(const entry){.name = "matrices",
+                                      .summary = "matrices and embeddings; no gains, no biases"},
+    [DECAY_ALL] = &(const entry){.name = "all", .summary = "every parameter"},
+};
+static const entry *const precisions[] = {
+    [PRECISION_FLOAT32] = &(const entry){.name = "float32", .summary = "IEEE 754 binary32"},
+    [PRECISION_FLOAT64] =
+        &(const entry){.name = "float64", .summary = "IEEE 754 binary64, for exact comparisons"},
+};
+static const registry own[] = {
+    {"masks", "what a position may attend to", masks, 2},
+    {"decays", "which parameters decay", decays, 2},
+    {"precisions", "arithmetic of a run", precisions, 2},
+};
+enum { N_OWN = sizeof own / sizeof *own };
+
+const registry *field_registry_at(int i)
+{
+    int n = 0;
+    while (engine_f32.registries[n]) n++;
+    if (i < n) return engine_f32.registries[i];
+    return i - n < N_OWN ? &own[i - n] : NULL;
+}
+
+const registry *field_registry(const char *kind)
+{
+    const registry *r;
+    for (int i = 0; (r = field_registry_at(i)); i++)
+        if (strcmp(r->kind, kind) == 0) return r;
+    return NULL;
+}
+
+/* --- lookup ----------------------------------------------------------------------------------- */
+
+int field_find(const char *group, const char *name)
+{
+    for (int i = 0; i < FIELD_COUNT; i++)
+        if (strcmp(field_table[i].group, group) == 0 && strcmp(field_table[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+int field_group_find(const char *name)
+{
+    for (int i = 0; i < field_n_groups; i++)
+        if (strcmp(field_groups[i].name, name) == 0) return i;
+    return -1;
+}
+
+int field_shorthand(int group)
+{
+    const field_group *g = &field_groups[group];
+    return *g->shorthand ? field_find(g->name, g->shorthand) : -1;
+}
+
+bool field_sweepable(const field *f)
+{
+    return f->type != FIELD_NAME && f->type != FIELD_SEEDS && f->type != FIELD_SWEEP;
+}
+
+void field_path(char out[FIELD_PATH], const field *f)
+{
+    snprintf(out, FIELD_PATH, "%s%s%s", f->group, *f->group ? "." : "", f->name);
+}
+
+/* --- what is allowed -------------------------------------------------------------------------- */
+
+/* Appends at *n what fits; false when it did not. */
+static bool append(char *out, size_t size, size_t *n, const char *text)
+{
+    static const char more[] = " …";
+    size_t length = strlen(text);
+    if (*n + length + sizeof more > size) {
+        memcpy(out + *n, more, sizeof more);
+        return false;
+    }
+    memcpy(out + *n, text, length + 1);
+    *n += length;
+    return true;
+}
+
+static void allowed_names(char *out, size_t size, const field *f)
+{
+    const registry *r = field_registry(f->choices);
+    size_t n = 0;
+    out[0] = '\0';
+    for (int i = 0; r && i < r->n; i++) {
+        if (i && !append(out, size, &n, ", ")) return;
+        if (!append(out, size, &n, r->rows[i]->name)) return;
+    }
+}
+
+static void allowed_numbers(char *out, size_t size, const field *f, double max)
+{
+    char low[JSON_NUMBER], high[JSON_NUMBER];
+    bool whole = f->type != FIELD_NUMBER;
+    json_number_text(low, f->min);
+    json_number_text(high, max);
+    snprintf(out, size, "%s %s%s %s%s%s", whole ? "integers" : "numbers",
+             f->open_min ? "above " : "", low, f->open_max ? "to below " : "to ", high,
+             f->nullable ? ", or null" : "");
+}
+
+void field_allowed(char *out, size_t size, const field *f, int depth_max)
+{
+    switch (f->type) {
+    case FIELD_INTEGER:
+    case FIELD_NUMBER:
+        allowed_numbers(out, size, f, f->max);
+        break;
+    case FIELD_DEPTH:
+        allowed_numbers(out, size, f, depth_max ? depth_max : f->max);
+        break;
+    case FIELD_BOOL:
+        snprintf(out, size, "true, false");
+        break;
+    case FIELD_CHOICE:
+        allowed_names(out, size, f);
+        break;
+    case FIELD_TEXT:
+        snprintf(out, size, "1 to 63 letters, digits and . _ -");
+        break;
+    case FIELD_STEPS:
+        snprintf(out, size, "a list of up to 64 ascending integers from 0");
+        break;
+    case FIELD_SITES:
+        snprintf(out, size, "a list of sites");
+        break;
+    case FIELD_METRICS:
+        snprintf(out, size, "a list of metrics and metric groups");
+        break;
+    case FIELD_NAME:
+        snprintf(out, size, "a text of at most 120 bytes");
+        break;
+    case FIELD_PRESET:
+        snprintf(out, size, "a preset's name");
+        break;
+    case FIELD_SEEDS:
+        snprintf(out, size, "a list of 1 to 64 different integers from 0 to 2^53-1");
+        break;
+    case FIELD_SWEEP:
+        snprintf(out, size, "an object of field paths and lists of values");
+        break;
+    }
+}
+
+/* --- the part of a spec ----------------------------------------------------------------------- */
+
+void field_copy(run_spec *to, const run_spec *from, const field *f)
+{
+    memcpy((char *)to + f->offset, (const char *)from + f->offset, f->size);
+    if (f->type == FIELD_STEPS) to->measure.n_steps = from->measure.n_steps;
+}
+
+bool field_equal(const run_spec *a, const run_spec *b, const field *f)
+{
+    if (f->type == FIELD_STEPS && a->measure.n_steps != b->measure.n_steps) return false;
+    return memcmp((const char *)a + f->offset, (const char *)b + f->offset, f->size) == 0;
+}

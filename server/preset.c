@@ -1,0 +1,27 @@
+#include "server/preset.h"
+
+/* The job part is read twice by the preprocessor: commas inside it make it variadic. */
+#define PRESET(n, text, src, ...)                                                                  \
+    static const entry preset_##n = {.name = #n, .summary = text, .source = src};
+#include "server/preset.def"
+#undef PRESET
+
+static const entry *const rows[] = {
+#define PRESET(n, text, src, ...) &preset_##n,
+#include "server/preset.def"
+#undef PRESET
+};
+
+static const char *const texts[] = {
+#define PRESET(n, text, src, ...) #__VA_ARGS__,
+#include "server/preset.def"
+#undef PRESET
+};
+
+const registry preset_registry = {"presets", "models with their usual surroundings", rows,
+                                  sizeof rows / sizeof *rows};
+
+const char *preset_text(int row)
+{
+    return texts[row];
+}

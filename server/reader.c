@@ -1,0 +1,170 @@
+#include "server/reader.h"
+
+#include "server/canonical.h"
+#include "server/expand.h"
+#include "server/json_scan.h"
+
+#include <cJSON.h>
+#include <math.h>
+#include <nettle/sha2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static err_code no_memory(error *err)
+{
+    return error_set(err, ERR_MEMORY, "", "not enough memory to read the job");
+}
+
+/* --- members that are not fields of a run ----------------------------------------------------- */
+
+static err_code read_name(job *out, const cJSON *v, error *err)
+{
+    const field *f = &field_table[FIELD__name];
+    if (!cJSON_IsString(v)) return draft_refuse(err, ERR_TYPE, f, v, 0);
+    size_t n = strlen(v->valuestring);
+    if (n >= sizeof out->name)
+        return error_set(err, ERR_RANGE, "", "name has %zu bytes; allowed are 120", n);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)v->valuestring[i];
+        if (c < 0x20 || c == 0x7f)
+            return error_set(err, ERR_RANGE, "",
+                             "name has the control character U+%04X; allowed is text", c);
+    }
+    memcpy(out->name, v->valuestring, n + 1);
+    return ERR_OK;
+}
+
+static err_code read_seeds(reading *r, const cJSON *v, error *err)
+{
+    const field *f = &field_table[FIELD__seeds];
+    double seeds[SEEDS_MAX];
+    err_code code = draft_read_integers(seeds, &r->n_seeds, SEEDS_MAX, f->max, f, v, err);
+    if (code) return code;
+    if (r->n_seeds == 0)
+        return error_set(err, ERR_RANGE, "", "seeds is an empty list; at least one is needed");
+    for (int i = 0; i < r->n_seeds; i++) {
+        r->seeds[i] = (uint64_t)seeds[i];
+        for (int k = 0; k < i; k++) {
+            if (seeds[k] != seeds[i]) continue;
+            char pointer[16];
+            snprintf(pointer, sizeof pointer, "/%d", i);
+            return error_set(err, ERR_RANGE, pointer, "seed %llu is given twice; seeds must differ",
+                             (unsigned long long)r->seeds[i]);
+        }
+    }
+    return ERR_OK;
+}
+
+static err_code unknown_member(const cJSON *member, error *err)
+{
+    draft_names names;
+    draft_field_names(&names, -1);
+    return draft_unknown(err, ERR_UNKNOWN_FIELD, "field called", member->string, &names.names);
+}
+
+static err_code read_member(reading *r, job *out, const cJSON *member, error *err)
+{
+    err_code code;
+    if (expand_read_member(&r->base, member, r->lim->depth, &code, err)) return code;
+    switch (field_find("", member->string)) {
+    case FIELD__name:
+        code = read_name(out, member, err);
+        break;
+    case FIELD__seeds:
+        code = read_seeds(r, member, err);
+        break;
+    case FIELD__sweep:
+        code = sweep_read(&r->sweep, member, r->lim->depth, err);
+        break;
+    default:
+        code = unknown_member(member, err);
+        break;
+    }
+    if (code) error_prefix(err, member->string);
+    return code;
+}
+
+/* --- the whole job ---------------------------------------------------------------------------- */
+
+static err_code read_document(reading *r, job *out, error *err)
+{
+    if (!cJSON_IsObject(r->document)) {
+        char text[DRAFT_VALUE];
+        draft_value_text(text, r->document);
+        return error_set(err, ERR_TYPE, "", "the job is %s; allowed: an object", text);
+    }
+    const cJSON *member;
+    cJSON_ArrayForEach(member, r->document)
+    {
+        err_code code = read_member(r, out, member, err);
+        if (code) return code;
+    }
+    if (r->n_seeds == 0)
+        for (; r->n_seeds < 3; r->n_seeds++) r->seeds[r->n_seeds] = (uint64_t)r->n_seeds;
+    return expand_runs(r, out, err);
+}
+
+static void hash_text(char out[JOB_HASH], const char *text)
+{
+    struct sha256_ctx context;
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    sha256_init(&context);
+    sha256_update(&context, strlen(text), (const uint8_t *)text);
+    sha256_digest(&context, sizeof digest, digest);
+    for (size_t i = 0; i < sizeof digest; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+/* The tree of bytes that json_scan has passed. A copy with a NUL, because cJSON's older versions
+ * read past the end of a buffer that has none. */
+static cJSON *parse(const char *bytes, size_t n)
+{
+    char *text = malloc(n + 1);
+    if (!text) return NULL;
+    memcpy(text, bytes, n);
+    text[n] = '\0';
+    cJSON *tree = cJSON_ParseWithLengthOpts(text, n + 1, NULL, true);
+    free(text);
+    return tree;
+}
+
+err_code reader_job(const char *bytes, size_t n, const limits *lim, job *out, error *err)
+{
+    error unwanted;
+    if (!err) err = &unwanted;
+    job_init(out);
+    json_scan_limits scan_limits = json_scan_job;
+    scan_limits.bytes = lim->body_bytes;
+    err_code code = json_scan(bytes, n, &scan_limits, err);
+    if (code) return code;
+    cJSON *tree = parse(bytes, n);
+    reading *r = calloc(1, sizeof *r);
+    if (!tree || !r) {
+        code = no_memory(err);
+        goto out;
+    }
+    r->lim = lim;
+    r->document = tree;
+    if ((code = read_document(r, out, err))) goto out;
+    out->resolved = expand_resolved(r, out);
+    if (out->resolved)
+        hash_text(out->hash, out->resolved);
+    else
+        code = no_memory(err);
+out:
+    if (r) sweep_deinit(&r->sweep);
+    free(r);
+    cJSON_Delete(tree);
+    return code;
+}
+
+char *reader_run_text(const run_spec *spec)
+{
+    bool include[FIELD_COUNT];
+    json_out o = {0};
+    for (int i = 0; i < FIELD_COUNT; i++) include[i] = true;
+    json_begin_object(&o);
+    canonical_members(&o, spec, include, NULL, &spec->seed, 1, NULL);
+    json_end(&o);
+    return json_take(&o);
+}

@@ -1,0 +1,104 @@
+#include "server/resolve.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static err_code set_default(run_spec *out, const field *f, error *err)
+{
+    void *at = (char *)out + f->offset;
+    switch (f->type) {
+    case FIELD_INTEGER:
+    case FIELD_DEPTH:
+        *(int *)at = (int)f->number;
+        return ERR_OK;
+    case FIELD_NUMBER:
+        *(double *)at = f->number;
+        return ERR_OK;
+    case FIELD_BOOL:
+        *(bool *)at = f->number != 0;
+        return ERR_OK;
+    case FIELD_CHOICE: {
+        const registry *r = field_registry(f->choices);
+        int row = r ? registry_find(r, f->text) : -1;
+        if (row < 0)
+            return error_set(err, ERR_INTERNAL, "", "%s has no row %s", f->choices, f->text);
+        *(int *)at = row;
+        return ERR_OK;
+    }
+    default:
+        return ERR_OK; /* a text is empty */
+    }
+}
+
+static void select_defaults(bool *selected, const registry *r)
+{
+    for (int i = 0; i < r->n; i++) selected[i] = r->rows[i]->is_default;
+}
+
+static int default_d_ff(const run_spec *s)
+{
+    if (!engine_f32.activation_gated(s->model.activation)) return 4 * s->model.d_model;
+    return (s->model.d_model + 2) / 3 * 8; /* 8/3 D, rounded up to a multiple of 8 */
+}
+
+/* The rows with a rule, in an order in which each finds what it depends on. */
+static void apply_rules(run_spec *s, const bool *given)
+{
+    if (!given[FIELD_model_n_kv_heads]) s->model.n_kv_heads = s->model.n_heads;
+    if (!given[FIELD_model_d_ff]) s->model.d_ff = default_d_ff(s);
+    if (!given[FIELD_strategy_final_norm])
+        s->strategy.final_norm = engine_f32.placement_final_norm(s->strategy.placement);
+    if (!given[FIELD_init_depth_scale])
+        s->init.depth_scale = engine_f32.init_depth_scale(s->init.scheme);
+    if (!given[FIELD_measure_steps]) {
+        s->measure.steps[1] = s->train.steps;
+        s->measure.n_steps = s->train.steps ? 2 : 1;
+    }
+    if (!given[FIELD_measure_sites]) select_defaults(s->measure.sites, &site_registry);
+    if (!given[FIELD_measure_metrics]) select_defaults(s->measure.metrics, &metric_registry);
+}
+
+bool resolve_needs_corpus(const run_spec *spec)
+{
+    const registry *r = field_registry("data_sources");
+    return r && spec->data.source == registry_find(r, "text");
+}
+
+static err_code check_corpus(run_spec *s, error *err)
+{
+    if (!resolve_needs_corpus(s))
+        memset(s->data.corpus, 0, sizeof s->data.corpus);
+    else if (!*s->data.corpus)
+        return error_set(err, ERR_MISSING_FIELD, "/data/corpus",
+                         "the source text reads a corpus; name one in data.corpus");
+    return ERR_OK;
+}
+
+static err_code check_steps(const run_spec *s, error *err)
+{
+    for (int i = 0; i < s->measure.n_steps; i++) {
+        if (s->measure.steps[i] <= s->train.steps) continue;
+        char pointer[48];
+        snprintf(pointer, sizeof pointer, "/measure/steps/%d", i);
+        return error_set(err, ERR_COMBINATION, pointer, "step %d is measured but train.steps is %d",
+                         s->measure.steps[i], s->train.steps);
+    }
+    return ERR_OK;
+}
+
+err_code resolve_run(run_spec *out, const draft *d, error *err)
+{
+    err_code code;
+    memset(out, 0, sizeof *out);
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        const field *f = &field_table[i];
+        if (!f->size) continue;
+        if (d->given[i])
+            field_copy(out, &d->spec, f);
+        else if ((code = set_default(out, f, err)))
+            return code;
+    }
+    apply_rules(out, d->given);
+    if ((code = check_corpus(out, err))) return code;
+    return check_steps(out, err);
+}

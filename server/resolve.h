@@ -1,0 +1,14 @@
+/* From a merged draft to a complete run: defaults, and those that depend on other fields. */
+#ifndef SERVER_RESOLVE_H
+#define SERVER_RESOLVE_H
+
+#include "server/draft.h"
+
+/* Fills every field of *out (its seed is 0). Errors: ERR_MISSING_FIELD for a text source without a
+ * corpus, ERR_COMBINATION for a probe after the last update, with absolute pointers. */
+err_code resolve_run(run_spec *out, const draft *d, error *err);
+
+/* Does this source read a corpus? */
+bool resolve_needs_corpus(const run_spec *spec);
+
+#endif
