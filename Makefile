@@ -3,6 +3,7 @@ BUILD ?= build
 CC ?= cc
 WERROR ?= 0
 SAN ?=
+Q = $(if $(V),,@echo '  $@' && )# make V=1 shows the commands
 CFLAGS_USER := $(CFLAGS)
 JOBS ?= $(shell nproc)
 BUILD_ID := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
@@ -37,16 +38,16 @@ all: $(BUILD)/normscope ## build into build/
 
 $(BUILD)/core/base/%.o: core/base/%.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(NUM) $(SAN) $(CFLAGS_USER) -c $< -o $@
+	$(Q)$(CC) $(BASE) $(NUM) $(SAN) $(CFLAGS_USER) -c $< -o $@
 $(BUILD)/f32/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(NUM) -DREAL_BITS=32 $(SAN) $(CFLAGS_USER) -c $< -o $@
+	$(Q)$(CC) $(BASE) $(NUM) -DREAL_BITS=32 $(SAN) $(CFLAGS_USER) -c $< -o $@
 $(BUILD)/f64/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(NUM) -DREAL_BITS=64 $(SAN) $(CFLAGS_USER) -c $< -o $@
+	$(Q)$(CC) $(BASE) $(NUM) -DREAL_BITS=64 $(SAN) $(CFLAGS_USER) -c $< -o $@
 $(BUILD)/server/%.o: server/%.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(GEN) $(PKG_CFLAGS) $(SAN) $(CFLAGS_USER) -c $< -o $@
+	$(Q)$(CC) $(BASE) $(GEN) $(PKG_CFLAGS) $(SAN) $(CFLAGS_USER) -c $< -o $@
 
 # Files carried inside the program (server/embed.h). D3 is Debian's.
 D3 = /usr/share/nodejs/d3/dist/d3.min.js
@@ -56,16 +57,16 @@ $(BUILD)/embedded.c: $(EMBED) $(D3) server/embed.sh $(BUILD)/embed-list
 $(BUILD)/embed-list: always
 	@mkdir -p $(@D); echo '$(EMBED)' | cmp -s - $@ || echo '$(EMBED)' >$@
 $(BUILD)/embedded.o: $(BUILD)/embedded.c
-	$(CC) $(BASE) $(GEN) $(SAN) $(CFLAGS_USER) -c $< -o $@
+	$(Q)$(CC) $(BASE) $(GEN) $(SAN) $(CFLAGS_USER) -c $< -o $@
 
 # One precision of the engine as one object that shows a single name, so that both can be linked.
 $(BUILD)/engine_f32.o: $(OBJ32)
-	ld -r -o $@ $^ && objcopy --redefine-sym engine_table=engine_f32 --keep-global-symbol=engine_f32 $@
+	$(Q)ld -r -o $@ $^ && objcopy --redefine-sym engine_table=engine_f32 --keep-global-symbol=engine_f32 $@
 $(BUILD)/engine_f64.o: $(OBJ64)
-	ld -r -o $@ $^ && objcopy --redefine-sym engine_table=engine_f64 --keep-global-symbol=engine_f64 $@
+	$(Q)ld -r -o $@ $^ && objcopy --redefine-sym engine_table=engine_f64 --keep-global-symbol=engine_f64 $@
 
 $(BUILD)/normscope: $(SERVER_OBJ) $(ENGINES) $(BASE_OBJ)
-	$(LINK) -o $@ $^ $(PKG_LIBS) $(CORE_LIBS)
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) $(CORE_LIBS)
 
 # Tests of core see the inside of one precision; each runs in both.
 CORE_TESTS = $(patsubst tests/core/%.c,%,$(wildcard tests/core/test_*.c))
@@ -74,13 +75,13 @@ TEST_BINS = $(CORE_TESTS:%=$(BUILD)/tests/core_f32/%) $(CORE_TESTS:%=$(BUILD)/te
             $(SERVER_TESTS:%=$(BUILD)/tests/server/%)
 $(BUILD)/tests/core_f32/%: tests/core/%.c $(OBJ32) $(BASE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(NUM) -DREAL_BITS=32 $(SAN) $(CFLAGS_USER) -pie -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(CORE_LIBS)
+	$(Q)$(CC) $(BASE) $(NUM) -DREAL_BITS=32 $(SAN) $(CFLAGS_USER) -pie -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(CORE_LIBS)
 $(BUILD)/tests/core_f64/%: tests/core/%.c $(OBJ64) $(BASE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(NUM) -DREAL_BITS=64 $(SAN) $(CFLAGS_USER) -pie -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(CORE_LIBS)
+	$(Q)$(CC) $(BASE) $(NUM) -DREAL_BITS=64 $(SAN) $(CFLAGS_USER) -pie -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(CORE_LIBS)
 $(BUILD)/tests/server/%: tests/server/%.c $(filter-out $(BUILD)/server/main.o,$(SERVER_OBJ)) $(ENGINES) $(BASE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(GEN) $(PKG_CFLAGS) $(SAN) $(CFLAGS_USER) -pie -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(PKG_LIBS) $(CORE_LIBS)
+	$(Q)$(CC) $(BASE) $(GEN) $(PKG_CFLAGS) $(SAN) $(CFLAGS_USER) -pie -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(PKG_LIBS) $(CORE_LIBS)
 
 # A fuzz target is tests/fuzz/fuzz_NAME.c; with replay.c it becomes a test that reads its corpus.
 FUZZ = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -88,9 +89,9 @@ FUZZ_OBJ = $(filter-out $(BUILD)/server/main.o,$(SERVER_OBJ)) $(ENGINES) $(BASE_
 FUZZ_REPLAY = $(FUZZ:%=$(BUILD)/tests/replay/%)
 $(BUILD)/tests/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(FUZZ_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(GEN) $(PKG_CFLAGS) $(SAN) $(CFLAGS_USER) -pie -o $@ $(filter-out %.h,$^) $(PKG_LIBS) $(CORE_LIBS)
+	$(Q)$(CC) $(BASE) $(GEN) $(PKG_CFLAGS) $(SAN) $(CFLAGS_USER) -pie -o $@ $(filter-out %.h,$^) $(PKG_LIBS) $(CORE_LIBS)
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_OBJ)
-	$(CC) $(BASE) $(GEN) $(PKG_CFLAGS) $(SAN) -fsanitize=fuzzer $(CFLAGS_USER) -pie -o $@ $(filter-out %.h,$^) $(PKG_LIBS) $(CORE_LIBS)
+	$(Q)$(CC) $(BASE) $(GEN) $(PKG_CFLAGS) $(SAN) -fsanitize=fuzzer $(CFLAGS_USER) -pie -o $@ $(filter-out %.h,$^) $(PKG_LIBS) $(CORE_LIBS)
 fuzzers: $(FUZZ:%=$(BUILD)/%)
 
 test-bins: $(TEST_BINS) $(FUZZ_REPLAY)
@@ -145,5 +146,5 @@ help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all run test asan tsan sanitized fuzz fuzzers lint test-bins clean help always
+.PHONY: all run test golden asan tsan sanitized fuzz fuzzers lint test-bins clean help always
 .SECONDARY:
