@@ -101,16 +101,15 @@ static bool aim(ql *q, int k)
 INLINE void sweep(ql *q, int64_t low, int64_t high)
 {
     const f64x8 one = LANES_ALL(1.0), shift = q->shift;
-    i64x8 at, end;
+    f64x8 middle, reach; /* at <= i < end as one comparison, |i - middle| <= reach */
     for (int k = 0; k < LANES; k++) {
-        at[k] = q->at[k];
-        end[k] = q->end[k];
+        middle[k] = (double)(q->at[k] + q->end[k] - 1) / 2;
+        reach[k] = (double)(q->end[k] - 1 - q->at[k]) / 2;
     }
     f64x8 keep_d = q->d[high], keep_e = q->e[high];
     f64x8 gamma = keep_d - shift, p = gamma * gamma, c = one, s = {0};
     for (int64_t i = high - 1; i >= low; i--) {
-        const i64x8 here = (i64x8){0} + i;
-        const i64x8 active = (here < end) & (here >= at);
+        const i64x8 active = LANES_ABS((double)i - middle) <= reach;
         const f64x8 alpha = q->d[i], bb = q->e[i];
         const f64x8 r = p + bb, over_r = one / r, over_c = r / p;
         const f64x8 old_c = c, old_gamma = gamma, old_s = s;
