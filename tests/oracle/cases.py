@@ -87,7 +87,7 @@ def pairwise():
             strategy__eps=[1e-5, 1e-12, 0.0][i % 3], strategy__affine=i % 9 != 7,
             strategy__embed_norm=norm != "none" and i % 4 == 3,
             strategy__residual_scale=0.5 if i % 10 == 6 else 1.0,
-            depth=3 if i % 8 == 0 else 2, measure__steps=[0, 3] if i % 3 == 0 else [0],
+            depth=3 if i % 12 == 0 else 2, measure__steps=[0, 3] if i % 3 == 0 else [0],
             data__seq_len=T, data__batch=B, measure__metrics=some_metrics(i)))
     return jobs
 

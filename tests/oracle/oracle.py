@@ -11,7 +11,10 @@ Placements, N = norm, A and M the branches, s = residual_scale:
     pre_ln    x + s A(N(x));          x + s M(N(x))
     peri_ln   x + s N(A(N(x)));       x + s N(M(N(x)))
 Parallel blocks: both branches read one value, attn.norm_in of x where there is an input norm; the sum
-x + s A + s M is normed by attn.norm_post under post_ln; under peri_ln each branch has its own output norm.
+x + s A + s M is normed by attn.norm_post under post_ln; under peri_ln each branch has its own output norm;
+resid_mid is the partial sum x + s A.
+Gaussian inputs stand in for the embedding: no tables, so the output matrix is lm_head.weight also when tied.
+The synthetic losses end at the final norm: no output matrix of its own, no lm_logits.
 """
 import math
 
@@ -43,9 +46,11 @@ def parameter_shapes(job):
     m, s, L = job["model"], job["strategy"], job["depth"]
     d, ff, heads, kv = m["d_model"], m["d_ff"], m["n_heads"], m["n_kv_heads"]
     dh = d // heads
-    shapes = {"embed.weight": (m["vocab"], d)}
-    if m["position"] == "learned":
-        shapes["pos.weight"] = (job["data"]["seq_len"], d)
+    shapes = {}
+    if job["data"]["source"] != "gaussian":
+        shapes["embed.weight"] = (m["vocab"], d)
+        if m["position"] == "learned":
+            shapes["pos.weight"] = (job["data"]["seq_len"], d)
 
     def norm(name, width, kind=s["norm"]):
         if kind != "none" and s["affine"]:
@@ -89,9 +94,18 @@ def parameter_shapes(job):
             norm(p + "mlp.norm_post", d)
     if s["final_norm"]:
         norm("final_norm", d)
-    if not m["tied"]:
+    if has_head(job) and head_name(job) == "lm_head.weight":
         shapes["lm_head.weight"] = (m["vocab"], d)
     return shapes
+
+
+def has_head(job):
+    return job["train"]["loss"] == "cross_entropy"
+
+
+def head_name(job):
+    tied = job["model"]["tied"] and job["data"]["source"] != "gaussian"
+    return "embed.weight" if tied else "lm_head.weight"
 
 
 def qk_norm_type(job):
@@ -208,7 +222,7 @@ class Model:
         a = self.branch(layer, "attn", p + "attn.", self.attention, h)
         if self.m["parallel"]:
             b = self.branch(layer, "mlp", p + "mlp.", self.mlp, h)
-            x = self.post(p + "attn.norm_post", x + a + b)
+            x = self.post(p + "attn.norm_post", self.tap(layer, "resid_mid", x + a) + b)
         else:
             x = self.tap(layer, "resid_mid", self.post(p + "attn.norm_post", x + a))
             h = self.read(layer, "norm2_out", p + "mlp.norm_in", x)
@@ -236,8 +250,9 @@ class Model:
         if self.s["final_norm"]:
             x = self.norm("final_norm", x)
         x = self.tap(L + 1, "final_norm", x)
-        head = self.P["embed.weight" if self.m["tied"] else "lm_head.weight"]
-        return x, self.tap(L + 1, "lm_logits", x @ head.T)
+        if not has_head(self.job):
+            return x, None
+        return x, self.tap(L + 1, "lm_logits", x @ self.P[head_name(self.job)].T)
 
 
 class Data:

@@ -1,0 +1,213 @@
+/* Gradients of whole small models against differences of the loss, in the build's own precision.
+ *
+ * For every placement x norm, activation and position (the other choices go round), each parameter
+ * is moved along one random direction (all entries at once) and along single random entries,
+ * through the callback that loads weights; the change of the loss must be the reported gradient
+ * along that direction. Nothing of the engine but its entry point is used.
+ *
+ * float64: fourth-order central difference, (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12 h; error
+ * h^4 f''''' / 30 + 1e-16 / h. relu is not smooth: plain central difference with a step so small
+ * that no hidden unit crosses zero. float32 sees the same code with a wide step and a wide
+ * tolerance: it is here to find what was forgotten, not what is inexact.
+ */
+#include "core/real.h"
+#include "tests/record.h"
+#include "tests/tolerance.h"
+
+enum { BATCH = 2, TOKENS = 5, WIDTH = 8, ENTRIES = 2 };
+
+extern const engine engine_table; /* this precision's, before the build renames it */
+extern void openblas_set_num_threads(int n);
+
+/* --- a spec --- */
+
+static int row(const char *kind, const char *name)
+{
+    for (const registry *const *r = engine_table.registries; *r != NULL; r++)
+        if (strcmp((*r)->kind, kind) == 0) {
+            int i = registry_find(*r, name);
+            ck_assert_msg(i >= 0, "no '%s' in %s", name, kind);
+            return i;
+        }
+    ck_abort_msg("no registry '%s'", kind);
+}
+
+static const char *row_name(const char *kind, int i)
+{
+    for (const registry *const *r = engine_table.registries; *r != NULL; r++)
+        if (strcmp((*r)->kind, kind) == 0) return (*r)->rows[i % (*r)->n]->name;
+    ck_abort_msg("no registry '%s'", kind);
+}
+
+static int rows_of(const char *kind)
+{
+    for (const registry *const *r = engine_table.registries; *r != NULL; r++)
+        if (strcmp((*r)->kind, kind) == 0) return (*r)->n;
+    ck_abort_msg("no registry '%s'", kind);
+}
+
+/* Case i: activations and placements in full, norms and positions so that every pair occurs, the
+ * switches on top. */
+static run_spec make_spec(int i)
+{
+    int n_placements = rows_of("placements");
+    int a = i / n_placements, p = i % n_placements;
+    run_spec s = {0};
+    s.model = (spec_model){.family = row("models", "transformer"),
+                           .mask = i % 5 == 3 ? MASK_BIDIRECTIONAL : MASK_CAUSAL,
+                           .d_model = WIDTH,
+                           .n_heads = 2,
+                           .n_kv_heads = i % 4 == 1 ? 1 : 2,
+                           .d_ff = 10,
+                           .vocab = 9,
+                           .position = (a + p) % rows_of("positions"),
+                           .rope_base = 100,
+                           .activation = a,
+                           .bias = i % 3 != 0,
+                           .tied = i % 4 != 2,
+                           .qk_norm = i % 3 == 1,
+                           .parallel = i % 7 == 4,
+                           .embed_scale = i % 6 == 5 ? 1.5 : 1};
+    s.strategy = (spec_strategy){.placement = p,
+                                 .norm = (a + 2 * p) % rows_of("norms"),
+                                 .eps = 1e-5,
+                                 .affine = i % 9 != 7,
+                                 .final_norm = engine_table.placement_final_norm(p),
+                                 .residual_scale = i % 5 == 2 ? 0.7 : 1};
+    s.strategy.embed_norm = i % 4 == 3 && strcmp(row_name("norms", s.strategy.norm), "none") != 0;
+    s.depth = 2;
+    s.init =
+        (spec_init){.scheme = row("inits", "gpt2"), .std = 0.02, .embed_std = NAN, .head_std = NAN};
+    s.data = (spec_data){.source = row("data_sources", "random_tokens"),
+                         .batch = BATCH,
+                         .seq_len = TOKENS,
+                         .batches = 1,
+                         .mask_fraction = 0.5};
+    s.train = (spec_train){.loss = row("losses", "cross_entropy"),
+                           .optimizer = row("optimizers", "sgd"),
+                           .schedule = row("schedules", "constant"),
+                           .lr = 0.1,
+                           .momentum = 0.9,
+                           .beta1 = 0.9,
+                           .beta2 = 0.999,
+                           .eps = 1e-8,
+                           .clip = NAN};
+    s.measure.n_steps = 1;
+    s.measure.sites[SITE_param] = true;
+    s.measure.metrics[METRIC_param_grad_norm] = true;
+    s.precision = REAL_EPSILON < 1e-10 ? PRECISION_FLOAT64 : PRECISION_FLOAT32;
+    return s;
+}
+
+/* --- one loss with one parameter moved --- */
+
+typedef struct move {
+    const char *name; /* NULL: none */
+    long at;          /* -1: along direction() in all entries */
+    double step;
+} move;
+
+/* Entries of +-1: every entry of the parameter counts alike. */
+static double direction(size_t i)
+{
+    return pattern_bits("direction", i) & 1 ? 1 : -1;
+}
+
+static void edit(void *user, const run_spec *spec, const tensor_view *t)
+{
+    const move *m = user;
+    pattern_fill(spec, t, false);
+    if (m->name == NULL || strcmp(m->name, t->name) != 0) return;
+    for (size_t i = 0; i < pattern_count(t); i++) {
+        double by = m->at < 0 ? m->step * direction(i) : (long)i == m->at ? m->step : 0;
+        pattern_store(t, i, pattern_load(t, i) + by);
+    }
+}
+
+static double loss_at(const run_spec *spec, const char *name, long at, double step)
+{
+    move m = {name, at, step};
+    record r;
+    record_run(&r, &engine_table, spec, 1, false, edit, &m);
+    ck_assert_uint_eq(r.n_steps, 1);
+    double loss = r.steps[0].loss;
+    record_deinit(&r);
+    return loss;
+}
+
+static double difference(const run_spec *spec, const char *name, long at, size_t n)
+{
+    bool single = spec->precision == PRECISION_FLOAT32;
+    bool smooth = strcmp(row_name("activations", spec->model.activation), "relu") != 0;
+    double h = single ? 2e-2 : smooth ? 1e-3 : 1e-6;
+    if (at < 0) h /= sqrt((double)n);
+    double near = loss_at(spec, name, at, h) - loss_at(spec, name, at, -h);
+    if (!smooth) return near / (2 * h);
+    double far = loss_at(spec, name, at, 2 * h) - loss_at(spec, name, at, -2 * h);
+    return (8 * near - far) / (12 * h);
+}
+
+/* --- the check --- */
+
+/* The error of one derivative is judged against the size that a derivative of this parameter has:
+ * the norm of the gradient along +-1 directions, its rms for single entries. */
+static double check_one(const run_spec *spec, const record_tensor *g, long at)
+{
+    const char *name = g->name + strlen("grad.");
+    double expected = 0, square = 0;
+    for (size_t i = 0; i < g->n; i++) {
+        square += g->data[i] * g->data[i];
+        if (at < 0) expected += direction(i) * g->data[i];
+    }
+    if (at >= 0) expected = g->data[at];
+    double size = sqrt(at < 0 ? square : square / (double)g->n);
+    double found = difference(spec, name, at, g->n);
+    bool single = spec->precision == PRECISION_FLOAT32;
+    tolerance t = single ? (tolerance){5e-2, 2e-3} : TOLERANCE_DIFFERENCE;
+    double excess = tolerance_excess(t, fmax(size, fabs(expected)), found, expected);
+    ck_assert_msg(excess <= 1, "%s %s %s %s: %s entry %ld: difference %.12g, gradient %.12g",
+                  row_name("placements", spec->strategy.placement),
+                  row_name("norms", spec->strategy.norm),
+                  row_name("positions", spec->model.position),
+                  row_name("activations", spec->model.activation), name, at, found, expected);
+    return excess;
+}
+
+START_TEST(test_gradients_are_the_differences_of_the_loss)
+{
+    run_spec spec = make_spec(_i);
+    move none = {0};
+    record r;
+    record_run(&r, &engine_table, &spec, 1, true, edit, &none);
+    double worst = 0;
+    int checked = 0;
+    for (size_t i = 0; i < r.n_tensors; i++) {
+        const record_tensor *t = &r.tensors[i];
+        bool is_parameter = record_find(&r, TENSOR_FINAL, -1, t->name + strlen("grad.")) != NULL;
+        if (t->when != TENSOR_PROBE || strncmp(t->name, "grad.", 5) != 0 || !is_parameter) continue;
+        worst = fmax(worst, check_one(&spec, t, -1));
+        for (size_t k = 0; k < ENTRIES; k++)
+            worst = fmax(worst, check_one(&spec, t, pattern_bits(t->name, k) % t->n));
+        checked++;
+    }
+    ck_assert_int_ge(checked, 13);
+    printf("case %d: %d parameters, worst %.2g of the tolerance\n", _i, checked, worst);
+    record_deinit(&r);
+}
+END_TEST
+
+int main(void)
+{
+    openblas_set_num_threads(1);
+    Suite *s = suite_create("gradcheck");
+    TCase *tc = tcase_create("models");
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, test_gradients_are_the_differences_of_the_loss, 0,
+                        rows_of("placements") * rows_of("activations"));
+    suite_add_tcase(s, tc);
+    SRunner *runner = srunner_create(s);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
