@@ -1,10 +1,11 @@
 /* Frames between the daemon and a worker process, over a pair of pipes.
  *
  * A frame is a header (magic, type, payload bytes; little-endian u32 each) and a payload of at most
- * FRAME_MAX bytes. Daemon to worker: RUN, CORPUS (before the RUN that needs it), PING. Worker to daemon: HELLO, PARAMS, MEASURE, STEP, PROGRESS, DONE,
- * FAILED, PONG. Anything else is garbage: the worker is killed and the run counted against it.
+ * FRAME_MAX bytes. Daemon to worker: RUN, CORPUS (before the RUN that needs it), PING. Worker to
+ * daemon: HELLO, PARAMS, MEASURE, STEP, PROGRESS, DONE, FAILED, PONG. Anything else is garbage: the
+ * worker is killed and the run counted against it.
  *
- *   RUN       u32 threads, u64 peak_bytes, then the resolved run text
+ *   RUN       u32 threads, then the resolved run text
  *   CORPUS    64 bytes hex SHA-256, then the text itself
  *   PING      empty                       PONG      empty
  *   HELLO     u32 FRAME_PROTOCOL, then provenance as JSON text (at most FRAME_TEXT_MAX)
@@ -12,10 +13,10 @@
  *             indices of this run, counted from 1 (0: no parameter)
  *   MEASURE   records of FRAME_RECORD bytes: i32 step, i32 layer, u16 site, u16 metric, u16 param,
  *             u8 reason, u8 zero, f64 value
- *   STEP      records of FRAME_STEP_RECORD bytes: i32 step, u32 zero, f64 loss, f64 lr, f64 grad_norm
- *   PROGRESS  i32 step, steps, layer, layers; f64 fraction
- *   DONE      u8 diverged, 3 zero, i32 step, layer, site, steps_done; u32 zero; f64 wall_ms
- *   FAILED    u16 code, u16 pointer length, pointer, then the message (at most FRAME_TEXT_MAX)
+ *   STEP      records of FRAME_STEP_RECORD bytes: i32 step, u32 zero, f64 loss, f64 lr, f64
+ * grad_norm PROGRESS  i32 step, steps, layer, layers; f64 fraction DONE      u32 diverged, i32
+ * step, layer, site, steps_done; u32 zero; f64 wall_ms FAILED    u16 code, u16 pointer length,
+ * pointer, then the message (at most FRAME_TEXT_MAX)
  */
 #ifndef SERVER_FRAME_H
 #define SERVER_FRAME_H
@@ -78,9 +79,8 @@ void frame_header(unsigned char out[FRAME_HEADER], frame_type type, size_t paylo
 /* Blocking write of a whole frame (worker side). ERR_IO when the other end is gone. */
 err_code frame_write(int fd, frame_type type, const void *payload, size_t n, error *err);
 
-/* An incremental reader of one direction. limits[type] is the largest payload accepted of each type;
- * 0 with allow_empty[type] false refuses the type altogether. Memory grows as bytes arrive, never by
- * what a header claims. */
+/* An incremental reader of one direction: which types it may carry and how large each may be.
+ * Memory grows as bytes arrive, never by what a header claims. */
 typedef struct frame_limits {
     bool allowed[FRAME_TYPES];
     uint32_t max_bytes[FRAME_TYPES];
@@ -112,8 +112,8 @@ frame_status frame_read(frame_reader *r, int fd, error *err);
 /* Payloads with a fixed shape. Decoding returns ERR_WORKER for anything that the registries, the
  * shapes or the ranges do not allow; n_params is how many names PARAMS has brought so far. */
 void frame_put_measurement(frame_buffer *b, const measurement *m, uint16_t param);
-err_code frame_get_measurement(measurement *m, uint16_t *param, const unsigned char *p,
-                               size_t n_params, error *err);
+err_code frame_get_measurement(
+    measurement *m, uint16_t *param, const unsigned char *p, size_t n_params, error *err);
 void frame_put_step(frame_buffer *b, const step_record *s);
 void frame_get_step(step_record *s, const unsigned char *p);
 void frame_put_progress(frame_buffer *b, const progress *p);

@@ -1,46 +1,50 @@
 #include "server/provenance.h"
 
-#include "server/blas.h"
 #include "server/json_out.h"
-#include "server/version.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* The processor's own name; "" where the kernel does not tell. */
-static void cpu_name(char *out, size_t size)
+#ifndef NORMSCOPE_BUILD
+#define NORMSCOPE_BUILD "unknown"
+#endif
+
+extern char *openblas_get_config(void), *openblas_get_corename(void);
+
+const char *provenance_build(void)
 {
-    char line[256];
-    out[0] = '\0';
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    if (!file) return;
-    while (!out[0] && fgets(line, sizeof line, file)) {
-        char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || !colon) continue;
-        colon[strcspn(colon, "\n")] = '\0';
-        snprintf(out, size, "%s", colon + 1 + strspn(colon + 1, " "));
-    }
-    fclose(file);
+    return NORMSCOPE_BUILD;
 }
 
-char *provenance_json(int threads)
+static void processor_name(char *out, size_t size)
 {
-    char cpu[128];
+    char line[256];
+    snprintf(out, size, "unknown");
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    if (!f) return;
+    while (fgets(line, sizeof line, f)) {
+        if (strncmp(line, "model name", 10) != 0) continue;
+        const char *name = strchr(line, ':');
+        if (name) snprintf(out, size, "%.*s", (int)strcspn(name + 1, "\n"), name + 1);
+        break;
+    }
+    fclose(f);
+}
+
+char *provenance_text(int threads)
+{
     json_out o = {0};
-    cpu_name(cpu, sizeof cpu);
+    char processor[200];
+    processor_name(processor, sizeof processor);
     json_begin_object(&o);
-    json_key(&o, "version");
-    json_string(&o, NORMSCOPE_VERSION);
     json_key(&o, "build");
-    json_string(&o, version_build());
+    json_string(&o, provenance_build());
     json_key(&o, "blas");
-    json_string(&o, blas_library());
+    json_string(&o, openblas_get_config());
     json_key(&o, "blas_kernel");
-    json_string(&o, blas_kernel());
-    json_key(&o, "cpu");
-    json_string(&o, cpu);
-    json_key(&o, "cpu_vectors");
-    json_string(&o, blas_cpu_vectors());
+    json_string(&o, openblas_get_corename());
+    json_key(&o, "processor");
+    json_string(&o, processor + strspn(processor, " "));
     json_key(&o, "threads");
     json_integer(&o, threads);
     json_end(&o);
