@@ -8,7 +8,7 @@
  *   RUN       u32 threads, then the resolved run text
  *   CORPUS    64 bytes hex SHA-256, then the text itself
  *   PING      empty                       PONG      empty
- *   HELLO     u32 FRAME_PROTOCOL, then provenance as JSON text (at most FRAME_TEXT_MAX)
+ *   HELLO     u32 FRAME_PROTOCOL
  *   PARAMS    names that MEASURE refers to, each a u8 length and its bytes; they get the next
  *             indices of this run, counted from 1 (0: no parameter)
  *   MEASURE   records of FRAME_RECORD bytes: i32 step, i32 layer, u16 site, u16 metric, u16 param,
@@ -118,8 +118,10 @@ void frame_put_step(frame_buffer *b, const step_record *s);
 void frame_get_step(step_record *s, const unsigned char *p);
 void frame_put_progress(frame_buffer *b, const progress *p);
 err_code frame_get_progress(progress *p, const frame_buffer *b, error *err);
-void frame_put_done(frame_buffer *b, const run_summary *s, double wall_ms);
-err_code frame_get_done(run_summary *s, double *wall_ms, const frame_buffer *b, error *err);
+void frame_put_done(frame_buffer *b, const run_summary *s, double wall_ms, const char *provenance);
+/* provenance: FRAME_TEXT_MAX + 1 bytes. */
+err_code frame_get_done(
+    run_summary *s, double *wall_ms, char *provenance, const frame_buffer *b, error *err);
 void frame_put_error(frame_buffer *b, const error *e);
 err_code frame_get_error(error *e, const frame_buffer *b, error *err);
 

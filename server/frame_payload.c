@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { DONE_BYTES = 32, PROGRESS_BYTES = 24 };
+
 static err_code bad(error *err, const char *what)
 {
     return error_set(err, ERR_WORKER, "", "a frame with %s", what);
@@ -69,7 +71,7 @@ void frame_put_progress(frame_buffer *b, const progress *p)
 
 err_code frame_get_progress(progress *p, const frame_buffer *b, error *err)
 {
-    if (b->n != 24) return bad(err, "a progress of the wrong size");
+    if (b->n != PROGRESS_BYTES) return bad(err, "a progress of the wrong size");
     *p = (progress){.step = frame_get_i32(b->bytes),
                     .steps = frame_get_i32(b->bytes + 4),
                     .layer = frame_get_i32(b->bytes + 8),
@@ -80,7 +82,7 @@ err_code frame_get_progress(progress *p, const frame_buffer *b, error *err)
     return ERR_OK;
 }
 
-void frame_put_done(frame_buffer *b, const run_summary *s, double wall_ms)
+void frame_put_done(frame_buffer *b, const run_summary *s, double wall_ms, const char *provenance)
 {
     frame_put_u32(b, s->diverged ? 1 : 0);
     frame_put_i32(b, s->diverged_step);
@@ -89,11 +91,22 @@ void frame_put_done(frame_buffer *b, const run_summary *s, double wall_ms)
     frame_put_i32(b, s->steps_done);
     frame_put_u32(b, 0);
     frame_put_f64(b, wall_ms);
+    frame_put_bytes(b, provenance, strnlen(provenance, FRAME_TEXT_MAX));
 }
 
-err_code frame_get_done(run_summary *s, double *wall_ms, const frame_buffer *b, error *err)
+/* Texts end up in JSON and on terminals: control characters have no business there. */
+static void copy_text(char *out, size_t size, const unsigned char *p, size_t n)
 {
-    if (b->n != 32) return bad(err, "an end of the wrong size");
+    if (n >= size) n = size - 1;
+    for (size_t i = 0; i < n; i++) out[i] = (char)(p[i] < 0x20 || p[i] == 0x7f ? ' ' : p[i]);
+    out[n] = 0;
+}
+
+err_code
+frame_get_done(run_summary *s, double *wall_ms, char *provenance, const frame_buffer *b, error *err)
+{
+    if (b->n < DONE_BYTES || b->n > DONE_BYTES + FRAME_TEXT_MAX)
+        return bad(err, "an end of the wrong size");
     int32_t at_site = frame_get_i32(b->bytes + 12);
     *s = (run_summary){.diverged = b->bytes[0] != 0,
                        .diverged_step = frame_get_i32(b->bytes + 4),
@@ -103,6 +116,7 @@ err_code frame_get_done(run_summary *s, double *wall_ms, const frame_buffer *b, 
     s->diverged_site = s->diverged ? (site)at_site : (site)0;
     *wall_ms = frame_get_f64(b->bytes + 24);
     if (!isfinite(*wall_ms) || *wall_ms < 0) return bad(err, "an impossible time");
+    copy_text(provenance, FRAME_TEXT_MAX + 1, b->bytes + DONE_BYTES, b->n - DONE_BYTES);
     return ERR_OK;
 }
 
@@ -114,14 +128,6 @@ void frame_put_error(frame_buffer *b, const error *e)
     frame_put_u16(b, (uint16_t)pointer);
     frame_put_bytes(b, e->pointer, pointer);
     frame_put_bytes(b, e->message, message);
-}
-
-/* Texts end up in JSON and on terminals: control characters have no business there. */
-static void copy_text(char *out, size_t size, const unsigned char *p, size_t n)
-{
-    if (n >= size) n = size - 1;
-    for (size_t i = 0; i < n; i++) out[i] = (char)(p[i] < 0x20 || p[i] == 0x7f ? ' ' : p[i]);
-    out[n] = 0;
 }
 
 err_code frame_get_error(error *e, const frame_buffer *b, error *err)

@@ -1,50 +1,46 @@
 #include "server/provenance.h"
 
+#include "server/blas.h"
 #include "server/json_out.h"
+#include "server/version.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#ifndef NORMSCOPE_BUILD
-#define NORMSCOPE_BUILD "unknown"
-#endif
-
-extern char *openblas_get_config(void), *openblas_get_corename(void);
-
-const char *provenance_build(void)
-{
-    return NORMSCOPE_BUILD;
-}
-
-static void processor_name(char *out, size_t size)
+/* The processor's own name; "" where the kernel does not tell. */
+static void cpu_name(char *out, size_t size)
 {
     char line[256];
-    snprintf(out, size, "unknown");
-    FILE *f = fopen("/proc/cpuinfo", "re");
-    if (!f) return;
-    while (fgets(line, sizeof line, f)) {
-        if (strncmp(line, "model name", 10) != 0) continue;
-        const char *name = strchr(line, ':');
-        if (name) snprintf(out, size, "%.*s", (int)strcspn(name + 1, "\n"), name + 1);
-        break;
+    out[0] = '\0';
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    if (!file) return;
+    while (!out[0] && fgets(line, sizeof line, file)) {
+        char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !colon) continue;
+        colon[strcspn(colon, "\n")] = '\0';
+        snprintf(out, size, "%s", colon + 1 + strspn(colon + 1, " "));
     }
-    fclose(f);
+    fclose(file);
 }
 
-char *provenance_text(int threads)
+char *provenance_json(int threads)
 {
+    char cpu[128];
     json_out o = {0};
-    char processor[200];
-    processor_name(processor, sizeof processor);
+    cpu_name(cpu, sizeof cpu);
     json_begin_object(&o);
+    json_key(&o, "version");
+    json_string(&o, NORMSCOPE_VERSION);
     json_key(&o, "build");
-    json_string(&o, provenance_build());
+    json_string(&o, version_build());
     json_key(&o, "blas");
-    json_string(&o, openblas_get_config());
+    json_string(&o, blas_library());
     json_key(&o, "blas_kernel");
-    json_string(&o, openblas_get_corename());
-    json_key(&o, "processor");
-    json_string(&o, processor + strspn(processor, " "));
+    json_string(&o, blas_kernel());
+    json_key(&o, "cpu");
+    json_string(&o, cpu);
+    json_key(&o, "cpu_vectors");
+    json_string(&o, blas_cpu_vectors());
     json_key(&o, "threads");
     json_integer(&o, threads);
     json_end(&o);

@@ -1,10 +1,11 @@
-/* Where a result comes from: the program, the BLAS kernel and the processor that computed it. */
+/* Where a result comes from, as JSON: {"version":"0.1.0","build":"64c1e6f","blas":"OpenBLAS 0.3.21
+ * …", "blas_kernel":"SkylakeX","cpu":"…","cpu_vectors":"avx512","threads":2}. Stored with every
+ * run.
+ */
 #ifndef SERVER_PROVENANCE_H
 #define SERVER_PROVENANCE_H
 
-/* JSON object {"build","blas","blas_kernel","processor","threads"}. Heap; NULL when out of memory. */
-char *provenance_text(int threads);
-
-const char *provenance_build(void); /* of git; "unknown" outside of it */
+/* threads: of the engine. Heap; NULL when out of memory. */
+char *provenance_json(int threads);
 
 #endif

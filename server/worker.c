@@ -1,5 +1,6 @@
 #include "server/worker.h"
 
+#include "server/blas.h"
 #include "server/frame.h"
 #include "server/provenance.h"
 #include "server/reader.h"
@@ -16,8 +17,6 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-
-extern void openblas_set_num_threads(int n);
 
 enum {
     BATCH_RECORDS = 2048,
@@ -37,6 +36,7 @@ typedef struct worker {
     int n_params, last_param;
     team team;
     int team_size;
+    char *provenance; /* for that many threads */
     void *block;
     size_t block_bytes;
     unsigned char *corpus;
@@ -195,6 +195,9 @@ static err_code get_team(worker *w, int threads, error *err)
     if (threads == w->team_size) return ERR_OK;
     if (w->team_size) team_stop(&w->team);
     w->team_size = 0;
+    free(w->provenance);
+    w->provenance = provenance_json(threads);
+    if (!w->provenance) return error_set(err, ERR_MEMORY, "", "out of memory");
     err_code code = team_start(&w->team, threads, err);
     if (code == ERR_OK) w->team_size = threads;
     return code;
@@ -270,7 +273,7 @@ static void serve_run(worker *w, const frame_buffer *b)
     }
     flush_records(w);
     flush_steps(w);
-    frame_put_done(&w->small, &summary, wall_ms);
+    frame_put_done(&w->small, &summary, wall_ms, w->provenance);
     send(w, FRAME_DONE, &w->small);
 }
 
@@ -293,12 +296,7 @@ static void serve_corpus(worker *w, frame_buffer *b)
 
 static bool hello(worker *w)
 {
-    char *text = provenance_text(1);
-    if (!text) return false;
-    size_t n = strlen(text);
     frame_put_u32(&w->small, FRAME_PROTOCOL);
-    frame_put_bytes(&w->small, text, n < FRAME_TEXT_MAX ? n : 0);
-    free(text);
     send(w, FRAME_HELLO, &w->small);
     return !w->broken;
 }
@@ -313,7 +311,7 @@ static void become_worker(worker *w)
         dprintf(fd, "%d", OOM_SCORE);
         close(fd);
     }
-    openblas_set_num_threads(1);
+    blas_single_thread();
     w->in = 0;
     w->out = fcntl(1, F_DUPFD_CLOEXEC, 3);
     dup2(2, 1);
@@ -356,6 +354,7 @@ int worker_main(void)
     if (w->team_size) team_stop(&w->team);
     drop_block(w);
     free(w->corpus);
+    free(w->provenance);
     frame_reader_deinit(&w->reader);
     frame_buffer_deinit(&w->records);
     frame_buffer_deinit(&w->steps);
