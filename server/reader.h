@@ -17,11 +17,24 @@ err_code reader_job(const char *bytes, size_t n, const limits *lim, job *out, er
  * exactly one run equal to spec). Heap; NULL when out of memory. */
 char *reader_run_text(const run_spec *spec);
 
-/* JSON texts generated from the field table and the registries. Heap; NULL when out of memory. */
-char *reader_job_schema(void);           /* JSON Schema 2020-12 of a job */
-char *reader_fields(void);               /* the field table, for the dashboard's form */
-char *reader_presets(void);              /* model presets and example jobs */
-char *reader_registries(void);           /* {"norms":[{name,summary,source,…}], …} */
-char *reader_registry(const char *kind); /* one of them; NULL also when unknown */
+/* JSON texts generated from the field table and the registries. Heap; NULL when out of memory.
+ *
+ * reader_job_schema   JSON Schema 2020-12 of a job
+ * reader_fields       {"groups":[{"name","shorthand" or null,"doc"}],
+ *                      "fields":[{"path","group","name","type","doc","default","rule","unit","min","max",
+ *                      "exclusive_min","exclusive_max","nullable","choices","values","sweepable"}]}
+ *                     type: integer number boolean choice text steps sites metrics name preset
+ * seeds sweep; default is a JSON value, null when rule says how it follows from other fields;
+ * choices is a kind of registry, values its names; min and max null when there are none
+ * reader_registries   {"registries":[ registry, … ]}, presets included
+ * reader_registry     {"kind","summary","rows":[{"name","summary","source", and for sites and
+ * metrics "default", for metrics "group","unit","direction","scale"}]} reader_presets
+ * {"presets":[{"name","summary","source","job"}], "examples":[{"name","summary","job"}]}
+ */
+char *reader_job_schema(void);
+char *reader_fields(void);
+char *reader_presets(void);
+char *reader_registries(void);
+char *reader_registry(const char *kind); /* NULL also when unknown */
 
 #endif

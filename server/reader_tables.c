@@ -1,0 +1,421 @@
+/* The field table, the registries and the presets as JSON. */
+#include "server/field.h"
+#include "server/json_out.h"
+#include "server/preset.h"
+#include "server/reader.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *const type_names[] = {
+    [FIELD_INTEGER] = "integer", [FIELD_DEPTH] = "integer", [FIELD_NUMBER] = "number",
+    [FIELD_BOOL] = "boolean",    [FIELD_CHOICE] = "choice", [FIELD_TEXT] = "text",
+    [FIELD_STEPS] = "steps",     [FIELD_SITES] = "sites",   [FIELD_METRICS] = "metrics",
+    [FIELD_NAME] = "name",       [FIELD_PRESET] = "preset", [FIELD_SEEDS] = "seeds",
+    [FIELD_SWEEP] = "sweep",
+};
+
+static void text_member(json_out *o, const char *key, const char *value)
+{
+    json_key(o, key);
+    json_string(o, value);
+}
+
+static void bool_member(json_out *o, const char *key, bool value)
+{
+    json_key(o, key);
+    json_bool(o, value);
+}
+
+static bool is_numeric(const field *f)
+{
+    return f->type == FIELD_INTEGER || f->type == FIELD_DEPTH || f->type == FIELD_NUMBER;
+}
+
+static void write_default(json_out *o, const field *f)
+{
+    if (f->rule || (f->type == FIELD_NUMBER && isnan(f->number)) || f->type == FIELD_TEXT)
+        json_null(o);
+    else if (is_numeric(f))
+        json_double(o, f->number);
+    else if (f->type == FIELD_BOOL)
+        json_bool(o, f->number != 0);
+    else if (f->type == FIELD_SEEDS || f->type == FIELD_SWEEP)
+        json_raw(o, f->text);
+    else
+        json_string(o, f->text);
+}
+
+static const registry *choices_of(const field *f)
+{
+    if (f->type == FIELD_PRESET) return &preset_registry;
+    return f->choices ? field_registry(f->choices) : NULL;
+}
+
+static void write_row_names(json_out *o, const registry *r)
+{
+    for (int i = 0; i < r->n; i++) json_string(o, r->rows[i]->name);
+}
+
+/* --- fields ----------------------------------------------------------------------------------- */
+
+static void write_field(json_out *o, const field *f)
+{
+    char path[FIELD_PATH];
+    const registry *r = choices_of(f);
+    field_path(path, f);
+    json_begin_object(o);
+    text_member(o, "path", path);
+    text_member(o, "group", f->group);
+    text_member(o, "name", f->name);
+    text_member(o, "type", type_names[f->type]);
+    text_member(o, "doc", f->doc);
+    json_key(o, "default");
+    write_default(o, f);
+    text_member(o, "rule", f->rule);
+    text_member(o, "unit", f->unit);
+    json_key(o, "min");
+    if (is_numeric(f))
+        json_double(o, f->min);
+    else
+        json_null(o);
+    json_key(o, "max");
+    if (is_numeric(f))
+        json_double(o, f->max);
+    else
+        json_null(o);
+    bool_member(o, "exclusive_min", f->open_min);
+    bool_member(o, "exclusive_max", f->open_max);
+    bool_member(o, "nullable", f->nullable);
+    text_member(o, "choices", r ? r->kind : NULL);
+    json_key(o, "values");
+    if (r) {
+        json_begin_array(o);
+        write_row_names(o, r);
+        json_end(o);
+    } else {
+        json_null(o);
+    }
+    bool_member(o, "sweepable", field_sweepable(f));
+    json_end(o);
+}
+
+char *reader_fields(void)
+{
+    json_out o = {0};
+    json_begin_object(&o);
+    json_key(&o, "groups");
+    json_begin_array(&o);
+    for (int i = 0; i < field_n_groups; i++) {
+        const field_group *g = &field_groups[i];
+        json_begin_object(&o);
+        text_member(&o, "name", g->name);
+        text_member(&o, "shorthand", *g->shorthand ? g->shorthand : NULL);
+        text_member(&o, "doc", g->doc);
+        json_end(&o);
+    }
+    json_end(&o);
+    json_key(&o, "fields");
+    json_begin_array(&o);
+    for (int i = 0; i < FIELD_COUNT; i++) write_field(&o, &field_table[i]);
+    json_end(&o);
+    json_end(&o);
+    return json_take(&o);
+}
+
+/* --- registries and presets ------------------------------------------------------------------- */
+
+static void write_entry(json_out *o, const entry *e, bool has_default)
+{
+    json_begin_object(o);
+    text_member(o, "name", e->name);
+    text_member(o, "summary", e->summary);
+    text_member(o, "source", e->source);
+    if (has_default) bool_member(o, "default", e->is_default);
+    if (e->group) {
+        text_member(o, "group", e->group);
+        text_member(o, "unit", e->unit);
+        text_member(o, "direction", e->direction);
+        text_member(o, "scale", e->scale);
+    }
+    json_end(o);
+}
+
+static void write_registry(json_out *o, const registry *r)
+{
+    bool has_default = strcmp(r->kind, "sites") == 0 || strcmp(r->kind, "metrics") == 0;
+    json_begin_object(o);
+    text_member(o, "kind", r->kind);
+    text_member(o, "summary", r->summary);
+    json_key(o, "rows");
+    json_begin_array(o);
+    for (int i = 0; i < r->n; i++) write_entry(o, r->rows[i], has_default);
+    json_end(o);
+    json_end(o);
+}
+
+char *reader_registry(const char *kind)
+{
+    json_out o = {0};
+    const registry *r = strcmp(kind, "presets") == 0 ? &preset_registry : field_registry(kind);
+    if (!r) return NULL;
+    write_registry(&o, r);
+    return json_take(&o);
+}
+
+char *reader_registries(void)
+{
+    json_out o = {0};
+    const registry *r;
+    json_begin_object(&o);
+    json_key(&o, "registries");
+    json_begin_array(&o);
+    for (int i = 0; (r = field_registry_at(i)); i++) write_registry(&o, r);
+    write_registry(&o, &preset_registry);
+    json_end(&o);
+    json_end(&o);
+    return json_take(&o);
+}
+
+char *reader_presets(void)
+{
+    json_out o = {0};
+    json_begin_object(&o);
+    json_key(&o, "presets");
+    json_begin_array(&o);
+    for (int i = 0; i < preset_registry.n; i++) {
+        const entry *e = preset_registry.rows[i];
+        json_begin_object(&o);
+        text_member(&o, "name", e->name);
+        text_member(&o, "summary", e->summary);
+        text_member(&o, "source", e->source);
+        json_key(&o, "job");
+        json_raw(&o, preset_text(i));
+        json_end(&o);
+    }
+    json_end(&o);
+    json_key(&o, "examples");
+    json_begin_array(&o);
+    for (int i = 0; i < preset_n_examples; i++) {
+        json_begin_object(&o);
+        text_member(&o, "name", preset_examples[i].name);
+        text_member(&o, "summary", preset_examples[i].summary);
+        json_key(&o, "job");
+        json_raw(&o, preset_examples[i].job);
+        json_end(&o);
+    }
+    json_end(&o);
+    json_end(&o);
+    return json_take(&o);
+}
+
+/* --- JSON Schema ------------------------------------------------------------------------------ */
+
+static void bound(json_out *o, const char *key, double value)
+{
+    json_key(o, key);
+    json_double(o, value);
+}
+
+static void schema_number(json_out *o, const field *f)
+{
+    const char *type = f->type == FIELD_NUMBER ? "number" : "integer";
+    json_key(o, "type");
+    if (f->nullable) {
+        json_begin_array(o);
+        json_string(o, type);
+        json_string(o, "null");
+        json_end(o);
+    } else {
+        json_string(o, type);
+    }
+    bound(o, f->open_min ? "exclusiveMinimum" : "minimum", f->min);
+    bound(o, f->open_max ? "exclusiveMaximum" : "maximum", f->max);
+}
+
+static void schema_enum(json_out *o, const field *f)
+{
+    const registry *r = choices_of(f);
+    text_member(o, "type", "string");
+    json_key(o, "enum");
+    json_begin_array(o);
+    if (r) write_row_names(o, r);
+    for (int i = 0; r && f->type == FIELD_METRICS && i < r->n; i++)
+        if (i == 0 || strcmp(r->rows[i]->group, r->rows[i - 1]->group) != 0)
+            json_string(o, r->rows[i]->group);
+    json_end(o);
+}
+
+static void schema_list(json_out *o, const field *f, int min_items, int max_items, double max)
+{
+    text_member(o, "type", "array");
+    json_key(o, "items");
+    json_begin_object(o);
+    if (max > 0) {
+        text_member(o, "type", "integer");
+        bound(o, "minimum", 0);
+        bound(o, "maximum", max);
+    } else {
+        schema_enum(o, f);
+    }
+    json_end(o);
+    if (min_items) bound(o, "minItems", min_items);
+    if (max_items) bound(o, "maxItems", max_items);
+    if (max > 0) bool_member(o, "uniqueItems", true);
+}
+
+static void schema_reference(json_out *o, const char *name)
+{
+    char reference[FIELD_PATH + 16] = "#/$defs/";
+    strncat(reference, name, FIELD_PATH);
+    json_begin_object(o);
+    text_member(o, "$ref", reference);
+    json_end(o);
+}
+
+static void schema_axis(json_out *o, const char *path)
+{
+    json_key(o, path);
+    json_begin_object(o);
+    text_member(o, "type", "array");
+    bound(o, "minItems", 1);
+    json_key(o, "items");
+    schema_reference(o, path);
+    json_end(o);
+}
+
+static void schema_sweep(json_out *o)
+{
+    text_member(o, "type", "object");
+    bool_member(o, "additionalProperties", false);
+    json_key(o, "properties");
+    json_begin_object(o);
+    for (int i = 0; i < field_n_groups; i++) schema_axis(o, field_groups[i].name);
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        char path[FIELD_PATH];
+        field_path(path, &field_table[i]);
+        if (field_sweepable(&field_table[i])) schema_axis(o, path);
+    }
+    json_end(o);
+}
+
+static void schema_type(json_out *o, const field *f)
+{
+    switch (f->type) {
+    case FIELD_INTEGER:
+    case FIELD_DEPTH:
+    case FIELD_NUMBER:
+        schema_number(o, f);
+        break;
+    case FIELD_BOOL:
+        text_member(o, "type", "boolean");
+        break;
+    case FIELD_CHOICE:
+    case FIELD_PRESET:
+        schema_enum(o, f);
+        break;
+    case FIELD_TEXT:
+        text_member(o, "type", "string");
+        text_member(o, "pattern", "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$");
+        break;
+    case FIELD_NAME:
+        text_member(o, "type", "string");
+        bound(o, "maxLength", 120);
+        break;
+    case FIELD_STEPS:
+        schema_list(o, f, 0, SPEC_STEPS_MAX, field_table[FIELD_train_steps].max);
+        break;
+    case FIELD_SITES:
+    case FIELD_METRICS:
+        schema_list(o, f, 0, 0, 0);
+        break;
+    case FIELD_SEEDS:
+        schema_list(o, f, 1, SEEDS_MAX, f->max);
+        break;
+    case FIELD_SWEEP:
+        schema_sweep(o);
+        break;
+    }
+}
+
+static void schema_field(json_out *o, const field *f)
+{
+    char path[FIELD_PATH];
+    field_path(path, f);
+    json_key(o, path);
+    json_begin_object(o);
+    schema_type(o, f);
+    text_member(o, "description", f->doc);
+    if (f->rule) text_member(o, "x-default-rule", f->rule);
+    if (f->unit) text_member(o, "x-unit", f->unit);
+    bool has_default = !f->rule && f->type != FIELD_TEXT;
+    if (has_default) {
+        json_key(o, "default");
+        write_default(o, f);
+    }
+    json_end(o);
+}
+
+static void schema_members(json_out *o, const char *group)
+{
+    text_member(o, "type", "object");
+    bool_member(o, "additionalProperties", false);
+    json_key(o, "properties");
+    json_begin_object(o);
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        const field *f = &field_table[i];
+        char path[FIELD_PATH];
+        field_path(path, f);
+        if (strcmp(f->group, group) == 0) {
+            json_key(o, f->name);
+            schema_reference(o, path);
+        }
+    }
+    for (int i = 0; !*group && i < field_n_groups; i++) {
+        json_key(o, field_groups[i].name);
+        schema_reference(o, field_groups[i].name);
+    }
+    json_end(o);
+}
+
+static void schema_group(json_out *o, int group)
+{
+    const field_group *g = &field_groups[group];
+    int shorthand = field_shorthand(group);
+    json_key(o, g->name);
+    json_begin_object(o);
+    text_member(o, "description", g->doc);
+    if (shorthand < 0) {
+        schema_members(o, g->name);
+    } else {
+        char path[FIELD_PATH];
+        field_path(path, &field_table[shorthand]);
+        json_key(o, "oneOf");
+        json_begin_array(o);
+        schema_reference(o, path);
+        json_begin_object(o);
+        schema_members(o, g->name);
+        json_end(o);
+        json_end(o);
+    }
+    json_end(o);
+}
+
+char *reader_job_schema(void)
+{
+    json_out o = {0};
+    json_begin_object(&o);
+    text_member(&o, "$schema", "https://json-schema.org/draft/2020-12/schema");
+    text_member(&o, "title", "Normscope job");
+    text_member(
+        &o, "description",
+        "A network, a normalization strategy, a depth. Every field has a default; {} is a job.");
+    schema_members(&o, "");
+    json_key(&o, "$defs");
+    json_begin_object(&o);
+    for (int i = 0; i < field_n_groups; i++) schema_group(&o, i);
+    for (int i = 0; i < FIELD_COUNT; i++) schema_field(&o, &field_table[i]);
+    json_end(&o);
+    json_end(&o);
+    return json_take(&o);
+}
