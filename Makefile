@@ -53,7 +53,7 @@ $(BUILD)/server/%.o: server/%.c
 D3 = /usr/share/nodejs/d3/dist/d3.min.js
 EMBED := $(sort $(wildcard schema/*.sql schema/*.json static/*.* static/*/*.* tests/jobs/demo.json))
 $(BUILD)/embedded.c: $(EMBED) $(D3) server/embed.sh $(BUILD)/embed-list
-	@server/embed.sh $(EMBED) static/d3.min.js=$(D3) >$@
+	@server/embed.sh $(EMBED) static/vendor/d3.min.js=$(D3) >$@
 $(BUILD)/embed-list: always
 	@mkdir -p $(@D); echo '$(EMBED)' | cmp -s - $@ || echo '$(EMBED)' >$@
 $(BUILD)/embedded.o: $(BUILD)/embedded.c

@@ -1,5 +1,5 @@
 /* Files carried inside the program, so that it runs from anywhere: the dashboard (static/, and D3
- * as static/d3.min.js), the SQL migrations and the JSON Schemas (schema/), the demo study
+ * as static/vendor/d3.min.js), the SQL migrations and the JSON Schemas (schema/), the demo study
  * (tests/jobs/). The table is written by the Makefile from the files themselves. Borrowed, for the
  * program's life.
  */
