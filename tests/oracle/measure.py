@@ -241,6 +241,7 @@ def site_metrics(job, site, x, g, last_norm):
         seen = visible(T, causal)
         out = entry_moments(x[..., seen]) | token_moments(x.reshape(-1, T, T), seen)
         out |= gradient(g[..., seen], last_norm)
+        out["grad_token_corr"] = gradient_token_corr(np.where(seen, g, 0.0).reshape(-1, T, T))
         return out | attention(x, causal) if site == "attn_prob" else out
     out = entry_moments(x) | token_moments(x, np.ones(x.shape[1:], bool)) | gradient(g, last_norm)
     out["grad_token_corr"] = gradient_token_corr(g)
