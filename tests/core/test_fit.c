@@ -1,0 +1,118 @@
+/* Growth laws on series that follow them, and the cases in which there is nothing to fit. */
+#include "core/metric/fit.h"
+#include "tests/core/numbers.h"
+
+enum { LAYERS = 24 };
+
+static void series(double y[LAYERS], double a, double b, enum fit_law law)
+{
+    for (int l = 1; l <= LAYERS; l++) {
+        const double by_law[] = {a, a + b * l, a * exp(b * l), a * pow(l, b)};
+        y[l - 1] = by_law[law];
+    }
+}
+
+START_TEST(test_exact_laws_are_recognized)
+{
+    const enum fit_law law = (enum fit_law)_i;
+    double y[LAYERS];
+    fit f;
+    series(y, 1.5, 0.4, law);
+    fit_growth(y, LAYERS, &f);
+    ck_value(f.law, law, 0, 0);
+    const metric_value r2[] = {f.slope, f.r2_linear, f.r2_exponential, f.r2_power};
+    ck_value(r2[law], law == FIT_FLAT ? 0 : 1, 1e-12, 1e-15);
+    for (int k = 1; k < 4 && law != FIT_FLAT; k++) {
+        if (k != (int)law) ck_assert_double_lt(r2[k].value, 0.999);
+    }
+    if (law == FIT_EXPONENTIAL) ck_value(f.slope, 0.4, 1e-13, 0);
+}
+END_TEST
+
+START_TEST(test_vanishing_has_a_negative_slope)
+{
+    double y[LAYERS];
+    fit f;
+    series(y, 1e-300, -0.7, FIT_EXPONENTIAL);
+    fit_growth(y, LAYERS, &f);
+    ck_value(f.slope, -0.7, 1e-12, 0);
+    ck_value(f.law, FIT_EXPONENTIAL, 0, 0);
+    ck_value(f.r2_linear, 0, 0, 0); /* the straight line falls below zero */
+}
+END_TEST
+
+/* Numbers worked out by hand: ln y = 0, 1, 1, 2, 2 over l = 1..5: slope 0.5, total 2.8, rest 0.3.
+ */
+START_TEST(test_slope_and_r2_of_a_small_example)
+{
+    const double y[5] = {1, exp(1), exp(1), exp(2), exp(2)};
+    fit f;
+    fit_growth(y, 5, &f);
+    ck_value(f.slope, 0.5, 1e-14, 0);
+    ck_value(f.r2_exponential, 1 - 0.3 / 2.8, 1e-14, 0);
+}
+END_TEST
+
+START_TEST(test_range_below_five_percent_is_flat)
+{
+    double y[LAYERS];
+    fit f;
+    series(y, 2, 0.049 / (LAYERS - 1), FIT_EXPONENTIAL);
+    fit_growth(y, LAYERS, &f);
+    ck_value(f.law, FIT_FLAT, 0, 0);
+    ck_value(f.r2_exponential, 1, 1e-9, 0);
+    series(y, 2, 0.051 / (LAYERS - 1), FIT_EXPONENTIAL);
+    fit_growth(y, LAYERS, &f);
+    ck_value(f.law, FIT_EXPONENTIAL, 0, 0);
+    series(y, 2, 0, FIT_FLAT);
+    fit_growth(y, LAYERS, &f);
+    ck_value(f.law, FIT_FLAT, 0, 0);
+    ck_value(f.slope, 0, 0, 1e-16);
+    ck_value(f.r2_linear, 1, 0, 0);
+}
+END_TEST
+
+START_TEST(test_unusable_layers_are_left_out)
+{
+    double y[LAYERS];
+    fit f;
+    series(y, 1, 0.3, FIT_EXPONENTIAL);
+    y[0] = NAN;
+    y[5] = INFINITY;
+    y[9] = 0;
+    y[12] = -1;
+    fit_growth(y, LAYERS, &f);
+    ck_value(f.slope, 0.3, 1e-13, 0);
+    ck_value(f.r2_exponential, 1, 1e-13, 0);
+}
+END_TEST
+
+START_TEST(test_fewer_than_four_layers_are_too_few)
+{
+    const double y[] = {1, 2, NAN, 4, 8};
+    fit f;
+    for (int layers = 0; layers < 5; layers++) {
+        fit_growth(y, layers, &f);
+        ck_reason(f.slope, REASON_TOO_FEW);
+        ck_reason(f.law, REASON_TOO_FEW);
+        ck_reason(f.r2_power, REASON_TOO_FEW);
+    }
+    fit_growth(y, 5, &f);
+    ck_assert_int_eq(f.slope.reason, REASON_NONE);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("fit");
+    TCase *c = tcase_create("fit");
+    tcase_set_timeout(c, 10);
+    tcase_add_loop_test(c, test_exact_laws_are_recognized, FIT_FLAT, FIT_POWER + 1);
+    tcase_add_test(c, test_vanishing_has_a_negative_slope);
+    tcase_add_test(c, test_slope_and_r2_of_a_small_example);
+    tcase_add_test(c, test_range_below_five_percent_is_flat);
+    tcase_add_test(c, test_unusable_layers_are_left_out);
+    tcase_add_test(c, test_fewer_than_four_layers_are_too_few);
+    suite_add_tcase(suite, c);
+    return numbers_run(suite);
+}
