@@ -15,7 +15,7 @@ endif
 # Debian's hardening flags (dpkg-buildflags); fortify and sanitizers do not go together.
 HARDEN = -g -fstack-protector-strong -fPIE -Wformat -Werror=format-security $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 BASE = -std=c17 -D_GNU_SOURCE -I. -I$(BUILD) -MMD -MP -pthread $(WARN) $(HARDEN)
-NUM = -O3 -fno-math-errno -fno-trapping-math -ffp-contract=on
+NUM = -O3 -fopenmp-simd -fno-math-errno -fno-trapping-math -ffp-contract=on
 GEN = -O2
 
 PKGS = libmicrohttpd libcjson sqlite3 nettle zlib

@@ -37,3 +37,8 @@ void arena_reset(arena *a)
     a->used = 0;
     if (a->base) ASAN_POISON_MEMORY_REGION(a->base, a->size);
 }
+
+void arena_release(void *base, size_t size)
+{
+    if (base) ASAN_UNPOISON_MEMORY_REGION(base, size);
+}

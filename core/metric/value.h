@@ -14,9 +14,9 @@ typedef struct metric_value {
     reason reason;
 } metric_value;
 
-static inline metric_value value_of(double value)
+static inline metric_value value_of(double number)
 {
-    return (metric_value){value, reason_of(value)};
+    return (metric_value){number, reason_of(number)};
 }
 
 static inline metric_value value_undefined(reason why)

@@ -1,0 +1,26 @@
+/* GELU, exact: y = x Phi(x), Phi(x) = (1 + erf(x/sqrt 2))/2; y' = Phi(x) + x phi(x). */
+#include "core/activation.h"
+
+CLONES static void forward(real *restrict y, const real *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        real half = R(0.5) * x[i];
+        y[i] = half + half * ERF(x[i] * R(0.70710678118654752440));
+    }
+}
+
+CLONES static void backward(real *dx, const real *dy, const real *restrict x, size_t n)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        real phi = R(0.39894228040143267794) * EXP(R(-0.5) * x[i] * x[i]);
+        real cdf = R(0.5) + R(0.5) * ERF(x[i] * R(0.70710678118654752440));
+        dx[i] = dy[i] * (cdf + x[i] * phi);
+    }
+}
+
+const activation activation_gelu = {
+    .entry = {.name = "gelu", .summary = "y = x Phi(x), with erf", .source = "arXiv:1606.08415"},
+    .forward = forward,
+    .backward = backward,
+};

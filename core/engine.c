@@ -1,0 +1,297 @@
+/* The engine table: check, estimate, run. */
+#include "core/engine.h"
+
+#include "core/init.h"
+#include "core/model.h"
+#include "core/optimizer.h"
+#include "core/placement.h"
+#include "core/loss.h"
+#include "core/report.h"
+#include "core/schedule.h"
+#include "core/train.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const registry *const registries[] = {
+    &model_registry,     &placement_registry, &norm_registry,     &activation_registry, &position_registry,
+    &init_registry,      &data_registry,      &loss_registry,     &optimizer_registry,  &schedule_registry,
+    &site_registry,      &metric_registry,    &op_registry,       NULL,
+};
+
+static err_code check(const run_spec *spec, error *err)
+{
+    const spec_train *t = &spec->train;
+    err_code code = model_table[spec->model.family]->check(spec, err);
+    if (code) return code;
+    if (data_table[spec->data.source]->needs_corpus && !spec->data.corpus[0])
+        return error_set(err, ERR_COMBINATION, "/data/corpus", "source text needs the name of a corpus");
+    if (t->warmup > t->steps)
+        return error_set(err, ERR_COMBINATION, "/train/warmup", "warmup is %d; allowed are 0 to train.steps = %d", t->warmup, t->steps);
+    for (int i = 0; i < spec->measure.n_steps; i++) {
+        int step = spec->measure.steps[i];
+        if (step < 0 || step > t->steps)
+            return error_set(err, ERR_COMBINATION, "/measure/steps", "step %d is not in 0..train.steps = %d", step, t->steps);
+    }
+    return ERR_OK;
+}
+
+static double pass_flops(const graph *g)
+{
+    double sum = 0;
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].op->flops) sum += g->nodes[i].op->flops(g, &g->nodes[i]);
+    return sum;
+}
+
+static void fill_estimate(session *s, int n_threads, size_t tables, estimate *out)
+{
+    arena counting;
+    arena_init(&counting, NULL, 0);
+    session_layout(s, n_threads, &counting);
+    int passes = s->spec->train.steps + 1;
+    *out = (estimate){
+        .parameters = s->p.param_count,
+        .flops = pass_flops(&s->g) * (s->backward ? 3.0 : 1.0) * passes,
+        .peak_bytes = tables + counting.used,
+        /* a run that diverges is probed once more */
+        .measurements = report_rows(s) * (uint64_t)(s->spec->measure.n_steps + 1),
+    };
+}
+
+/* The only allocation of core/: tables of the graph, gone before it returns. */
+static err_code estimate_run(const run_spec *spec, int n_threads, bool want_tensors, estimate *out, error *err)
+{
+    err_code code = check(spec, err);
+    if (code) return code;
+    size_t bytes = session_table_bytes(spec);
+    void *tables = aligned_alloc(ARENA_ALIGN, bytes / ARENA_ALIGN * ARENA_ALIGN + ARENA_ALIGN);
+    session *s = malloc(sizeof *s);
+    if (!tables || !s) {
+        code = error_set(err, ERR_MEMORY, "", "no memory to plan the run");
+        goto out;
+    }
+    arena meta;
+    arena_init(&meta, tables, bytes);
+    code = session_build(s, spec, want_tensors, &meta, err);
+    if (!code) fill_estimate(s, n_threads, sizeof *s + meta.used + 2 * ARENA_ALIGN, out);
+out:
+    free(s);
+    arena_release(tables, bytes);
+    free(tables);
+    return code;
+}
+
+/* A run under way. */
+typedef struct runner {
+    session *s;
+    const sink *to;
+    run_summary *summary;
+    int step;
+    double pass_share; /* of the whole run */
+} runner;
+
+static bool on_stage(void *user, int at, int n_stages, int layer)
+{
+    runner *r = user;
+    if (!r->to->progress) return true;
+    int n_forward = r->s->p.n_forward;
+    double inside = at < n_forward ? (at + 1.0) / n_forward / 3 : (1 + 2.0 * (at + 1 - n_forward) / (n_stages - n_forward)) / 3;
+    progress p = {.step = r->step,
+                  .steps = r->s->spec->train.steps,
+                  .layer = layer,
+                  .layers = r->s->spec->depth,
+                  .fraction = (r->step + inside) * r->pass_share};
+    return r->to->progress(r->to->user, &p);
+}
+
+static void use_batch(session *s, int step)
+{
+    const spec_data *d = &s->spec->data;
+    size_t k = (size_t)(step % d->batches), rows = (size_t)d->batch, length = (size_t)d->seq_len;
+    exec *x = &s->x;
+    x->tokens = s->data.tokens + k * rows * (length + 1);
+    x->loss_mask = s->data.loss_mask ? s->data.loss_mask + k * rows * length : NULL;
+    x->inputs = s->data.inputs ? s->data.inputs + k * rows * length * (size_t)s->spec->model.d_model : NULL;
+    x->grad_seed = s->data.grad_seed;
+    double places = (double)(rows * length);
+    if (x->loss_mask) {
+        places = 0;
+        for (size_t i = 0; i < rows * length; i++) places += x->loss_mask[i] != 0;
+    }
+    x->loss_scale = loss_table[s->spec->train.loss]->uses_tokens ? 1 / places : 1;
+}
+
+static bool is_probed(const spec_measure *m, int step)
+{
+    for (int i = 0; i < m->n_steps; i++)
+        if (m->steps[i] == step) return true;
+    return false;
+}
+
+/* Where the forward pass first met a non-finite value: the site of the first node that made one, or of the
+ * next named value it feeds. */
+static void locate_divergence(runner *r)
+{
+    const graph *g = &r->s->g;
+    int first = atomic_load(&r->s->x.first_bad_node);
+    r->summary->diverged_layer = -1;
+    r->summary->diverged_site = SITE_run;
+    for (int i = first; i < g->n_nodes; i++)
+        for (int k = 0; k < g->nodes[i].n_outputs; k++) {
+            const value *v = &g->values[g->nodes[i].outputs[k]];
+            if (v->site == NONE) continue;
+            r->summary->diverged_layer = v->layer;
+            r->summary->diverged_site = (site)v->site;
+            return;
+        }
+}
+
+/* The pass that diverged is run again, measured and searched, so that the result shows where. */
+static err_code diverge(runner *r, double *found)
+{
+    session *s = r->s;
+    s->x.probe = &s->probe;
+    s->x.locate = true;
+    err_code code = exec_forward(&s->x, on_stage, r, found);
+    s->x.locate = false;
+    if (code) return code;
+    r->summary->diverged = true;
+    r->summary->diverged_step = r->step;
+    locate_divergence(r);
+    return s->backward ? exec_backward(&s->x, on_stage, r) : ERR_OK;
+}
+
+static err_code cancelled(error *err)
+{
+    return error_set(err, ERR_CANCELLED, "", "the run was cancelled");
+}
+
+static err_code refused(error *err)
+{
+    return error_set(err, ERR_IO, "", "a tensor could not be handed over");
+}
+
+/* One pass of the training loop: forward, backward where needed, update, report. */
+static err_code run_step(runner *r, bool *stop, error *err)
+{
+    session *s = r->s;
+    const spec_train *t = &s->spec->train;
+    bool probed = is_probed(&s->spec->measure, r->step), update_follows = r->step < t->steps;
+    bool backward = s->backward && (probed || update_follows);
+    step_record record = {.step = r->step, .grad_norm = (double)NAN};
+    use_batch(s, r->step);
+    s->x.probe = probed ? &s->probe : NULL;
+    if (exec_forward(&s->x, on_stage, r, &record.loss)) return cancelled(err);
+    bool bad = !isfinite(record.loss);
+    if (!bad && backward) {
+        if (exec_backward(&s->x, on_stage, r)) return cancelled(err);
+        record.grad_norm = train_grad_norm(s);
+        bad = update_follows && !isfinite(record.grad_norm);
+    }
+    if (bad) {
+        if (diverge(r, &record.loss)) return cancelled(err);
+        backward = s->backward;
+        probed = true;
+        if (backward) record.grad_norm = train_grad_norm(s);
+    }
+    if (probed && s->probe.parameter) train_weight_norms(s);
+    bool updated = update_follows && !bad;
+    if (updated) {
+        record.lr = train_update(s, r->step + 1, record.grad_norm);
+        r->summary->steps_done = r->step + 1;
+    }
+    if (r->to->step) r->to->step(r->to->user, &record);
+    report_pass pass = {.step = r->step, .loss = record.loss, .backward = backward, .updated = updated};
+    if (probed) report_measurements(s, &pass, r->to);
+    if (probed && s->want_tensors && r->to->tensor && !report_probe_tensors(s, r->step, r->to)) return refused(err);
+    *stop = bad;
+    return ERR_OK;
+}
+
+static err_code train(runner *r, error *err)
+{
+    session *s = r->s;
+    int passes = s->spec->train.steps + 1;
+    r->pass_share = 1.0 / passes;
+    if (r->to->tensor && !report_tensors(s, TENSOR_INITIAL, 0, r->to)) return refused(err);
+    for (int i = 0; i < OPTIMIZER_STATES; i++)
+        if (s->states[i]) memset(s->states[i], 0, s->p.param_count * sizeof(real));
+    bool stop = false;
+    for (r->step = 0; r->step < passes && !stop; r->step++) {
+        err_code code = run_step(r, &stop, err);
+        if (code) return code;
+    }
+    if (r->to->tensor && !report_tensors(s, TENSOR_FINAL, s->spec->train.steps, r->to)) return refused(err);
+    return ERR_OK;
+}
+
+static err_code check_input(const run_spec *spec, const run_input *input, error *err)
+{
+    size_t least = (size_t)spec->data.seq_len + 2;
+    if (!data_table[spec->data.source]->needs_corpus) return ERR_OK;
+    if (!input || !input->corpus || input->corpus_bytes < least)
+        return error_set(err, ERR_RANGE, "/data/corpus", "the corpus has %zu bytes; seq_len needs at least %zu",
+                         input && input->corpus ? input->corpus_bytes : (size_t)0, least);
+    return ERR_OK;
+}
+
+static err_code run(const run_spec *spec, const run_input *input, void *memory, size_t memory_bytes, team *t,
+                    const sink *to, run_summary *summary, error *err)
+{
+    *summary = (run_summary){.diverged_step = -1, .diverged_layer = -1, .diverged_site = SITE_run};
+    err_code code = check(spec, err);
+    if (!code) code = check_input(spec, input, err);
+    if (code) return code;
+    arena a;
+    arena_init(&a, memory, memory_bytes);
+    session *s = arena_alloc(&a, sizeof *s);
+    if (!s) return error_set(err, ERR_MEMORY, "", "%zu bytes are too few for this run", memory_bytes);
+    code = session_build(s, spec, to->want_probe_tensors, &a, err);
+    if (!code) {
+        arena counting;
+        arena_init(&counting, NULL, 0);
+        session sizes = *s;
+        session_layout(&sizes, t->size, &counting);
+        if (counting.used > a.size - a.used)
+            code = error_set(err, ERR_MEMORY, "", "the run needs %zu bytes, it was given %zu", a.used + counting.used, memory_bytes);
+    }
+    if (!code) {
+        session_layout(s, t->size, &a);
+        s->x.team = t;
+        batches_fill(&s->data, spec, input);
+        init_fill(&s->g, s->x.params, t);
+        runner r = {.s = s, .to = to, .summary = summary};
+        code = train(&r, err);
+    }
+    arena_release(memory, memory_bytes);
+    return code;
+}
+
+static bool placement_final_norm(int placement_row)
+{
+    return placement_table[placement_row]->final_norm;
+}
+
+static bool init_depth_scale(int scheme)
+{
+    return init_table[scheme]->depth_scale;
+}
+
+static bool activation_gated(int row)
+{
+    return activation_table[row]->gate != NULL;
+}
+
+extern const engine engine_table; /* renamed engine_f32 or engine_f64 when the build is linked */
+
+const engine engine_table = {
+    .precision = REAL_BITS == 64 ? "float64" : "float32",
+    .registries = registries,
+    .check = check,
+    .estimate = estimate_run,
+    .run = run,
+    .placement_final_norm = placement_final_norm,
+    .init_depth_scale = init_depth_scale,
+    .activation_gated = activation_gated,
+};

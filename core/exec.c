@@ -1,0 +1,166 @@
+#include "core/exec.h"
+
+#include "core/op.h"
+#include "core/probe.h"
+
+#include <string.h>
+
+static real *in_buffer(const exec *x, int index, const value *v, int b)
+{
+    if (index == NONE) return NULL;
+    return (real *)(void *)(x->tensors + x->p->buffers[index].offset) +
+           (size_t)b * (size_t)v->rows * (size_t)v->ld + v->column;
+}
+
+real *exec_value(const exec *x, int v, int b)
+{
+    const value *val = &x->g->values[v];
+    return in_buffer(x, val->buffer[x->phase], val, b);
+}
+
+real *exec_grad(const exec *x, int v, int b)
+{
+    const value *val = &x->g->values[v];
+    return in_buffer(x, val->grad_buffer, val, b);
+}
+
+const real *exec_grad_base(const exec *x, const node *n, int i, int b)
+{
+    return in_buffer(x, n->grads[i].base, &x->g->values[n->inputs[i]], b);
+}
+
+real exec_grad_prepare(const exec *x, const node *n, int i, int b0, int b1)
+{
+    const value *v = &x->g->values[n->inputs[i]];
+    const real *base = exec_grad_base(x, n, i, b0);
+    if (!base) return 0;
+    real *out = exec_grad(x, n->inputs[i], b0);
+    if (base != out) memcpy(out, base, (size_t)(b1 - b0) * (size_t)v->rows * (size_t)v->ld * sizeof *out);
+    return 1;
+}
+
+real *exec_scratch(const exec *x, int worker)
+{
+    return x->scratch + x->p->scratch_reals * (size_t)worker;
+}
+
+real *exec_param(const exec *x, int p)
+{
+    return x->params + x->g->params[p].data;
+}
+
+real *exec_param_grad(const exec *x, int p)
+{
+    return (real *)(void *)(x->tensors + x->p->buffers[x->g->params[p].grad_buffer].offset);
+}
+
+double *exec_partials(const exec *x, const node *n, int panel)
+{
+    return x->partials + n->partials + n->partial_count * (size_t)panel;
+}
+
+CLONES static double sum_squares(const real *g, size_t n)
+{
+    double total = 0;
+#pragma omp simd reduction(+ : total)
+    for (size_t i = 0; i < n; i++) total += (double)g[i] * (double)g[i];
+    return total;
+}
+
+void exec_slice(const exec *x, int p, int slice, const real *grad, size_t count)
+{
+    x->slices[x->g->params[p].slices + (size_t)slice] = sum_squares(grad, count);
+}
+
+static bool all_finite(const real *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(v[i])) return false;
+    return true;
+}
+
+static void locate(exec *x, int index, const span *s)
+{
+    const node *n = &x->g->nodes[index];
+    const value *v = &x->g->values[n->outputs[0]];
+    size_t count = (size_t)v->rows * (size_t)v->ld * (size_t)(s->b1 - s->b0);
+    if (all_finite(exec_value(x, n->outputs[0], s->b0), count)) return;
+    int seen = atomic_load(&x->first_bad_node);
+    while (index < seen && !atomic_compare_exchange_weak(&x->first_bad_node, &seen, index)) {}
+}
+
+static void forward_span(exec *x, const stage *st, const span *s)
+{
+    for (int i = st->first_node; i < st->first_node + st->n_nodes; i++) {
+        const node *n = &x->g->nodes[i];
+        n->op->forward(x, n, s);
+        if (x->locate) locate(x, i, s);
+        if (x->probe) probe_values(x->probe, x, n, s);
+    }
+}
+
+static void backward_span(exec *x, const stage *st, const span *s)
+{
+    for (int i = st->first_node; i < st->first_node + st->n_nodes; i++)
+        if (x->g->nodes[i].recompute) x->g->nodes[i].op->forward(x, &x->g->nodes[i], s);
+    for (int i = st->first_node + st->n_nodes - 1; i >= st->first_node; i--) {
+        const node *n = &x->g->nodes[i];
+        if (x->probe) probe_grads(x->probe, x, n, s, false);
+        bool wanted = n->partial_count > 0;
+        for (int k = 0; k < n->n_inputs; k++) wanted |= n->grads[k].wanted;
+        if (n->op->backward && wanted) n->op->backward(x, n, s);
+        if (x->probe) probe_grads(x->probe, x, n, s, true);
+    }
+}
+
+struct stage_run {
+    exec *x;
+    const stage *stage;
+};
+
+static void stage_work(void *context, int task, int worker)
+{
+    struct stage_run *run = context;
+    exec *x = run->x;
+    const stage *st = run->stage;
+    if (st->kind == STAGE_PARAMS) {
+        const param_work *w = &x->p->tasks[st->first_task + task];
+        const node *n = &x->g->nodes[w->node];
+        n->op->param_task(x, n, w->task);
+        return;
+    }
+    span s = {graph_panel_start(x->g, task), graph_panel_start(x->g, task + 1), task, worker};
+    if (st->backward)
+        backward_span(x, st, &s);
+    else
+        forward_span(x, st, &s);
+}
+
+static err_code run_stages(exec *x, int first, int last, exec_progress *progress, void *user)
+{
+    for (int i = first; i < last; i++) {
+        const stage *st = &x->p->stages[i];
+        struct stage_run run = {x, st};
+        team_run(x->team, stage_work, &run, st->kind == STAGE_PARAMS ? st->n_tasks : x->g->n_panels);
+        if (x->probe && !st->backward) probe_spectra(x->probe, x->team, st->segment);
+        if (progress && !progress(user, i, x->p->n_stages, st->segment)) return ERR_CANCELLED;
+    }
+    return ERR_OK;
+}
+
+err_code exec_forward(exec *x, exec_progress *progress, void *user, double *loss)
+{
+    x->phase = 0;
+    atomic_store(&x->first_bad_node, x->g->n_nodes);
+    err_code code = run_stages(x, 0, x->p->n_forward, progress, user);
+    *loss = 0;
+    for (int b = 0; b < x->g->batch; b++) *loss += x->losses[b];
+    *loss *= x->loss_scale;
+    return code;
+}
+
+err_code exec_backward(exec *x, exec_progress *progress, void *user)
+{
+    x->phase = 1;
+    return run_stages(x, x->p->n_forward, x->p->n_stages, progress, user);
+}

@@ -1,0 +1,57 @@
+/* Running a planned graph: where values live, and the forward and backward passes.
+ *
+ * Everything an op may touch is reached through exec. During a pass exec is constant but for the
+ * buffers it points to, so any number of threads may share it.
+ */
+#ifndef CORE_EXEC_H
+#define CORE_EXEC_H
+
+#include "core/base/team.h"
+#include "core/graph.h"
+#include "core/plan.h"
+
+struct probe;
+
+typedef struct exec {
+    const graph *g;
+    const plan *p;
+    team *team;
+    char *tensors;       /* the planned block: buffers are byte offsets into it */
+    real *params;        /* all parameters, packed in order */
+    double *partials;    /* panel sums of vector gradients */
+    double *slices;      /* sums of squares of slices of parameter gradients */
+    real *scratch;       /* plan.scratch_reals for each worker */
+    double *losses;      /* [B] summed loss of each sequence */
+    int phase;           /* 0 forward, 1 backward: which buffer of a value */
+    /* The batch of this pass. */
+    const int32_t *tokens;      /* [B, T+1] */
+    const uint8_t *loss_mask;   /* [B, T], bidirectional only */
+    const real *inputs;         /* [B, T, D], gaussian source only */
+    const real *grad_seed;      /* [B, T, D], synthetic losses only */
+    double loss_scale;          /* 1 / positions that carry the loss */
+    struct probe *probe;        /* what is measured in this pass; NULL: nothing */
+    bool locate;                /* look for the first non-finite value of the forward pass */
+    atomic_int first_bad_node;  /* lowest node index that made one, n_nodes when none */
+} exec;
+
+/* Sequence b of a value, and of its gradient (NULL when it has none). */
+real *exec_value(const exec *x, int v, int b);
+real *exec_grad(const exec *x, int v, int b);
+/* Base of input i's gradient for sequence b, or NULL: gradient = base + own term. */
+const real *exec_grad_base(const exec *x, const node *n, int i, int b);
+/* For ops that can only add in place: copies the base, returns 1 (add) or 0 (overwrite). */
+real exec_grad_prepare(const exec *x, const node *n, int i, int b0, int b1);
+real *exec_scratch(const exec *x, int worker);
+real *exec_param(const exec *x, int p);
+real *exec_param_grad(const exec *x, int p);
+double *exec_partials(const exec *x, const node *n, int panel);
+/* A slice of parameter p's gradient is complete: sums it up for the norms. */
+void exec_slice(const exec *x, int p, int slice, const real *grad, size_t count);
+
+/* One forward pass; returns the summed loss in *loss. progress is called after each stage with its
+ * share of the pass; a false return stops with ERR_CANCELLED. */
+typedef bool exec_progress(void *user, int stage, int n_stages, int layer);
+err_code exec_forward(exec *x, exec_progress *progress, void *user, double *loss);
+err_code exec_backward(exec *x, exec_progress *progress, void *user);
+
+#endif

@@ -1,0 +1,152 @@
+/* The static graph: values, parameters and nodes, built once and run many times.
+ *
+ * A value is [B, rows, cols]: one [rows, cols] matrix for each of the B sequences. A view is a range
+ * of columns of another value (q, k, v inside the fused projection) and has its leading dimension.
+ * Nodes are appended in topological order; shapes are inferred by the op while building. Nodes
+ * belong to a segment: 0 the embedding, 1..L the blocks, L+1 the head; segments are the unit of
+ * scheduling (plan.h).
+ *
+ * Nothing here allocates: the tables live in the arena given to graph_init, and a graph that
+ * outgrows them sets failed, checked once by graph_finish.
+ */
+#ifndef CORE_GRAPH_H
+#define CORE_GRAPH_H
+
+#include "core/base/arena.h"
+#include "core/base/error.h"
+#include "core/real.h"
+#include "core/spec.h"
+
+#include <stdint.h>
+
+enum { NODE_INPUTS = 3, NODE_OUTPUTS = 4, NODE_PARAMS = 6, NONE = -1, PARAM_NAME = 56 };
+
+struct op;
+struct norm;
+struct activation;
+struct position;
+
+/* What a parameter is, for the init and for weight decay. */
+typedef enum param_kind {
+    PARAM_EMBED,    /* [V, D] token table */
+    PARAM_POSITION, /* [T, D] position table */
+    PARAM_HEAD,     /* [V, D] untied output matrix */
+    PARAM_INNER,    /* a matrix inside a branch: q, k, v, up, gate */
+    PARAM_OUTER,    /* a matrix that writes to the stream: o, down */
+    PARAM_GAIN,     /* starts at 1 */
+    PARAM_BIAS      /* starts at 0 */
+} param_kind;
+
+typedef struct param {
+    char name[PARAM_NAME];
+    const char *role; /* name without its block prefix; a literal */
+    int layer;
+    param_kind kind;
+    int rank;
+    size_t dims[2], count;
+    size_t data;   /* element offset in the parameter block */
+    int segment;   /* of the node that uses it first in the backward pass */
+    int grad_buffer;
+    int n_slices;  /* partial sums of squares of the gradient, one per slice */
+    size_t slices; /* first slot */
+} param;
+
+typedef struct value {
+    int rows, cols, ld; /* of one sequence; ld in elements */
+    int parent, column; /* of a view, else NONE */
+    int producer;       /* node */
+    bool needs_grad;
+    int layer;
+    int site;            /* enum site or NONE: names the value where a non-finite entry is located */
+    bool measured;       /* a tap reads it, or its gradient */
+    bool needed;         /* read by a backward pass */
+    int buffer[2];       /* plan: where it lives in the forward and in the backward pass */
+    int grad_buffer;     /* plan; shared with another value when the gradients are equal */
+} value;
+
+/* How one input's gradient is formed: out = (base >= 0 ? gradient of value base : 0) + own term.
+ * base == out adds in place. */
+typedef struct grad_mode {
+    int base; /* buffer or NONE */
+    bool wanted;
+} grad_mode;
+
+typedef struct node {
+    const struct op *op;
+    int inputs[NODE_INPUTS], n_inputs;
+    int outputs[NODE_OUTPUTS], n_outputs;
+    int params[NODE_PARAMS], n_params;
+    int segment;
+    grad_mode grads[NODE_INPUTS];
+    size_t partials; /* first of n_panels x partial_count doubles of panel sums, plan */
+    size_t partial_count;
+    int first_tap; /* list of taps on what this node makes, NONE ends it */
+    bool recompute; /* plan: run again at the start of the segment's backward stage */
+    /* What the op needs to know. */
+    const struct norm *norm;
+    const struct activation *activation;
+    const struct position *position;
+    double eps, scale;
+    int groups;           /* norm: sub-rows per row */
+    int heads, kv_heads;  /* attention, rope */
+    bool causal;
+    bool accumulate_params; /* a tied parameter already has a gradient */
+} node;
+
+/* A place to measure. */
+typedef struct tap {
+    int value;
+    int layer;
+    site site;
+    int also_layer; /* the same tensor under a second name (resid_in of the next block), or NONE */
+    site also_site;
+    bool is_matrix;  /* [H T, T] attention matrix: visible entries only */
+    int entropy;     /* attn_prob: the value with the row entropies, else NONE */
+    bool hidden;     /* measured for others (grad_norm_rel), not reported */
+    int next;        /* of the same node */
+} tap;
+
+typedef struct graph {
+    const run_spec *spec;
+    int batch, seq_len; /* B, T */
+    int n_panels;       /* fixed groups of sequences; the unit of parallel work */
+    node *nodes;
+    value *values;
+    param *params;
+    tap *taps;
+    int n_nodes, n_values, n_params, n_taps;
+    int max_nodes, max_values, max_params, max_taps;
+    int segment, n_segments;
+    int layer;
+    int loss_value;    /* [1, 1] per sequence */
+    int reference_tap; /* resid_out of the last block: what grad_norm_rel divides by */
+    bool failed;
+    node spare_node; /* what the builders write to once failed is set */
+    value spare_value;
+} graph;
+
+/* Sizes the tables for the spec; with a counting arena nothing is touched. */
+void graph_init(graph *g, const run_spec *spec, arena *a);
+err_code graph_finish(const graph *g, error *err);
+
+/* First sequence of a panel; panel n_panels gives B. */
+int graph_panel_start(const graph *g, int panel);
+
+int graph_value(graph *g, int rows, int cols);
+int graph_view(graph *g, int parent, int column, int cols);
+/* Adds a parameter of the current layer; role as in "attn.q.weight". dims1 0 makes a vector. */
+int graph_param(graph *g, param_kind kind, const char *role, size_t dims0, size_t dims1);
+/* The parameter with this full name, or NONE. */
+int graph_find_param(const graph *g, const char *name);
+node *graph_node(graph *g, const struct op *kind);
+
+/* Names a value as a site of the current layer; measured when the spec selects it. Returns the tap or
+ * NULL. */
+tap *graph_site(graph *g, int value, site s);
+int graph_hidden_tap(graph *g, int value); /* index, or NONE */
+
+/* After the last node: which values get a gradient. First outputs and views do; attention matrices only
+ * where they are measured. */
+void graph_mark_gradients(graph *g);
+
+#endif

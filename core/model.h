@@ -1,0 +1,20 @@
+/* Model families: one file each under core/model/, one row in model.def. */
+#ifndef CORE_MODEL_H
+#define CORE_MODEL_H
+
+#include "core/graph.h"
+
+typedef struct model {
+    entry entry;
+    err_code (*check)(const run_spec *spec, error *err);
+    void (*build)(graph *g); /* the whole graph, loss included */
+} model;
+
+#define MODEL(name) extern const model model_##name;
+#include "core/model.def"
+#undef MODEL
+
+extern const model *const model_table[];
+extern const registry model_registry;
+
+#endif

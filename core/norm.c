@@ -1,0 +1,15 @@
+#include "core/norm.h"
+
+const norm *const norm_table[] = {
+#define NORM(name) &norm_##name,
+#include "core/norm.def"
+#undef NORM
+};
+
+static const entry *const rows[] = {
+#define NORM(name) &norm_##name.entry,
+#include "core/norm.def"
+#undef NORM
+};
+
+const registry norm_registry = {"norms", "how values are normalized", rows, sizeof rows / sizeof *rows};

@@ -1,0 +1,117 @@
+/* LayerNorm: mu = mean(x), r = (mean((x-mu)^2) + eps)^(-1/2), xh = (x - mu) r, y = gain xh + bias;
+ * means over the last axis, population variance.
+ *
+ * Backward, with g = gain dy:  dx = r (g - mean(g) - xh mean(g xh)),
+ *   dgain = sum over rows of dy xh,  dbias = sum over rows of dy.
+ *
+ * stats: mu, r. Zero variance with eps 0 gives r = Inf and y = NaN: a result.
+ * Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450.
+ */
+#include "core/norm.h"
+
+CLONES static void forward_row(real *restrict y,
+                               real *restrict stats,
+                               const real *restrict x,
+                               const real *gain,
+                               const real *bias,
+                               size_t n,
+                               double eps)
+{
+    real sum = 0, square = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = 0; i < n; i++) sum += x[i];
+    real mu = sum / (real)n;
+#pragma omp simd reduction(+ : square)
+    for (size_t i = 0; i < n; i++) square += (x[i] - mu) * (x[i] - mu);
+    real r = (real)(1 / sqrt((double)square / (double)n + eps));
+    stats[0] = mu, stats[1] = r;
+    if (gain && bias)
+        for (size_t i = 0; i < n; i++) y[i] = (x[i] - mu) * r * gain[i] + bias[i];
+    else if (gain)
+        for (size_t i = 0; i < n; i++) y[i] = (x[i] - mu) * r * gain[i];
+    else
+        for (size_t i = 0; i < n; i++) y[i] = (x[i] - mu) * r;
+}
+
+CLONES static void input_row(real *dx,
+                             const real *base,
+                             const real *restrict dy,
+                             const real *restrict x,
+                             const real *stats,
+                             const real *gain,
+                             size_t n)
+{
+    real mu = stats[0], r = stats[1], sum = 0, dot = 0;
+    if (gain) {
+#pragma omp simd reduction(+ : sum, dot)
+        for (size_t i = 0; i < n; i++) sum += gain[i] * dy[i], dot += gain[i] * dy[i] * (x[i] - mu);
+    } else {
+#pragma omp simd reduction(+ : sum, dot)
+        for (size_t i = 0; i < n; i++) sum += dy[i], dot += dy[i] * (x[i] - mu);
+    }
+    real mean = sum / (real)n, along = dot * r * r / (real)n;
+#define TERM(g) (r * ((g) - mean - (x[i] - mu) * along))
+    if (gain && base)
+        for (size_t i = 0; i < n; i++) dx[i] = base[i] + TERM(gain[i] * dy[i]);
+    else if (gain)
+        for (size_t i = 0; i < n; i++) dx[i] = TERM(gain[i] * dy[i]);
+    else if (base)
+        for (size_t i = 0; i < n; i++) dx[i] = base[i] + TERM(dy[i]);
+    else
+        for (size_t i = 0; i < n; i++) dx[i] = TERM(dy[i]);
+#undef TERM
+}
+
+CLONES static void param_row(double *restrict dgain,
+                             double *restrict dbias,
+                             const real *restrict dy,
+                             const real *restrict x,
+                             const real *stats,
+                             size_t n)
+{
+    real mu = stats[0], r = stats[1];
+    for (size_t i = 0; i < n; i++) {
+        dgain[i] += (double)(dy[i] * ((x[i] - mu) * r));
+        dbias[i] += (double)dy[i];
+    }
+}
+
+static void forward(const norm_rows *a, real *y)
+{
+    for (size_t r = 0; r < a->rows; r++)
+        for (size_t g = 0; g < a->groups; g++)
+            forward_row(y + r * a->ldy + g * a->width,
+                        a->stats + (r * a->groups + g) * NORM_STATS,
+                        a->x + r * a->ldx + g * a->width,
+                        a->gain,
+                        a->bias,
+                        a->width,
+                        a->eps);
+}
+
+static void backward(const norm_rows *a,
+                     real *dx,
+                     const real *base,
+                     const real *dy,
+                     double *dgain,
+                     double *dbias)
+{
+    for (size_t r = 0; r < a->rows; r++)
+        for (size_t g = 0; g < a->groups; g++) {
+            size_t in = r * a->ldx + g * a->width, out = r * a->ldy + g * a->width;
+            const real *stats = a->stats + (r * a->groups + g) * NORM_STATS;
+            if (dgain) param_row(dgain, dbias, dy + out, a->x + in, stats, a->width);
+            if (dx)
+                input_row(dx + in, base ? base + in : NULL, dy + out, a->x + in, stats, a->gain, a->width);
+        }
+}
+
+const norm norm_layernorm = {
+    .entry = {.name = "layernorm",
+              .summary = "y = gain (x - mean(x)) / sqrt(var(x) + eps) + bias, over the features of a token",
+              .source = "arXiv:1607.06450"},
+    .has_gain = true,
+    .has_bias = true,
+    .forward = forward,
+    .backward = backward,
+};

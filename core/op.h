@@ -1,0 +1,56 @@
+/* Ops: one file each under core/op/, one row in op.def. An op has a shape rule (its builder function
+ * below), a forward pass, a backward pass for its inputs, and tasks for its parameters' gradients.
+ *
+ * forward and backward are called for a span of sequences, possibly on several threads at once for
+ * disjoint spans; sums over all tokens (parameter gradients) are made afterwards by param_task, cut
+ * into n_param_tasks fixed pieces. Ops allocate nothing; scratch is per worker (exec.h).
+ */
+#ifndef CORE_OP_H
+#define CORE_OP_H
+
+#include "core/exec.h"
+#include "core/graph.h"
+
+typedef struct span {
+    int b0, b1; /* sequences b0..b1-1 */
+    int panel, worker;
+} span;
+
+typedef struct op {
+    entry entry;
+    bool alias_grad;        /* the gradient of every input is that of output 0: shared, not copied */
+    bool can_add;           /* backward can add to a base (linear, norm, …); else it overwrites */
+    bool cheap;             /* may run again in the backward pass instead of being kept */
+    unsigned reads_inputs;  /* bit i: backward or param_task reads input i */
+    unsigned reads_outputs; /* bit i: backward or param_task reads output i */
+    void (*forward)(const exec *x, const node *n, const span *s);
+    void (*backward)(const exec *x, const node *n, const span *s); /* NULL: nothing below */
+    int (*n_param_tasks)(const graph *g, const node *n);           /* NULL: no parameters */
+    int (*n_slices)(const graph *g, const node *n, int i); /* of the gradient of parameter i */
+    void (*param_task)(const exec *x, const node *n, int task);
+    size_t (*scratch)(const graph *g, const node *n); /* reals per worker; NULL: none */
+    double (*flops)(const graph *g, const node *n);   /* matrix products of the forward pass; NULL: none */
+} op;
+
+#define OP(name) extern const op op_##name;
+#include "core/op.def"
+#undef OP
+
+extern const registry op_registry;
+
+/* Builders: append the node, return output 0. */
+int op_embed_build(graph *g, int table, int positions, const struct position *position, double scale);
+int op_input_build(graph *g);
+/* y = x W' (+ b): n_weights row-adjacent matrices make one output of their summed width. */
+int op_linear_build(graph *g, int x, const int *weights, const int *biases, int n_weights);
+int op_norm_build(graph *g, int x, const struct norm *norm, int gain, int bias, int groups, double eps);
+int op_add_build(graph *g, int a, int b);
+int op_scale_build(graph *g, int x, double scale);
+int op_activate_build(graph *g, int x, const struct activation *activation);
+int op_rope_build(graph *g, int x, int heads);
+/* Outputs: 0 values [T, H dk], 1 probabilities [H T, T], 2 logits [H T, T], 3 entropy [H, T]. */
+int op_attention_build(graph *g, int q, int k, int v, int heads, int kv_heads, bool causal);
+int op_cross_entropy_build(graph *g, int logits);
+int op_project_build(graph *g, int x);
+
+#endif

@@ -1,0 +1,15 @@
+#include "core/optimizer.h"
+
+const optimizer *const optimizer_table[] = {
+#define OPTIMIZER(name) &optimizer_##name,
+#include "core/optimizer.def"
+#undef OPTIMIZER
+};
+
+static const entry *const rows[] = {
+#define OPTIMIZER(name) &optimizer_##name.entry,
+#include "core/optimizer.def"
+#undef OPTIMIZER
+};
+
+const registry optimizer_registry = {"optimizers", "how weights move", rows, sizeof rows / sizeof *rows};

@@ -1,0 +1,376 @@
+#include "core/plan.h"
+
+#include "core/op.h"
+
+#include <string.h>
+
+/* Everything plan_make carries around. */
+typedef struct maker {
+    plan *p;
+    graph *g;
+    const plan_options *o;
+    int *pending; /* per value: a gradient buffer to share or to start from, or NONE */
+    bool failed;
+} maker;
+
+static int backward_stage(const graph *g, int segment)
+{
+    return g->n_segments + 2 * (g->n_segments - 1 - segment);
+}
+
+static int root_of(const graph *g, int v)
+{
+    return g->values[v].parent == NONE ? v : g->values[v].parent;
+}
+
+static size_t value_bytes(const graph *g, int v)
+{
+    const value *val = &g->values[v];
+    return (size_t)g->batch * (size_t)val->rows * (size_t)val->ld * sizeof(real);
+}
+
+static int new_buffer(maker *m, size_t bytes, int first)
+{
+    plan *p = m->p;
+    if (p->n_buffers == p->max_buffers) {
+        m->failed = true;
+        return 0;
+    }
+    p->buffers[p->n_buffers] = (buffer){.bytes = bytes, .first = first, .last = first};
+    return p->n_buffers++;
+}
+
+static void touch(maker *m, int b, int at)
+{
+    if (b == NONE) return;
+    buffer *buf = &m->p->buffers[b];
+    if (at < buf->first) buf->first = at;
+    if (at > buf->last) buf->last = at;
+}
+
+/* Which values must outlive the forward pass, and which are made again instead. From the last node to
+ * the first, so that what a recomputed node reads is known to be needed before its producer is met. */
+static void mark_needed(maker *m)
+{
+    graph *g = m->g;
+    for (int i = g->n_nodes - 1; i >= 0; i--) {
+        node *n = &g->nodes[i];
+        bool needed_later = false;
+        for (int k = 0; k < n->n_outputs; k++) needed_later |= g->values[n->outputs[k]].needed;
+        n->recompute = n->recompute && n->op->cheap && needed_later && !m->o->keep_all;
+        for (int k = 0; k < n->n_inputs; k++)
+            if (n->recompute || n->op->reads_inputs >> k & 1) g->values[root_of(g, n->inputs[k])].needed = true;
+        for (int k = 0; k < n->n_outputs; k++)
+            if (n->op->reads_outputs >> k & 1) g->values[n->outputs[k]].needed = true;
+    }
+}
+
+/* A node may be recomputed only when nothing outside its segment reads what it makes. */
+static void mark_recomputable(maker *m)
+{
+    graph *g = m->g;
+    for (int i = 0; i < g->n_nodes; i++) g->nodes[i].recompute = true;
+    for (int i = 0; i < g->n_nodes; i++)
+        for (int k = 0; k < g->nodes[i].n_inputs; k++) {
+            node *producer = &g->nodes[g->values[g->nodes[i].inputs[k]].producer];
+            if (producer->segment != g->nodes[i].segment) producer->recompute = false;
+        }
+}
+
+static void place_values(maker *m)
+{
+    graph *g = m->g;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const node *n = &g->nodes[i];
+        for (int k = 0; k < n->n_outputs; k++) {
+            value *v = &g->values[n->outputs[k]];
+            if (k > 0 && !v->needed && !v->measured) continue;
+            int late = backward_stage(g, n->segment);
+            v->buffer[0] = v->buffer[1] = new_buffer(m, value_bytes(g, n->outputs[k]), n->segment);
+            if (!v->needed || !m->o->backward) continue;
+            if (n->recompute) v->buffer[1] = new_buffer(m, value_bytes(g, n->outputs[k]), late);
+            touch(m, v->buffer[1], late + 1);
+        }
+    }
+    for (int i = 0; i < g->n_nodes; i++) {
+        const node *n = &g->nodes[i];
+        for (int k = 0; k < n->n_inputs; k++) touch(m, g->values[root_of(g, n->inputs[k])].buffer[0], n->segment);
+    }
+    for (int i = 0; i < g->n_values; i++) {
+        value *v = &g->values[i];
+        if (v->parent == NONE) continue;
+        memcpy(v->buffer, g->values[v->parent].buffer, sizeof v->buffer);
+    }
+}
+
+/* The gradient of a value is the sum of one term per reader, met in reverse order of the graph.
+ * Sums (op add) only hand their own gradient on; it is kept as pending, and the next term is added to
+ * it into a new buffer, or it is shared when no other term comes. */
+static void settle_grad(maker *m, int v)
+{
+    value *val = &m->g->values[v];
+    if (val->grad_buffer == NONE) val->grad_buffer = m->pending[v];
+}
+
+static int grad_root(maker *m, int v, int at)
+{
+    graph *g = m->g;
+    int root = root_of(g, v);
+    if (root != v && g->values[root].grad_buffer == NONE)
+        g->values[root].grad_buffer = new_buffer(m, value_bytes(g, root), at);
+    return root == v ? NONE : g->values[root].grad_buffer;
+}
+
+static void add_term(maker *m, node *n, int k, int at)
+{
+    graph *g = m->g;
+    int v = n->inputs[k], own = g->values[n->outputs[0]].grad_buffer;
+    value *val = &g->values[v];
+    n->grads[k] = (grad_mode){.base = NONE};
+    if (!val->needs_grad) return;
+    if (n->op->alias_grad && val->grad_buffer == NONE && m->pending[v] == NONE && val->parent == NONE) {
+        m->pending[v] = own;
+        return;
+    }
+    n->grads[k].wanted = true;
+    if (val->grad_buffer != NONE) {
+        n->grads[k].base = val->grad_buffer;
+    } else {
+        n->grads[k].base = m->pending[v];
+        touch(m, m->pending[v], at);
+        int shared = grad_root(m, v, at);
+        val->grad_buffer = shared != NONE ? shared : new_buffer(m, value_bytes(g, v), at);
+    }
+    touch(m, val->grad_buffer, at);
+    if (n->grads[k].base != NONE && !n->op->can_add) m->failed = true;
+}
+
+static void place_grads(maker *m)
+{
+    graph *g = m->g;
+    for (int i = g->n_nodes - 1; i >= 0; i--) {
+        node *n = &g->nodes[i];
+        int at = backward_stage(g, n->segment);
+        for (int k = 0; k < n->n_outputs; k++) {
+            value *v = &g->values[n->outputs[k]];
+            settle_grad(m, n->outputs[k]);
+            if (k > 0 && v->needs_grad && v->measured)
+                v->grad_buffer = new_buffer(m, value_bytes(g, n->outputs[k]), at);
+            touch(m, v->grad_buffer, at);
+            touch(m, v->grad_buffer, at + 1);
+        }
+        for (int k = 0; k < n->n_inputs; k++) add_term(m, n, k, at);
+        for (int k = 0; k < n->n_inputs; k++) touch(m, g->values[root_of(g, n->inputs[k])].buffer[1], g->values[root_of(g, n->inputs[k])].needed ? at + 1 : 0);
+    }
+}
+
+static void place_params(maker *m)
+{
+    graph *g = m->g;
+    plan *p = m->p;
+    for (int i = g->n_nodes - 1; i >= 0; i--) {
+        node *n = &g->nodes[i];
+        int at = backward_stage(g, n->segment) + 1;
+        n->partials = p->partial_count;
+        p->partial_count += n->partial_count * (size_t)g->n_panels;
+        for (int k = 0; k < n->n_params; k++) {
+            param *w = &g->params[n->params[k]];
+            int slices = n->op->n_slices(g, n, k);
+            if (w->grad_buffer == NONE) {
+                w->grad_buffer = new_buffer(m, w->count * sizeof(real), at);
+                w->slices = p->slice_count;
+                w->n_slices = 0;
+            } else {
+                n->accumulate_params = true;
+            }
+            /* The last contributor leaves the final sums; room for whoever has most slices. */
+            if (slices > w->n_slices || n->accumulate_params) {
+                w->slices = p->slice_count;
+                p->slice_count += (size_t)slices;
+            }
+            w->n_slices = slices;
+            touch(m, w->grad_buffer, m->o->keep_param_grads ? p->n_stages - 1 : at);
+        }
+    }
+}
+
+static void make_stages(maker *m)
+{
+    graph *g = m->g;
+    plan *p = m->p;
+    int first = 0;
+    p->n_forward = g->n_segments;
+    p->n_stages = 3 * g->n_segments;
+    for (int s = 0; s < g->n_segments; s++) {
+        int count = 0;
+        while (first + count < g->n_nodes && g->nodes[first + count].segment == s) count++;
+        stage base = {.kind = STAGE_SPANS, .segment = s, .first_node = first, .n_nodes = count};
+        p->stages[s] = base;
+        base.backward = true;
+        p->stages[backward_stage(g, s)] = base;
+        base.kind = STAGE_PARAMS;
+        base.first_task = p->n_tasks;
+        for (int i = first + count - 1; i >= first; i--) {
+            const node *n = &g->nodes[i];
+            int tasks = n->op->n_param_tasks ? n->op->n_param_tasks(g, n) : 0;
+            for (int t = 0; t < tasks; t++) {
+                if (p->tasks) p->tasks[p->n_tasks] = (param_work){i, t};
+                p->n_tasks++;
+            }
+        }
+        base.n_tasks = p->n_tasks - base.first_task;
+        p->stages[backward_stage(g, s) + 1] = base;
+        first += count;
+    }
+}
+
+/* Offsets by one sweep over the stages. Holes are kept sorted by offset. */
+typedef struct hole {
+    size_t offset, bytes;
+} hole;
+
+typedef struct sweep {
+    hole *holes;
+    int n, max;
+    size_t end;
+    bool overflow;
+} sweep;
+
+static size_t take(sweep *s, size_t bytes)
+{
+    int best = NONE;
+    for (int i = 0; i < s->n; i++)
+        if (s->holes[i].bytes >= bytes && (best == NONE || s->holes[i].bytes < s->holes[best].bytes)) best = i;
+    size_t offset;
+    if (best != NONE) {
+        offset = s->holes[best].offset;
+        s->holes[best].offset += bytes;
+        s->holes[best].bytes -= bytes;
+        if (!s->holes[best].bytes)
+            memmove(&s->holes[best], &s->holes[best + 1], (size_t)(--s->n - best) * sizeof *s->holes);
+        return offset;
+    }
+    if (bytes > SIZE_MAX / 8 - s->end) {
+        s->overflow = true;
+        return 0;
+    }
+    offset = s->end;
+    if (s->n && s->holes[s->n - 1].offset + s->holes[s->n - 1].bytes == s->end)
+        offset = s->holes[--s->n].offset;
+    s->end = offset + bytes;
+    return offset;
+}
+
+static void give(sweep *s, size_t offset, size_t bytes)
+{
+    int at = 0;
+    for (int high = s->n; at < high;) {
+        int mid = (at + high) / 2;
+        if (s->holes[mid].offset < offset)
+            at = mid + 1;
+        else
+            high = mid;
+    }
+    bool left = at > 0 && s->holes[at - 1].offset + s->holes[at - 1].bytes == offset;
+    bool right = at < s->n && offset + bytes == s->holes[at].offset;
+    if (left && right) {
+        s->holes[at - 1].bytes += bytes + s->holes[at].bytes;
+        memmove(&s->holes[at], &s->holes[at + 1], (size_t)(--s->n - at) * sizeof *s->holes);
+    } else if (left) {
+        s->holes[at - 1].bytes += bytes;
+    } else if (right) {
+        s->holes[at].offset = offset;
+        s->holes[at].bytes += bytes;
+    } else if (s->n < s->max) {
+        memmove(&s->holes[at + 1], &s->holes[at], (size_t)(s->n++ - at) * sizeof *s->holes);
+        s->holes[at] = (hole){offset, bytes};
+    } /* else: a hole too many is never reused, which only wastes it */
+}
+
+/* order: 2 x n_buffers ints; heads: 2 x (n_stages + 1). Counting sort by first and by last stage. */
+static void sort_by(const plan *p, int *order, int *heads, bool by_last)
+{
+    memset(heads, 0, (size_t)(p->n_stages + 1) * sizeof *heads);
+    for (int i = 0; i < p->n_buffers; i++) heads[(by_last ? p->buffers[i].last : p->buffers[i].first) + 1]++;
+    for (int s = 0; s < p->n_stages; s++) heads[s + 1] += heads[s];
+    for (int i = 0; i < p->n_buffers; i++)
+        order[heads[by_last ? p->buffers[i].last : p->buffers[i].first]++] = i;
+    for (int s = p->n_stages; s > 0; s--) heads[s] = heads[s - 1];
+    heads[0] = 0;
+}
+
+static void place_buffers(plan *p, int *order, int *heads, sweep *s)
+{
+    int *by_first = order, *by_last = order + p->n_buffers;
+    int *first_heads = heads, *last_heads = heads + p->n_stages + 1;
+    sort_by(p, by_first, first_heads, false);
+    sort_by(p, by_last, last_heads, true);
+    for (int at = 0; at < p->n_stages; at++) {
+        for (int i = first_heads[at]; i < first_heads[at + 1]; i++) {
+            buffer *b = &p->buffers[by_first[i]];
+            b->bytes = (b->bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+            b->offset = take(s, b->bytes);
+        }
+        for (int i = last_heads[at]; i < last_heads[at + 1]; i++)
+            give(s, p->buffers[by_last[i]].offset, p->buffers[by_last[i]].bytes);
+    }
+    p->tensor_bytes = s->end;
+}
+
+static void keep_everything(plan *p)
+{
+    for (int i = 0; i < p->n_buffers; i++) p->buffers[i].last = p->n_stages - 1;
+}
+
+static size_t scratch_of(const graph *g)
+{
+    size_t most = 0;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const node *n = &g->nodes[i];
+        size_t reals = n->op->scratch ? n->op->scratch(g, n) : 0;
+        if (reals > most) most = reals;
+    }
+    return most;
+}
+
+static int count_tasks(const graph *g)
+{
+    int tasks = 0;
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].op->n_param_tasks) tasks += g->nodes[i].op->n_param_tasks(g, &g->nodes[i]);
+    return tasks;
+}
+
+err_code plan_make(plan *p, graph *g, const plan_options *o, arena *a, error *err)
+{
+    *p = (plan){.max_stages = 3 * g->n_segments, .max_tasks = count_tasks(g)};
+    p->max_buffers = 4 * g->n_values + g->n_params;
+    p->stages = arena_alloc(a, (size_t)p->max_stages * sizeof *p->stages);
+    p->tasks = arena_alloc(a, (size_t)p->max_tasks * sizeof *p->tasks);
+    p->buffers = arena_alloc(a, (size_t)p->max_buffers * sizeof *p->buffers);
+    int *pending = arena_alloc(a, (size_t)g->n_values * sizeof *pending);
+    int *order = arena_alloc(a, 2 * (size_t)p->max_buffers * sizeof *order);
+    int *heads = arena_alloc(a, 2 * (size_t)(p->max_stages + 1) * sizeof *heads);
+    sweep s = {.max = p->max_buffers};
+    s.holes = arena_alloc(a, (size_t)s.max * sizeof *s.holes);
+    if (!p->stages || !p->tasks || !p->buffers || !pending || !order || !heads || !s.holes)
+        return error_set(err, ERR_MEMORY, "", "no room for the plan");
+    maker m = {.p = p, .g = g, .o = o, .pending = pending};
+    for (int i = 0; i < g->n_values; i++) pending[i] = NONE;
+    make_stages(&m);
+    mark_recomputable(&m);
+    mark_needed(&m);
+    place_values(&m);
+    if (o->backward) {
+        place_grads(&m);
+        place_params(&m);
+    }
+    if (o->keep_all) keep_everything(p);
+    if (m.failed) return error_set(err, ERR_INTERNAL, "", "the plan cannot be made for this graph");
+    place_buffers(p, order, heads, &s);
+    if (s.overflow) return error_set(err, ERR_LIMIT, "", "the run needs more memory than can be addressed");
+    const param *last = g->n_params ? &g->params[g->n_params - 1] : NULL;
+    p->param_count = last ? last->data + last->count : 0;
+    p->scratch_reals = scratch_of(g);
+    return ERR_OK;
+}

@@ -1,0 +1,7 @@
+/* A learned table [T, D] added to the embedding. */
+#include "core/position.h"
+
+const position position_learned = {
+    .entry = {.name = "learned", .summary = "x_0[t] += P[t], P learned", .source = "arXiv:1705.03122"},
+    .has_table = true,
+};

@@ -1,0 +1,280 @@
+#include "core/probe.h"
+
+#include "core/metric/attention.h"
+#include "core/metric/gram.h"
+#include "core/metric/spectrum.h"
+
+#include <string.h>
+
+static bool is_centred(const char *name)
+{
+    size_t n = strlen(name), m = strlen("_centred");
+    return n > m && strcmp(name + n - m, "_centred") == 0;
+}
+
+void probe_init(probe *p, const graph *g)
+{
+    *p = (probe){.g = g};
+    for (int i = 0; i < METRIC_COUNT; i++) {
+        if (!g->spec->measure.metrics[i]) continue;
+        const entry *e = metric_registry.rows[i];
+        p->moments |= !strcmp(e->group, "moments") || !strcmp(e->group, "fit");
+        p->gradient |= !strcmp(e->group, "gradient") || !strcmp(e->group, "fit");
+        p->geometry |= !strcmp(e->group, "geometry");
+        p->spectrum[is_centred(e->name)] |= !strcmp(e->group, "spectrum");
+        p->attention |= !strcmp(e->group, "attention");
+        p->parameter |= !strcmp(e->group, "parameter");
+    }
+}
+
+bool probe_wants_backward(const probe *p)
+{
+    return p->gradient || p->parameter;
+}
+
+static bool has_spectrum(const probe *p, const tap *t)
+{
+    return (p->spectrum[0] || p->spectrum[1]) && !t->is_matrix && !t->hidden;
+}
+
+static size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static void layout_tap(probe *p, const tap *t, probe_tap *out, arena *a)
+{
+    const graph *g = p->g;
+    const value *v = &g->values[t->value];
+    size_t batch = (size_t)g->batch, rows = (size_t)v->rows;
+    probe_tap pt = {.slot = NONE};
+    if (p->moments && !(t->hidden && !p->gradient)) {
+        pt.moments = arena_alloc(a, batch * sizeof *pt.moments);
+        pt.token_sq = arena_alloc(a, batch * rows * sizeof *pt.token_sq);
+    }
+    if (p->gradient) pt.gradient = arena_alloc(a, batch * sizeof *pt.gradient);
+    if (p->geometry && !t->is_matrix && !t->hidden) pt.geometry = arena_alloc(a, batch * sizeof *pt.geometry);
+    if (has_spectrum(p, t)) pt.ranks = arena_alloc(a, 2 * batch * sizeof *pt.ranks);
+    if (t->entropy != NONE && p->attention) pt.entropy = arena_alloc(a, batch * rows * sizeof *pt.entropy);
+    if (out) *out = pt;
+}
+
+/* The widest matrix decides the work space; slots are counted per segment. */
+static void layout_spectra(probe *p, int n_threads, arena *a)
+{
+    const graph *g = p->g;
+    size_t n = 0;
+    int segment = NONE, slots = 0;
+    for (int i = 0; i < g->n_taps; i++) {
+        const tap *t = &g->taps[i];
+        if (!has_spectrum(p, t)) continue;
+        const value *v = &g->values[t->value];
+        n = max_size(n, gram_n((size_t)v->rows, (size_t)v->cols));
+        p->gram_work_bytes = max_size(p->gram_work_bytes, gram_work_bytes((size_t)v->rows, (size_t)v->cols));
+        int own = g->nodes[v->producer].segment;
+        slots = own == segment ? slots + 1 : 1;
+        segment = own;
+        if (slots > p->n_slots) p->n_slots = slots;
+    }
+    size_t slot = 2 * (size_t)g->batch;
+    p->gram_reals = n * n;
+    p->grams = arena_alloc(a, (size_t)p->n_slots * slot * n * n * sizeof *p->grams);
+    p->slot_taps = arena_alloc(a, (size_t)p->n_slots * sizeof *p->slot_taps);
+    p->eigenvalues = arena_alloc(a, (size_t)n_threads * SPECTRUM_LANES * n * sizeof *p->eigenvalues);
+    p->eigen_bytes = (spectrum_scratch_bytes((int)n) + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+    p->eigen = arena_alloc(a, (size_t)n_threads * p->eigen_bytes);
+}
+
+void probe_layout(probe *p, const graph *g, int n_threads, arena *a)
+{
+    probe_init(p, g);
+    p->taps = arena_alloc(a, (size_t)g->n_taps * sizeof *p->taps);
+    size_t widest = 0, rows = 0;
+    for (int i = 0; i < g->n_taps; i++) {
+        const tap *t = &g->taps[i];
+        const value *v = &g->values[t->value];
+        size_t one = t->is_matrix ? (size_t)g->seq_len : (size_t)v->rows;
+        widest = max_size(widest, slab_bytes(one, (size_t)v->cols));
+        rows = max_size(rows, (size_t)v->rows * (size_t)g->batch);
+        layout_tap(p, t, p->taps ? &p->taps[i] : NULL, a);
+    }
+    layout_spectra(p, n_threads, a);
+    p->work_bytes = (widest + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN + p->gram_work_bytes;
+    p->work_bytes = (p->work_bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+    p->work = arena_alloc(a, (size_t)n_threads * p->work_bytes);
+    p->order = arena_alloc(a, rows * sizeof *p->order);
+    for (int i = 0, segment = NONE, slot = 0; p->taps && i < g->n_taps; i++) {
+        if (!has_spectrum(p, &g->taps[i])) continue;
+        int own = g->nodes[g->values[g->taps[i].value].producer].segment;
+        slot = own == segment ? slot + 1 : 0;
+        segment = own;
+        p->taps[i].slot = slot;
+    }
+}
+
+static char *work_of(const probe *p, int worker)
+{
+    return p->work + p->work_bytes * (size_t)worker;
+}
+
+static double *gram_at(const probe *p, int slot, int kind, int b)
+{
+    size_t index = ((size_t)slot * 2 + (size_t)kind) * (size_t)p->g->batch + (size_t)b;
+    return p->grams + index * p->gram_reals;
+}
+
+/* An attention matrix: one slab per head. */
+static void matrix_values(probe *p, const tap *t, probe_tap *pt, const exec *x, int b, bool causal, char *work)
+{
+    size_t length = (size_t)p->g->seq_len, rows = (size_t)p->g->values[t->value].rows;
+    const real *m = exec_value(x, t->value, b);
+    moments_reset(&pt->moments[b]);
+    for (size_t r = 0; r < rows; r += length) {
+        slab s;
+        slab_sums(&s, m + r * length, length, length, length, causal, work);
+        slab_centre(&s);
+        moments_add(&pt->moments[b], &s, pt->token_sq + (size_t)b * rows + r);
+    }
+}
+
+static void grams(probe *p, const probe_tap *pt, const slab *s, int b, char *work)
+{
+    char *gram_work = work + (p->work_bytes - (p->gram_work_bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN);
+    for (int kind = 0; kind < 2; kind++)
+        if (p->spectrum[kind])
+            gram_of(gram_at(p, pt->slot, kind, b), s->x, s->rows, s->cols, s->ld, kind ? s->col_mean : NULL, gram_work);
+}
+
+static void tap_values(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, int b, char *work)
+{
+    const value *v = &p->g->values[t->value];
+    if (pt->entropy) {
+        size_t count = (size_t)v->rows;
+        memcpy(pt->entropy + (size_t)b * count, exec_value(x, t->entropy, b), count * sizeof *pt->entropy);
+    }
+    if (!pt->moments && !pt->geometry && pt->slot == NONE) return;
+    if (t->is_matrix) {
+        matrix_values(p, t, pt, x, b, n->causal, work);
+        return;
+    }
+    slab s;
+    slab_sums(&s, exec_value(x, t->value, b), (size_t)v->rows, (size_t)v->cols, (size_t)v->ld, false, work);
+    slab_centre(&s);
+    if (pt->moments) {
+        moments_reset(&pt->moments[b]);
+        moments_add(&pt->moments[b], &s, pt->token_sq + (size_t)b * (size_t)v->rows);
+    }
+    if (pt->geometry) {
+        geometry_reset(&pt->geometry[b]);
+        geometry_add(&pt->geometry[b], &s);
+    }
+    if (pt->slot != NONE) grams(p, pt, &s, b, work);
+}
+
+void probe_values(probe *p, const exec *x, const node *n, const span *s)
+{
+    for (int i = n->first_tap; i != NONE; i = p->g->taps[i].next)
+        for (int b = s->b0; b < s->b1; b++)
+            tap_values(p, &p->g->taps[i], &p->taps[i], x, n, b, work_of(p, s->worker));
+}
+
+static void tap_grads(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, int b, char *work)
+{
+    const value *v = &p->g->values[t->value];
+    const real *dx = exec_grad(x, t->value, b);
+    size_t rows = t->is_matrix ? (size_t)p->g->seq_len : (size_t)v->rows;
+    gradient_reset(&pt->gradient[b]);
+    if (!dx) return;
+    for (size_t r = 0; r < (size_t)v->rows; r += rows) {
+        slab s;
+        slab_sums(&s, dx + r * (size_t)v->ld, rows, (size_t)v->cols, (size_t)v->ld, t->is_matrix && n->causal, work);
+        gradient_add(&pt->gradient[b], &s);
+    }
+}
+
+void probe_grads(probe *p, const exec *x, const node *n, const span *s, bool after)
+{
+    if (!p->gradient) return;
+    for (int i = n->first_tap; i != NONE; i = p->g->taps[i].next) {
+        const tap *t = &p->g->taps[i];
+        if (t->is_matrix != after) continue; /* attention writes these itself */
+        for (int b = s->b0; b < s->b1; b++) tap_grads(p, t, &p->taps[i], x, n, b, work_of(p, s->worker));
+    }
+}
+
+struct spectra {
+    probe *p;
+    int groups; /* of up to SPECTRUM_LANES matrices, per slot */
+};
+
+static void spectra_task(void *context, int task, int worker)
+{
+    struct spectra *run = context;
+    probe *p = run->p;
+    const graph *g = p->g;
+    int slot = task / run->groups, first = task % run->groups * SPECTRUM_LANES, kinds[2], n_kinds = 0;
+    for (int kind = 0; kind < 2; kind++)
+        if (p->spectrum[kind]) kinds[n_kinds++] = kind;
+    const value *v = &g->values[g->taps[p->slot_taps[slot]].value];
+    probe_tap *pt = &p->taps[p->slot_taps[slot]];
+    size_t rows = (size_t)v->rows, cols = (size_t)v->cols;
+    int n = (int)gram_n(rows, cols), lanes = 0;
+    const double *matrices[SPECTRUM_LANES];
+    double *values[SPECTRUM_LANES];
+    for (int i = first; i < n_kinds * g->batch && lanes < SPECTRUM_LANES; i++, lanes++) {
+        matrices[lanes] = gram_at(p, slot, kinds[i / g->batch], i % g->batch);
+        values[lanes] = p->eigenvalues + ((size_t)worker * SPECTRUM_LANES + (size_t)lanes) * (size_t)n;
+    }
+    spectrum_lanes(matrices, lanes, n, values, p->eigen + p->eigen_bytes * (size_t)worker);
+    for (int i = 0; i < lanes; i++) {
+        int kind = kinds[(first + i) / g->batch], b = (first + i) % g->batch;
+        ranks *r = &pt->ranks[kind * g->batch + b];
+        ranks_reset(r);
+        ranks_add(r, values[i], n, rows, cols, REAL_EPSILON);
+    }
+}
+
+void probe_spectra(probe *p, team *t, int segment)
+{
+    int slots = 0, kinds = p->spectrum[0] + p->spectrum[1];
+    if (!kinds) return;
+    for (int i = 0; i < p->g->n_taps; i++) {
+        if (p->taps[i].slot == NONE) continue;
+        int own = p->g->nodes[p->g->values[p->g->taps[i].value].producer].segment;
+        if (own == segment) p->slot_taps[slots++] = i;
+    }
+    struct spectra run = {p, (kinds * p->g->batch + SPECTRUM_LANES - 1) / SPECTRUM_LANES};
+    if (slots) team_run(t, spectra_task, &run, slots * run.groups);
+}
+
+double probe_grad_norm(const probe *p, int tap_index)
+{
+    gradient sum = p->taps[tap_index].gradient[0];
+    for (int b = 1; b < p->g->batch; b++) gradient_merge(&sum, &p->taps[tap_index].gradient[b]);
+    return gradient_norm(&sum);
+}
+
+void probe_finish(probe *p, int tap_index, bool with_grads, metric_value out[METRIC_COUNT])
+{
+    const graph *g = p->g;
+    const tap *t = &g->taps[tap_index];
+    probe_tap *pt = &p->taps[tap_index];
+    size_t rows = (size_t)g->values[t->value].rows;
+    for (int b = 1; b < g->batch; b++) {
+        if (pt->moments) moments_merge(&pt->moments[0], &pt->moments[b]);
+        if (pt->geometry) geometry_merge(&pt->geometry[0], &pt->geometry[b]);
+        if (pt->gradient && with_grads) gradient_merge(&pt->gradient[0], &pt->gradient[b]);
+        for (int kind = 0; pt->ranks && kind < 2; kind++)
+            if (p->spectrum[kind]) ranks_merge(&pt->ranks[kind * g->batch], &pt->ranks[kind * g->batch + b]);
+    }
+    if (pt->moments) moments_finish(&pt->moments[0], pt->token_sq, (size_t)g->batch * rows, out);
+    if (pt->geometry) geometry_finish(&pt->geometry[0], out);
+    if (pt->gradient && with_grads) gradient_finish(&pt->gradient[0], out);
+    for (int kind = 0; pt->ranks && kind < 2; kind++)
+        if (p->spectrum[kind]) ranks_finish(&pt->ranks[kind * g->batch], kind == 1, out);
+    if (!pt->entropy) return;
+    uint32_t *visible = (uint32_t *)(void *)p->work;
+    bool causal = g->spec->model.mask == MASK_CAUSAL;
+    for (int i = 0; i < g->seq_len; i++) visible[i] = (uint32_t)(causal ? i + 1 : g->seq_len);
+    attention_finish(pt->entropy, (size_t)g->batch * rows / (size_t)g->seq_len, (size_t)g->seq_len, visible, p->order, out);
+}

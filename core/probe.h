@@ -1,0 +1,58 @@
+/* Measuring while a pass runs: each tap is reduced at once, sequence by sequence, while its values are
+ * in cache; what is kept is a few hundred bytes per tap and sequence. Sums over sequences are made at
+ * the end in the order of the batch, so no result depends on threads.
+ */
+#ifndef CORE_PROBE_H
+#define CORE_PROBE_H
+
+#include "core/exec.h"
+#include "core/metric/geometry.h"
+#include "core/metric/gradient.h"
+#include "core/metric/moments.h"
+#include "core/metric/ranks.h"
+#include "core/metric/value.h"
+#include "core/op.h"
+
+typedef struct probe_tap {
+    moments *moments;   /* [B] */
+    geometry *geometry; /* [B] */
+    gradient *gradient; /* [B] */
+    double *token_sq;   /* [B, rows] */
+    ranks *ranks;       /* [2, B]: uncentred, centred */
+    real *entropy;      /* [B, H, T] */
+    int slot;           /* of its Gram matrices in the pool while its segment runs */
+} probe_tap;
+
+typedef struct probe {
+    const graph *g;
+    bool moments, gradient, geometry, spectrum[2], attention, parameter; /* groups that are wanted */
+    probe_tap *taps;
+    char *work; /* work_bytes for each worker */
+    size_t work_bytes, gram_work_bytes;
+    double *grams; /* [slots, 2, B, n n] */
+    size_t gram_reals;
+    int *slot_taps; /* taps of the running segment by slot */
+    int n_slots;    /* largest over segments */
+    double *eigenvalues, *order;
+    size_t eigen_bytes; /* scratch of one worker */
+    char *eigen;
+} probe;
+
+void probe_init(probe *p, const graph *g);
+/* Carves its memory from a counting or real arena. */
+void probe_layout(probe *p, const graph *g, int n_threads, arena *a);
+bool probe_wants_backward(const probe *p);
+
+/* Called by exec. */
+void probe_values(probe *p, const exec *x, const node *n, const span *s);
+void probe_grads(probe *p, const exec *x, const node *n, const span *s, bool after);
+void probe_spectra(probe *p, team *t, int segment);
+
+/* Norm of the gradient at a tap over the whole batch; before probe_finish. */
+double probe_grad_norm(const probe *p, int tap);
+
+/* All metrics of one tap, indexed by metric; fills only the groups that are wanted. with_grads: a backward
+ * pass was made. */
+void probe_finish(probe *p, int tap, bool with_grads, metric_value out[METRIC_COUNT]);
+
+#endif

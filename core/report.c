@@ -1,0 +1,236 @@
+#include "core/report.h"
+
+#include "core/metric/fit.h"
+#include "core/train.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { BATCH = 256 };
+enum series { SERIES_VAR, SERIES_MAX_ABS, SERIES_GRAD_NORM, SERIES_GRAD_RMS };
+
+typedef struct writer {
+    const sink *to;
+    const bool *wanted;
+    int step;
+    size_t n;
+    measurement rows[BATCH];
+} writer;
+
+static void flush(writer *w)
+{
+    if (w->n && w->to->measure) w->to->measure(w->to->user, w->rows, w->n);
+    w->n = 0;
+}
+
+static void write_row(writer *w, int layer, site where, const char *role, metric m, metric_value v)
+{
+    if (!w->wanted[m]) return;
+    if (w->n == BATCH) flush(w);
+    w->rows[w->n++] = (measurement){.step = w->step,
+                                    .layer = layer,
+                                    .site = where,
+                                    .metric = m,
+                                    .param = role,
+                                    .value = v.value,
+                                    .reason = v.reason};
+}
+
+static bool in_group(int m, const char *group)
+{
+    return strcmp(metric_registry.rows[m]->group, group) == 0;
+}
+
+/* Which metrics a tap has: those of the groups its kind of value supports. */
+static bool applies(const tap *t, const report_pass *pass, int m)
+{
+    if (in_group(m, "gradient"))
+        return pass->backward && !(t->is_matrix && (m == METRIC_grad_token_corr));
+    if (in_group(m, "moments"))
+        return !(t->is_matrix && (m == METRIC_var_feat || m == METRIC_var_token));
+    if (in_group(m, "attention")) return t->entropy != NONE;
+    return !t->is_matrix && (in_group(m, "geometry") || in_group(m, "spectrum"));
+}
+
+static metric_value relative(metric_value norm, metric_value reference)
+{
+    if (norm.reason) return norm;
+    if (reference.reason) return reference;
+    return reference.value == 0 ? value_undefined(REASON_ZERO) : value_of(norm.value / reference.value);
+}
+
+static double *series_of(session *s, enum series which)
+{
+    return s->series + (size_t)which * (size_t)(s->spec->depth + 2);
+}
+
+/* The stream after each block (and x_0) feeds the fits. */
+static void keep_series(session *s, const tap *t, const metric_value *v)
+{
+    if (t->site != SITE_resid_out && t->site != SITE_embed) return;
+    const int metrics[] = {METRIC_var, METRIC_max_abs, METRIC_grad_norm, METRIC_grad_rms};
+    for (int i = 0; i < 4; i++) {
+        bool zero = v[metrics[i]].reason == REASON_NO_ENTRIES;
+        series_of(s, (enum series)i)[t->layer] = zero ? (double)NAN : v[metrics[i]].value;
+    }
+    if (v[METRIC_nonfinite].value > 0) series_of(s, SERIES_MAX_ABS)[t->layer] = (double)INFINITY;
+}
+
+static void write_taps(session *s, const report_pass *pass, writer *w)
+{
+    const graph *g = &s->g;
+    metric_value reference = value_undefined(REASON_NO_ENTRIES);
+    metric_value v[METRIC_COUNT];
+    memset(v, 0, sizeof v);
+    if (pass->backward && s->probe.gradient && g->reference_tap != NONE)
+        reference = value_of(probe_grad_norm(&s->probe, g->reference_tap));
+    for (int i = 0; i < g->n_taps; i++) {
+        const tap *t = &g->taps[i];
+        if (t->hidden) continue;
+        probe_finish(&s->probe, i, pass->backward, v);
+        v[METRIC_grad_norm_rel] = relative(v[METRIC_grad_norm], reference);
+        keep_series(s, t, v);
+        for (int m = 0; m < METRIC_COUNT; m++)
+            if (applies(t, pass, m)) write_row(w, t->layer, t->site, NULL, (metric)m, v[m]);
+        if (t->also_layer == NONE) continue;
+        for (int m = 0; m < METRIC_COUNT; m++)
+            if (applies(t, pass, m)) write_row(w, t->also_layer, t->also_site, NULL, (metric)m, v[m]);
+    }
+}
+
+static metric_value ratio(double top_sq, double bottom_sq)
+{
+    return bottom_sq == 0 ? value_undefined(REASON_ZERO) : value_of(sqrt(top_sq / bottom_sq));
+}
+
+static void write_params(session *s, const report_pass *pass, writer *w)
+{
+    for (int i = 0; i < s->g.n_params; i++) {
+        const param *p = &s->g.params[i];
+        double weight_sq = s->weight_sq[i];
+        write_row(w, p->layer, SITE_param, p->role, METRIC_param_weight_norm, value_of(sqrt(weight_sq)));
+        if (!pass->backward || p->grad_buffer == NONE) continue;
+        double grad_sq = train_grad_sq(s, i);
+        write_row(w, p->layer, SITE_param, p->role, METRIC_param_grad_norm, value_of(sqrt(grad_sq)));
+        write_row(w, p->layer, SITE_param, p->role, METRIC_param_grad_rms, value_of(sqrt(grad_sq / (double)p->count)));
+        write_row(w, p->layer, SITE_param, p->role, METRIC_param_grad_ratio, ratio(grad_sq, weight_sq));
+        if (pass->updated)
+            write_row(w, p->layer, SITE_param, p->role, METRIC_param_update_ratio, ratio(train_moved_sq(s, i), weight_sq));
+    }
+}
+
+static void write_fit(writer *w, metric first, const double *y, int layers)
+{
+    fit f;
+    fit_growth(y, layers, &f);
+    const metric_value values[] = {f.slope, f.r2_linear, f.r2_exponential, f.r2_power, f.law};
+    for (int i = 0; i < 5; i++) write_row(w, -1, SITE_run, NULL, (metric)((int)first + i), values[i]);
+}
+
+static metric_value layer_or_absent(int layer)
+{
+    return layer == NONE ? value_undefined(REASON_ABSENT) : value_of(layer);
+}
+
+static void write_run(session *s, const report_pass *pass, writer *w)
+{
+    int depth = s->spec->depth, overflow = NONE, flush_layer = NONE;
+    const double *max_abs = series_of(s, SERIES_MAX_ABS), *grad_rms = series_of(s, SERIES_GRAD_RMS);
+    for (int l = depth; l >= 0; l--)
+        if (max_abs[l] > 65504) overflow = l;
+    for (int l = 0; l <= depth; l++)
+        if (grad_rms[l] < 0x1p-25) flush_layer = l;
+    write_row(w, -1, SITE_run, NULL, METRIC_loss, value_of(pass->loss));
+    write_fit(w, METRIC_var_growth, series_of(s, SERIES_VAR) + 1, depth);
+    write_row(w, -1, SITE_run, NULL, METRIC_fp16_overflow_layer, layer_or_absent(overflow));
+    if (!pass->backward) return;
+    write_fit(w, METRIC_grad_growth, series_of(s, SERIES_GRAD_NORM) + 1, depth);
+    write_row(w, -1, SITE_run, NULL, METRIC_fp16_grad_flush_layer, layer_or_absent(flush_layer));
+}
+
+void report_measurements(session *s, const report_pass *pass, const sink *to)
+{
+    writer w = {.to = to, .wanted = s->spec->measure.metrics, .step = pass->step};
+    for (size_t i = 0; i < 4 * (size_t)(s->spec->depth + 2); i++) s->series[i] = (double)NAN;
+    write_taps(s, pass, &w);
+    if (s->spec->measure.sites[SITE_param] && s->probe.parameter) write_params(s, pass, &w);
+    if (s->spec->measure.sites[SITE_run]) write_run(s, pass, &w);
+    flush(&w);
+}
+
+uint64_t report_rows(const session *s)
+{
+    const report_pass pass = {.backward = true, .updated = true};
+    uint64_t rows = METRIC_COUNT;
+    for (int i = 0; i < s->g.n_taps; i++) {
+        uint64_t own = 0;
+        for (int m = 0; m < METRIC_COUNT; m++)
+            own += s->spec->measure.metrics[m] && applies(&s->g.taps[i], &pass, m);
+        rows += s->g.taps[i].also_layer == NONE ? own : 2 * own;
+    }
+    for (int m = 0; m < METRIC_COUNT; m++)
+        if (s->spec->measure.metrics[m] && in_group(m, "parameter")) rows += (uint64_t)s->g.n_params;
+    return rows;
+}
+
+static bool emit(const sink *to, enum tensor_when when, int step, const char *name, tensor_type type, int rank,
+                 const size_t *dims, void *data)
+{
+    tensor_view t = {.name = name, .type = type, .rank = rank, .data = data};
+    memcpy(t.dims, dims, (size_t)rank * sizeof *dims);
+    return to->tensor(to->user, when, step, &t);
+}
+
+bool report_tensors(session *s, enum tensor_when when, int step, const sink *to)
+{
+    const spec_data *d = &s->spec->data;
+    size_t n = (size_t)d->batches, b = (size_t)d->batch, t = (size_t)d->seq_len, width = (size_t)s->spec->model.d_model;
+    for (int i = 0; i < s->g.n_params; i++) {
+        const param *p = &s->g.params[i];
+        if (!emit(to, when, step, p->name, REAL_TYPE, p->rank, p->dims, exec_param(&s->x, i))) return false;
+    }
+    return emit(to, when, step, "data.tokens", TENSOR_I32, 3, (size_t[]){n, b, t + 1}, s->data.tokens) &&
+           (!s->data.loss_mask ||
+            emit(to, when, step, "data.loss_mask", TENSOR_U8, 3, (size_t[]){n, b, t}, s->data.loss_mask)) &&
+           (!s->data.inputs ||
+            emit(to, when, step, "data.inputs", REAL_TYPE, 4, (size_t[]){n, b, t, width}, s->data.inputs)) &&
+           (!s->data.grad_seed ||
+            emit(to, when, step, "data.grad_seed", REAL_TYPE, 3, (size_t[]){b, t, width}, s->data.grad_seed));
+}
+
+/* Views have a leading dimension of their own; tensors that go out have none. */
+static void gather(session *s, const value *v, const real *from)
+{
+    size_t rows = (size_t)v->rows * (size_t)s->g.batch, cols = (size_t)v->cols;
+    for (size_t r = 0; r < rows; r++) memcpy(s->staging + r * cols, from + r * (size_t)v->ld, cols * sizeof *from);
+}
+
+static bool emit_tap(session *s, const tap *t, int step, const char *prefix, const real *from, const sink *to)
+{
+    const value *v = &s->g.values[t->value];
+    size_t b = (size_t)s->g.batch, length = (size_t)s->g.seq_len, cols = (size_t)v->cols;
+    size_t dims3[] = {b, length, cols}, dims4[] = {b, (size_t)v->rows / length, length, cols};
+    char name[64];
+    if (!from) return true;
+    gather(s, v, from);
+    snprintf(name, sizeof name, "%s.%d.%s", prefix, t->layer, site_registry.rows[t->site]->name);
+    return emit(to, TENSOR_PROBE, step, name, REAL_TYPE, t->is_matrix ? 4 : 3, t->is_matrix ? dims4 : dims3, s->staging);
+}
+
+bool report_probe_tensors(session *s, int step, const sink *to)
+{
+    for (int i = 0; i < s->g.n_taps; i++) {
+        const tap *t = &s->g.taps[i];
+        if (t->hidden) continue;
+        if (!emit_tap(s, t, step, "act", exec_value(&s->x, t->value, 0), to)) return false;
+        if (!emit_tap(s, t, step, "grad", exec_grad(&s->x, t->value, 0), to)) return false;
+    }
+    for (int i = 0; i < s->g.n_params; i++) {
+        const param *p = &s->g.params[i];
+        char name[PARAM_NAME + 8];
+        if (p->grad_buffer == NONE) continue;
+        snprintf(name, sizeof name, "grad.%s", p->name);
+        if (!emit(to, TENSOR_PROBE, step, name, REAL_TYPE, p->rank, p->dims, exec_param_grad(&s->x, i))) return false;
+    }
+    return true;
+}

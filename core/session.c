@@ -1,0 +1,76 @@
+#include "core/session.h"
+
+#include "core/model.h"
+#include "core/optimizer.h"
+
+size_t session_table_bytes(const run_spec *spec)
+{
+    graph g;
+    arena a;
+    arena_init(&a, NULL, 0);
+    graph_init(&g, spec, &a);
+    size_t buffers = 4 * (size_t)g.max_values + (size_t)g.max_params, stages = 3 * (size_t)g.n_segments;
+    size_t plan_bytes = buffers * (sizeof(buffer) + 4 * sizeof(int) + 2 * sizeof(size_t)) +
+                        stages * (sizeof(stage) + 4 * sizeof(int)) + (size_t)g.max_values * sizeof(int);
+    return a.used + plan_bytes + 64 * ARENA_ALIGN;
+}
+
+err_code session_build(session *s, const run_spec *spec, bool want_tensors, arena *meta, error *err)
+{
+    *s = (session){.spec = spec, .want_tensors = want_tensors};
+    graph_init(&s->g, spec, meta);
+    if (s->g.failed) return error_set(err, ERR_MEMORY, "", "no room for the graph");
+    model_table[spec->model.family]->build(&s->g);
+    err_code code = graph_finish(&s->g, err);
+    if (code) return code;
+    probe_init(&s->probe, &s->g);
+    s->backward = spec->train.steps > 0 || want_tensors || (spec->measure.n_steps && probe_wants_backward(&s->probe));
+    plan_options o = {.keep_param_grads = spec->train.steps > 0, .keep_all = want_tensors, .backward = s->backward};
+    return plan_make(&s->p, &s->g, &o, meta, err);
+}
+
+static size_t largest_value(const graph *g)
+{
+    size_t most = 0;
+    for (int i = 0; i < g->n_values; i++) {
+        size_t count = (size_t)g->values[i].rows * (size_t)g->values[i].cols;
+        if (count > most) most = count;
+    }
+    return most * (size_t)g->batch;
+}
+
+static void layout_training(session *s, arena *a)
+{
+    const graph *g = &s->g;
+    int chunks = 0;
+    s->chunk_first = arena_alloc(a, (size_t)(g->n_params + 1) * sizeof *s->chunk_first);
+    for (int i = 0; i < g->n_params; i++) {
+        if (s->chunk_first) s->chunk_first[i] = chunks;
+        chunks += (int)((g->params[i].count + CHUNK - 1) / CHUNK);
+    }
+    if (s->chunk_first) s->chunk_first[g->n_params] = chunks;
+    s->chunk_moved = arena_alloc(a, (size_t)chunks * sizeof *s->chunk_moved);
+    s->weight_sq = arena_alloc(a, (size_t)g->n_params * sizeof *s->weight_sq);
+    if (!s->spec->train.steps) return;
+    for (int i = 0; i < optimizer_table[s->spec->train.optimizer]->n_states; i++)
+        s->states[i] = arena_alloc(a, s->p.param_count * sizeof(real));
+}
+
+void session_layout(session *s, int n_threads, arena *a)
+{
+    const plan *p = &s->p;
+    exec *x = &s->x;
+    x->g = &s->g;
+    x->p = p;
+    x->params = arena_alloc(a, p->param_count * sizeof(real));
+    x->tensors = arena_alloc(a, p->tensor_bytes);
+    x->partials = arena_alloc(a, p->partial_count * sizeof(double));
+    x->slices = arena_alloc(a, p->slice_count * sizeof(double));
+    x->scratch = arena_alloc(a, p->scratch_reals * (size_t)n_threads * sizeof(real));
+    x->losses = arena_alloc(a, (size_t)s->g.batch * sizeof(double));
+    s->series = arena_alloc(a, 4 * (size_t)(s->spec->depth + 2) * sizeof(double));
+    batches_layout(&s->data, s->spec, a);
+    layout_training(s, a);
+    probe_layout(&s->probe, &s->g, n_threads, a);
+    if (s->want_tensors) s->staging = arena_alloc(a, largest_value(&s->g) * sizeof(real));
+}

@@ -1,0 +1,34 @@
+/* Everything one run needs, laid out in one block of memory. */
+#ifndef CORE_SESSION_H
+#define CORE_SESSION_H
+
+#include "core/data.h"
+#include "core/probe.h"
+
+typedef struct session {
+    const run_spec *spec;
+    graph g;
+    plan p;
+    exec x;
+    probe probe;
+    batches data;
+    real *states[2];     /* optimizer */
+    int *chunk_first;    /* [n_params + 1] updates run in fixed chunks; first chunk of a parameter */
+    double *chunk_moved; /* sum of squares of an update, per chunk */
+    double *weight_sq;   /* [n_params] of the weights before the update */
+    double *series;      /* [4, depth + 2] what the growth laws are fitted to */
+    real *staging;       /* one value, contiguous; only with want_tensors */
+    bool want_tensors, backward;
+} session;
+
+/* Graph and plan, with real tables from meta. */
+err_code session_build(session *s, const run_spec *spec, bool want_tensors, arena *meta, error *err);
+/* The rest, from a counting or real arena. */
+void session_layout(session *s, int n_threads, arena *a);
+
+/* Bytes of tables that session_build takes from meta: an upper bound. */
+size_t session_table_bytes(const run_spec *spec);
+
+enum { CHUNK = 1 << 16 };
+
+#endif

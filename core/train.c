@@ -1,0 +1,96 @@
+#include "core/train.h"
+
+#include "core/optimizer.h"
+#include "core/schedule.h"
+
+double train_grad_sq(const session *s, int p)
+{
+    const param *w = &s->g.params[p];
+    double sum = 0;
+    for (int i = 0; i < w->n_slices; i++) sum += s->x.slices[w->slices + (size_t)i];
+    return sum;
+}
+
+double train_grad_norm(const session *s)
+{
+    double sum = 0;
+    for (int p = 0; p < s->g.n_params; p++)
+        if (s->g.params[p].grad_buffer != NONE) sum += train_grad_sq(s, p);
+    return sqrt(sum);
+}
+
+struct updating {
+    session *s;
+    update base;
+};
+
+static int param_of_chunk(const session *s, int chunk)
+{
+    int low = 0, high = s->g.n_params - 1;
+    while (low < high) {
+        int mid = (low + high + 1) / 2;
+        if (s->chunk_first[mid] <= chunk)
+            low = mid;
+        else
+            high = mid - 1;
+    }
+    return low;
+}
+
+static void update_chunk(void *context, int task, int worker)
+{
+    (void)worker;
+    struct updating *run = context;
+    session *s = run->s;
+    const spec_train *t = &s->spec->train;
+    int p = param_of_chunk(s, task);
+    const param *w = &s->g.params[p];
+    size_t first = (size_t)(task - s->chunk_first[p]) * CHUNK, n = w->count - first;
+    if (n > CHUNK) n = CHUNK;
+    update u = run->base;
+    u.decay = t->decay == DECAY_ALL || w->rank == 2 ? t->weight_decay : 0;
+    real *states[OPTIMIZER_STATES] = {NULL};
+    for (int i = 0; i < OPTIMIZER_STATES; i++)
+        if (s->states[i]) states[i] = s->states[i] + w->data + first;
+    s->chunk_moved[task] = optimizer_table[t->optimizer]->update(&u,
+                                                                  exec_param(&s->x, p) + first,
+                                                                  exec_param_grad(&s->x, p) + first,
+                                                                  states,
+                                                                  n);
+}
+
+double train_update(session *s, int k, double grad_norm)
+{
+    const spec_train *t = &s->spec->train;
+    double scale = !isnan(t->clip) && grad_norm > t->clip ? t->clip / grad_norm : 1;
+    struct updating run = {s, {.train = t, .k = k, .rate = schedule_rate(t, k), .grad_scale = scale}};
+    team_run(s->x.team, update_chunk, &run, s->chunk_first[s->g.n_params]);
+    return run.base.rate;
+}
+
+double train_moved_sq(const session *s, int p)
+{
+    double sum = 0;
+    for (int c = s->chunk_first[p]; c < s->chunk_first[p + 1]; c++) sum += s->chunk_moved[c];
+    return sum;
+}
+
+CLONES static double sum_squares(const real *w, size_t n)
+{
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = 0; i < n; i++) sum += (double)w[i] * (double)w[i];
+    return sum;
+}
+
+static void weight_norm(void *context, int task, int worker)
+{
+    (void)worker;
+    session *s = context;
+    s->weight_sq[task] = sum_squares(exec_param(&s->x, task), s->g.params[task].count);
+}
+
+void train_weight_norms(session *s)
+{
+    team_run(s->x.team, weight_norm, s, s->g.n_params);
+}

@@ -1,0 +1,17 @@
+/* One optimizer update of all parameters, in fixed chunks spread over the team. */
+#ifndef CORE_TRAIN_H
+#define CORE_TRAIN_H
+
+#include "core/session.h"
+
+/* Global gradient norm and per-parameter norms, from the slices of the backward pass. */
+double train_grad_sq(const session *s, int p);
+double train_grad_norm(const session *s);
+/* Update k = 1..; grad_norm for clipping. Returns the learning rate. */
+double train_update(session *s, int k, double grad_norm);
+/* ||W_new - W||^2 of the last update. */
+double train_moved_sq(const session *s, int p);
+/* Fills weight_sq. */
+void train_weight_norms(session *s);
+
+#endif
