@@ -1,0 +1,40 @@
+/* What the job would cost, asked of the server a moment after the last change. Nothing is stored. */
+
+import { h, clear, announce } from './dom.js';
+import { post, Problem } from './api.js';
+import { bytes, si } from './format.js';
+
+export function estimateView(onProblem) {
+  const box = h('dl', { class: 'estimate', 'aria-label': 'Cost' });
+  let timer = 0;
+  let turn = 0;
+  const put = (rows) => clear(box).append(...rows.map(([k, v, title]) => h('div', {}, h('dt', { text: k }), h('dd', { text: v, title }))));
+  const ask = async (job, aloud) => {
+    const mine = ++turn;
+    try {
+      const e = await post('estimate', job);
+      if (mine !== turn) return;
+      onProblem(null);
+      put([['runs', Number(e.runs).toLocaleString('en')], ['parameters, largest run', si(e.parameters)],
+        ['floating-point operations', si(e.flops), String(e.flops)], ['memory, largest run', bytes(e.peak_bytes), `${e.peak_bytes} bytes`],
+        ['measurements, at most', si(e.measurements)]]);
+      if (aloud) announce(`${e.runs} runs, ${si(e.flops)} floating-point operations, ${bytes(e.peak_bytes)} of memory`);
+    } catch (e) {
+      if (mine !== turn) return;
+      clear(box);
+      onProblem(e instanceof Problem ? e : new Problem({ detail: String(e) }));
+    }
+  };
+  return {
+    root: box,
+    later(job) {
+      clearTimeout(timer);
+      timer = setTimeout(() => ask(job, false), 450);
+    },
+    now(job) {
+      clearTimeout(timer);
+      ask(job, true);
+    },
+    stop: () => clearTimeout(timer),
+  };
+}

@@ -1,0 +1,134 @@
+/* A chart with everything that belongs to it: legend, readout by pointer and by keyboard, notes on
+ * what cannot be drawn, the table twin, and saving as SVG and PNG. Used for depth and for loss. */
+
+import { h, clear, button, icon, scrollBox, announce } from './dom.js';
+import { plot } from './plot.js';
+import { swatch } from './swatch.js';
+import { number } from './format.js';
+import { readout } from './readout.js';
+import { twin } from './twin.js';
+import { saveSvg, savePng } from './export.js';
+
+const MANY = 24;
+
+/* Lines that are drawn: all but those switched off; when the address says nothing and there are very
+ * many, the first ones, and the legend says so. */
+export function visible(lines, hidden) {
+  if (hidden) return lines.filter((l) => !hidden.has(l.key));
+  return lines.slice(0, MANY);
+}
+
+function legend(lines, shown, onHidden) {
+  const on = new Set(shown.map((l) => l.key));
+  const setOn = (keys) => onHidden(new Set(lines.filter((l) => !keys.has(l.key)).map((l) => l.key)));
+  const toggle = (line, event) => {
+    if (event.shiftKey || event.altKey) return setOn(new Set([line.key]));
+    const next = new Set(on);
+    if (!next.delete(line.key)) next.add(line.key);
+    return setOn(next);
+  };
+  const items = lines.map((line) => button([swatch(line), h('span', { text: line.label })],
+    (event) => toggle(line, event),
+    { class: 'legend-item', 'aria-pressed': String(on.has(line.key)), 'data-key': line.key }));
+  const tools = lines.length > 2 ? h('span', { class: 'legend-tools' },
+    button('all', () => setOn(new Set(lines.map((l) => l.key))), { class: 'quiet small', 'aria-label': 'Show all arms' }),
+    button('none', () => setOn(new Set()), { class: 'quiet small', 'aria-label': 'Hide all arms' })) : null;
+  const note = lines.length > MANY && shown.length < lines.length
+    ? h('p', { class: 'hint', text: `${shown.length} of ${lines.length} arms shown; choose here.` }) : null;
+  return [note, h('div', { class: 'legend', role: 'group', 'aria-label': 'Arms. Shift and click shows one alone.' },
+    items, tools)];
+}
+
+/* onState({hidden: Set, table: boolean}) is told what the reader chose; show() draws what it is given. */
+export function figure({ name, height = 0.5, onState, compact = false }) {
+  const noteBox = h('div', { class: 'figure-notes' });
+  const legendBox = h('div', { class: 'legend-box' });
+  const plotBox = h('div', { class: 'plot-box' });
+  const cursorBox = h('div', { class: 'cursor-box' });
+  const stage = h('div', { class: 'stage' }, plotBox, cursorBox);
+  const tableBox = h('div', { class: 'twin', id: `${name}-table` });
+  const tools = h('div', { class: 'figure-tools' });
+  const root = h('div', { class: 'figure' }, stage, legendBox, noteBox, tools, tableBox);
+  let current = null;
+  let width = 0;
+  let cursor = -1;
+
+  const draw = () => {
+    if (!current || !width) return;
+    const { spec, state } = current;
+    const shown = visible(spec.lines, state.hidden);
+    const labels = width >= 560 && shown.length <= 14 && shown.length > 1;
+    const tall = Math.round(Math.min(460, Math.max(compact ? 240 : 280, width * height)));
+    const geometry = plot(plotBox, { ...spec, lines: shown, labels }, width, tall);
+    const at = cursorBox.contains(document.activeElement) ? cursor : -1;
+    readout(cursorBox, geometry, spec, shown, at, (i) => { cursor = i; });
+  };
+
+  const redrawLegend = ({ spec, state }) => {
+    const focused = document.activeElement?.closest?.('.legend-item')?.dataset.key;
+    const had = legendBox.contains(document.activeElement);
+    clear(legendBox).append(...legend(spec.lines, visible(spec.lines, state.hidden), (hidden) => {
+      onState({ hidden });
+      announce(`${spec.lines.length - hidden.size} of ${spec.lines.length} arms shown`);
+    }).filter(Boolean));
+    if (had && focused) {
+      [...legendBox.querySelectorAll('.legend-item')].find((b) => b.dataset.key === focused)?.focus();
+    }
+  };
+
+  const toolButtons = () => {
+    const tableButton = button([icon('table'), 'Table'], () => onState({ table: !current.state.table }),
+      { class: 'quiet', 'aria-expanded': 'false', 'aria-controls': `${name}-table` });
+    const save = (f) => () => f(plotBox.firstChild, current.spec, visible(current.spec.lines, current.state.hidden));
+    tools.append(tableButton, button([icon('download'), 'SVG'], save(saveSvg), { class: 'quiet', 'aria-label': 'Save the chart as SVG' }),
+      button([icon('download'), 'PNG'], save(savePng), { class: 'quiet', 'aria-label': 'Save the chart as PNG' }));
+    return tableButton;
+  };
+  const tableButton = compact ? null : toolButtons();
+
+  new ResizeObserver(([entry]) => {
+    const next = Math.floor(entry.contentRect.width);
+    if (next === width) return;
+    width = next;
+    draw();
+  }).observe(stage);
+
+  return {
+    root,
+    redraw: draw,
+    show(spec, state) {
+      current = { spec, state };
+      stage.hidden = !spec.lines.some((l) => l.points.length);
+      draw();
+      redrawLegend(current);
+      clear(noteBox).append(...(spec.notes || []).map((text) => h('p', { class: 'hint', text })));
+      tableButton?.setAttribute('aria-expanded', String(Boolean(state.table)));
+      clear(tableBox);
+      if (state.table) {
+        tableBox.append(scrollBox(twin(spec, visible(spec.lines, state.hidden)), `${spec.title}, as a table`));
+      }
+    },
+  };
+}
+
+/* What the drawing had to leave out, in words: one sentence per kind. */
+export function leftOut(lines, log) {
+  const bad = [];
+  let zero = 0;
+  for (const line of lines) {
+    const at = line.points.filter((p) => p.bad);
+    const n = at.reduce((sum, p) => sum + p.bad, 0);
+    if (n) bad.push({ n, text: `${line.label} from ${at[0].name ?? number(at[0].x)}` });
+    if (log) zero += line.points.filter((p) => typeof p.y === 'number' && p.y <= 0).length;
+  }
+  const notes = [];
+  const total = bad.reduce((sum, b) => sum + b.n, 0);
+  if (total) {
+    const where = bad.slice(0, 4).map((b) => b.text).join('; ') + (bad.length > 4 ? `; and ${bad.length - 4} more arms` : '');
+    notes.push(`${total} ${total === 1 ? 'value is' : 'values are'} not finite (NaN or infinite) and marked × at the top edge: ${where}.`);
+  }
+  if (zero) {
+    notes.push(`${zero} ${zero === 1 ? 'point is' : 'points are'} zero or negative and not shown on the log axis; the linear axis and the table have ${zero === 1 ? 'it' : 'them'}.`);
+  }
+  return notes;
+}

@@ -1,0 +1,186 @@
+/* The page that makes a job: a form from the field table, the JSON beside it, the cost before it runs. */
+
+import { h, clear, button } from './dom.js';
+import { fields as getFields, get, post, presets as getPresets, registries as getRegistries } from './api.js';
+import { go, setQuery } from './router.js';
+import { control, normalise } from './form_fields.js';
+import { jobModel } from './form_model.js';
+import { corpusPart } from './corpora.js';
+import { estimateView } from './estimate.js';
+import { pretty } from './json_view.js';
+import { errorNote } from './job_head.js';
+
+const SHORT = { model: 'preset', strategy: 'placement', init: 'scheme', data: 'source', train: 'steps' };
+const SIMPLE = [['name', 'Name'], ['model.preset', 'Model'], ['strategy.placement', 'Normalization: tick all that are to be compared'],
+  ['depth', 'Depth: one, or several separated by commas'], ['seeds', 'Seeds'], ['data.source', 'Input data'],
+  ['train.steps', 'Training steps before the last probe']];
+const HIDDEN = ['sweep', 'data.corpus'];
+const GROUPS = { model: 'Model', strategy: 'Normalization', init: 'Initial weights', data: 'Data', train: 'Training', measure: 'What is measured' };
+const START = { model: 'tiny', data: 'random_tokens', sweep: { strategy: ['post_ln', 'pre_ln', 'peri_ln'], depth: [6, 12, 24] } };
+
+/* A job to begin with: from the address, from another job, or three placements at three depths. */
+async function startJob(query, fields) {
+  if (query.get('job')) {
+    try { return JSON.parse(query.get('job')); } catch { /* a link cut short: begin anew */ }
+  }
+  if (query.get('from')) {
+    const old = await get(`jobs/${encodeURIComponent(query.get('from'))}`);
+    return compact(old.request || old.resolved || {}, fields);
+  }
+  return { ...START, model: query.get('model') || START.model };
+}
+
+/* The resolved job without what is the default anyway, so that a person can read it. */
+function compact(resolved, fields) {
+  const tops = new Set(fields.map((f) => f.path.split('.')[0]));
+  const out = {};
+  for (const [top, value] of Object.entries(resolved)) {
+    if (!tops.has(top)) continue;
+    if (value === null || typeof value !== 'object' || Array.isArray(value) || top === 'sweep') {
+      const f = fields.find((q) => q.path === top);
+      if (JSON.stringify(f?.default) !== JSON.stringify(value)) out[top] = value;
+      continue;
+    }
+    const rest = Object.entries(value).filter(([leaf, v]) => {
+      const f = fields.find((q) => q.path === `${top}.${leaf}`);
+      return f && JSON.stringify(f.default) !== JSON.stringify(v);
+    });
+    if (rest.length) out[top] = Object.fromEntries(rest);
+  }
+  if (out.sweep && !Object.keys(out.sweep).length) delete out.sweep;
+  return out;
+}
+
+async function loadTables() {
+  const [rows, registries, presets] = await Promise.all([getFields(), getRegistries(), getPresets()]);
+  const fields = rows.map(normalise);
+  const rowsOf = (f) => (f.path === 'model.preset' ? presets : registries.find((r) => r.kind === f.names)?.rows || null);
+  return { fields, rowsOf };
+}
+
+function makeControls(fields, rowsOf, model, change) {
+  const all = new Map();
+  const simple = [];
+  for (const [path, label] of SIMPLE) {
+    const f = fields.find((q) => q.path === path);
+    if (!f) continue;
+    const c = control(f, rowsOf(f), model, change, { label, open: path === 'strategy.placement' });
+    all.set(path, c);
+    simple.push(c);
+  }
+  const groups = new Map();
+  for (const f of fields) {
+    if (all.has(f.path) || HIDDEN.includes(f.path)) continue;
+    const c = control(f, rowsOf(f), model, change);
+    all.set(f.path, c);
+    const group = f.path.includes('.') ? f.path.split('.')[0] : 'other';
+    if (!groups.has(group)) groups.set(group, []);
+    groups.get(group).push(c);
+  }
+  return { all, simple, groups };
+}
+
+export async function formPage(root, { query }) {
+  document.title = 'New job · Normscope';
+  let tables;
+  let job;
+  try {
+    tables = await loadTables();
+    job = await startJob(query, tables.fields);
+  } catch (e) {
+    clear(root).append(h('h1', { text: 'New job' }), errorNote({ detail: e.message }, 'The form could not be made'));
+    return {};
+  }
+  const { fields, rowsOf } = tables;
+  const model = jobModel(SHORT, [...new Set(fields.map((f) => f.path.split('.')[0]))]);
+  const made = makeControls(fields, rowsOf, model, (f) => change(f(job)));
+  const corpus = corpusPart(model, (f) => change(f(job)));
+  made.all.set('data.corpus', corpus);
+  const area = h('textarea', { id: 'job-json', rows: '16', spellcheck: 'false', 'aria-describedby': 'json-error' });
+  const jsonError = h('p', { class: 'field-error', id: 'json-error', hidden: true });
+  const problemBox = h('div', { id: 'form-problem' });
+  const estimate = estimateView((problem) => showProblem(problem, false));
+  let broken = null;
+
+  const clearProblem = () => {
+    clear(problemBox);
+    for (const c of made.all.values()) c.setError('');
+    jsonError.hidden = true;
+    area.removeAttribute('aria-invalid');
+  };
+  const showProblem = (problem, moveFocus) => {
+    clearProblem();
+    if (!problem) return;
+    const path = model.pathOf(problem.pointer);
+    const at = made.all.get(path);
+    const text = problem.message || problem.title;
+    at?.setError(text);
+    clear(problemBox).append(errorNote({ title: problem.title, detail: problem.detail, pointer: problem.pointer },
+      at ? `Please mend ${path}` : 'The job was refused'));
+    if (moveFocus && at) at.focus();
+  };
+  const showControls = () => { for (const c of made.all.values()) c.show(job); };
+  const sync = () => {
+    setQuery({ job: JSON.stringify(job), from: null, model: null }, true);
+    estimate.later(job);
+  };
+  const change = (next) => {
+    job = next;
+    broken = null;
+    clearProblem();
+    area.value = pretty(job);
+    showControls();
+    sync();
+  };
+  area.addEventListener('input', () => {
+    clearProblem();
+    try {
+      const value = JSON.parse(area.value);
+      if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new Error('a job is an object: { … }');
+      job = value;
+      broken = null;
+      showControls();
+      sync();
+    } catch (e) {
+      broken = e.message;
+      jsonError.textContent = `Not yet a job: ${e.message}`;
+      jsonError.hidden = false;
+      area.setAttribute('aria-invalid', 'true');
+    }
+  });
+  const submit = h('button', { type: 'submit', class: 'primary', text: 'Submit' });
+  const form = h('form', { class: 'form-page', novalidate: true, onsubmit: async (event) => {
+    event.preventDefault();
+    if (broken) {
+      area.focus();
+      return;
+    }
+    submit.disabled = true;
+    try {
+      const answer = await post('jobs', area.value);
+      go(['jobs', String(answer.id)]);
+    } catch (e) {
+      if (e.code === undefined) throw e;
+      showProblem(e.retryAfter ? { ...e, detail: `${e.message}; try again in ${e.retryAfter} s`, title: e.title, message: e.message } : e, true);
+    } finally {
+      submit.disabled = false;
+    }
+  } });
+
+  const simple = made.simple.flatMap((c) => (c.path === 'data.source' ? [c.root, corpus.root] : [c.root]));
+  const groups = [...made.groups].map(([group, list]) => h('details', { class: 'group' },
+    h('summary', {}, GROUPS[group] || 'Other', h('span', { class: 'faint', text: ` ${list.length} fields` })),
+    h('div', { class: 'fields' }, list.map((c) => c.root))));
+  form.append(h('div', { class: 'form-left' },
+    h('section', { class: 'card' }, h('h2', { text: 'What to compare' }), h('div', { class: 'fields' }, simple)),
+    h('section', { class: 'card' }, h('h2', { text: 'All fields' }),
+      h('p', { class: 'definition', text: 'Empty means the default, shown in grey. In a field of numbers, several values separated by commas make a sweep: one run for each combination and seed.' }), groups)),
+  h('div', { class: 'form-right' }, h('section', { class: 'card' }, h('h2', {}, h('label', { for: 'job-json', text: 'The job as JSON' })),
+    area, jsonError, estimate.root, problemBox, h('div', { class: 'actions' },
+      button('Estimate', () => estimate.now(job)), submit))));
+  clear(root).append(h('h1', { text: 'New job' }), form);
+  area.value = pretty(job);
+  showControls();
+  estimate.later(job);
+  return { update: () => true, destroy: estimate.stop };
+}

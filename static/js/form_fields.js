@@ -1,0 +1,190 @@
+/* One control per field of the job, made from its row of the field table. A control is
+ * {root, path, show(job), setError(text), focus()}; it calls change(f) with a function job -> job. */
+
+import { h, clear } from './dom.js';
+import { number } from './format.js';
+import { parseList, parseOne } from './form_model.js';
+
+/* The rows of /api/v1/fields, with what the form needs made explicit. */
+export function normalise(f) {
+  const path = f.path.replace(/^\//, '').replace(/\//g, '.');
+  const type = String(f.type || '').toLowerCase();
+  const kind = /bool/.test(type) ? 'bool' : /int|depth/.test(type) ? 'integer' : /number|real|float/.test(type) ? 'number' : type;
+  return { ...f, path, kind, names: f.registry || (typeof f.choices === 'string' ? f.choices : null),
+    list: Array.isArray(f.choices) ? f.choices : null };
+}
+
+function range(f) {
+  const lo = typeof f.min === 'number';
+  const hi = typeof f.max === 'number' && f.max < 1e29;
+  if (lo && hi) return `${number(f.min)} to ${number(f.max)}`;
+  if (lo && f.min > -1e29) return f.exclusive_min || f.open_min ? `more than ${number(f.min)}` : `at least ${number(f.min)}`;
+  return '';
+}
+
+export function defaultText(f) {
+  if (f.default === null && f.nullable) return 'null';
+  if (f.default === undefined || f.default === null) return f.rule || f.default_rule || 'depends on other fields';
+  if (Array.isArray(f.default)) return f.default.length > 8 ? `${f.default.length} rows` : f.default.join(', ');
+  return String(f.default);
+}
+
+function hint(f) {
+  return [f.doc, f.unit ? `unit: ${f.unit}` : '', range(f), f.nullable ? 'or null' : ''].filter(Boolean).join('; ');
+}
+
+let serial = 0;
+
+/* Label, control, hint and the place for an error, tied together for screen readers. */
+function frame(f, control, label, group) {
+  const id = `f${++serial}`;
+  const hintBox = h('p', { class: 'hint', id: `${id}-hint`, text: hint(f) });
+  const errorBox = h('p', { class: 'field-error', id: `${id}-error`, hidden: true });
+  const head = group ? h('span', { class: 'label', id: `${id}-label`, text: label }) : h('label', { class: 'label', for: id, text: label });
+  if (group) {
+    control.setAttribute('role', 'group');
+    control.setAttribute('aria-labelledby', `${id}-label`);
+  } else {
+    control.id = id;
+  }
+  control.setAttribute('aria-describedby', `${id}-hint ${id}-error`);
+  const root = h('div', { class: 'form-field', 'data-path': f.path }, head, control, errorBox, hintBox);
+  const setError = (text) => {
+    errorBox.textContent = text || '';
+    errorBox.hidden = !text;
+    root.classList.toggle('invalid', Boolean(text));
+    if (text) control.setAttribute('aria-invalid', 'true');
+    else control.removeAttribute('aria-invalid');
+  };
+  const focus = () => {
+    for (let box = root.parentElement?.closest('details'); box; box = box.parentElement?.closest('details')) box.open = true;
+    (group ? control.querySelector('input') : control)?.focus();
+    root.scrollIntoView({ block: 'center' });
+  };
+  return { root, path: f.path, setError, focus };
+}
+
+const asText = (v) => (v === undefined ? '' : v !== null && typeof v === 'object' ? JSON.stringify(v) : String(v));
+
+/* A number or a text; several numbers separated by commas make a sweep. */
+function textControl(f, label, model, change) {
+  const numeric = f.kind === 'integer' || f.kind === 'number';
+  const input = h('input', { type: 'text', name: f.path, inputmode: numeric ? 'decimal' : null, autocomplete: 'off',
+    spellcheck: 'false', placeholder: defaultText(f), maxlength: f.path === 'name' ? 120 : null });
+  input.addEventListener('input', () => {
+    if (!numeric) {
+      change((job) => model.write(job, f.path, input.value === '' ? undefined : input.value));
+      return;
+    }
+    const values = parseList(input.value);
+    change((job) => (values.length > 1 ? model.writeSweep(job, f.path, values)
+      : model.write(model.writeSweep(job, f.path, undefined), f.path, values.length ? parseOne(input.value.replace(/,\s*$/, '')) : undefined)));
+  });
+  return { ...frame(f, input, label), show(job) {
+    const swept = model.readSweep(job, f.path);
+    const text = Array.isArray(swept) ? swept.map(asText).join(', ') : asText(model.read(job, f.path));
+    if (document.activeElement !== input || !same(input.value, text)) input.value = text;
+  } };
+}
+
+/* While a person types "6, " the job already says 6: do not take the comma away under the cursor. */
+const same = (a, b) => parseList(a).join() === parseList(b).join();
+
+/* A list that is a list by itself: seeds, probe steps. */
+function listControl(f, label, model, change) {
+  const input = h('input', { type: 'text', name: f.path, autocomplete: 'off', inputmode: 'numeric', placeholder: defaultText(f) });
+  input.addEventListener('input', () => {
+    const values = parseList(input.value);
+    change((job) => model.write(job, f.path, values.length ? values : undefined));
+  });
+  return { ...frame(f, input, label), show(job) {
+    const value = model.read(job, f.path);
+    const text = Array.isArray(value) ? value.map(asText).join(', ') : asText(value);
+    if (document.activeElement !== input || !same(input.value, text)) input.value = text;
+  } };
+}
+
+const BOOLS = [{ name: 'true' }, { name: 'false' }];
+
+/* One of several names: a select; "compare" turns it into boxes, and several ticked make a sweep. */
+function choiceControl(f, rows, label, model, change, open) {
+  const parse = (v) => (f.kind === 'bool' ? v === 'true' : v);
+  const box = h('div', { class: 'choice' });
+  let many = open;
+  let job = {};
+  const chosen = () => {
+    const swept = model.readSweep(job, f.path);
+    if (Array.isArray(swept)) return swept.map(asText);
+    const value = model.read(job, f.path);
+    return value === undefined ? [] : [asText(value)];
+  };
+  const set = (values) => change((j) => (values.length > 1 ? model.writeSweep(j, f.path, values.map(parse))
+    : model.write(model.writeSweep(j, f.path, undefined), f.path, values.length ? parse(values[0]) : undefined)));
+  const boxes = () => {
+    const now = chosen();
+    return h('div', { class: 'boxes' }, rows.map((r) => {
+      const input = h('input', { type: 'checkbox', name: `${f.path}=${r.name}`, checked: now.includes(r.name), onchange: () => {
+        const next = rows.map((q) => q.name).filter((n) => (n === r.name ? input.checked : chosen().includes(n)));
+        set(next);
+      } });
+      return h('label', { class: 'check tall' }, input, h('span', {}, r.name, r.summary && open ? h('span', { class: 'hint', text: r.summary }) : null));
+    }));
+  };
+  const single = () => {
+    const value = chosen()[0] ?? '';
+    const known = value === '' || rows.some((r) => r.name === value);
+    const select = h('select', { name: f.path, onchange: () => set(select.value === '' ? [] : [select.value]) },
+      h('option', { value: '', text: `default: ${defaultText(f)}` }),
+      rows.map((r) => h('option', { value: r.name, selected: r.name === value, text: r.name })),
+      known ? null : h('option', { value, selected: true, text: value }));
+    return [select, h('button', { type: 'button', class: 'quiet small', text: 'compare several',
+      'aria-label': `Compare several values of ${f.path}`, onclick: () => { many = true; draw(); box.querySelector('input')?.focus(); } })];
+  };
+  const draw = () => {
+    const name = box.contains(document.activeElement) ? document.activeElement.name : null;
+    clear(box).append(...(many || chosen().length > 1 ? [boxes()] : single()));
+    if (name) box.querySelector(`[name="${CSS.escape(name)}"]`)?.focus();
+  };
+  return { ...frame(f, box, label, true), show(next) {
+    job = next;
+    draw();
+  } };
+}
+
+/* Sites and metrics: the rows of the registry, those measured by default ticked. */
+function rowsControl(f, rows, label, model, change) {
+  const usual = rows.filter((r) => r.is_default).map((r) => r.name);
+  const box = h('div', { class: 'boxes many' });
+  const current = (job) => {
+    const value = model.read(job, f.path);
+    if (!Array.isArray(value)) return new Set(usual);
+    return new Set(rows.filter((r) => value.includes(r.name) || value.includes(r.group)).map((r) => r.name));
+  };
+  const build = (job) => {
+    const now = current(job);
+    const name = box.contains(document.activeElement) ? document.activeElement.name : null;
+    clear(box).append(...rows.map((r) => {
+      const input = h('input', { type: 'checkbox', name: `${f.path}=${r.name}`, checked: now.has(r.name), onchange: () => change((j) => {
+        const next = current(j);
+        if (input.checked) next.add(r.name);
+        else next.delete(r.name);
+        const list = rows.map((q) => q.name).filter((n) => next.has(n));
+        return model.write(j, f.path, list.join() === usual.join() ? undefined : list);
+      }) });
+      return h('label', { class: 'check', title: r.summary }, input, h('span', { text: r.name }));
+    }));
+    if (name) box.querySelector(`[name="${CSS.escape(name)}"]`)?.focus();
+  };
+  return { ...frame(f, box, label, true), show: build };
+}
+
+/* rows: the registry the field chooses from, or null. open: boxes from the start (what is compared). */
+export function control(f, rows, model, change, { label, open } = {}) {
+  const text = label || f.path.split('.').pop();
+  if (f.kind === 'bool') return choiceControl(f, BOOLS, text, model, change, false);
+  if (/sites|metrics/.test(f.path)) return rowsControl(f, rows || [], text, model, change);
+  if (f.path === 'seeds' || f.path === 'measure.steps' || f.kind === 'list') return listControl(f, text, model, change);
+  if (rows?.length) return choiceControl(f, rows, text, model, change, open);
+  if (f.list) return choiceControl(f, f.list.map((c) => (typeof c === 'string' ? { name: c } : c)), text, model, change, open);
+  return textControl(f, text, model, change);
+}

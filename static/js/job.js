@@ -1,0 +1,117 @@
+/* A job's page: live state, the one picture, growth laws, loss curves, runs, resolved job, downloads. */
+
+import { h, clear, button, icon } from './dom.js';
+import { download, follow, get, registry } from './api.js';
+import { href } from './router.js';
+import { errorNote, isActive, jobHead } from './job_head.js';
+import { picturePanel } from './picture_panel.js';
+import { growthPanel } from './growth.js';
+import { lossPanel } from './losses.js';
+import { runsPanel } from './runs.js';
+import { choice } from './picture.js';
+import { jsonView } from './json_view.js';
+
+const FILES = [['Measurements', 'series'], ['Losses', 'steps']];
+
+function downloads(job, say) {
+  const items = FILES.map(([label, path]) => h('li', {}, `${label}: `,
+    ['csv', 'json'].map((format) => [button([icon('download'), format.toUpperCase()],
+      () => download(`jobs/${job.id}/${path}`, { format }, `normscope-job-${job.id}-${path}.${format}`,
+        format === 'csv' ? 'text/csv' : 'application/json').catch((e) => say(e.message)),
+      { class: 'quiet', 'aria-label': `${label} of all runs as ${format.toUpperCase()}` }), ' '])));
+  return h('section', { class: 'card', 'aria-labelledby': 'files-title' }, h('h2', { id: 'files-title', text: 'Download' }),
+    h('ul', { class: 'plain' }, items), h('p', { class: 'definition', text: 'Every number of every run; nothing is sampled or left out. The chart itself is saved with the SVG and PNG buttons under it.' }));
+}
+
+function resolved(job) {
+  return h('section', { class: 'card', 'aria-labelledby': 'resolved-title' },
+    h('h2', { id: 'resolved-title', text: 'Resolved job' }),
+    h('p', { class: 'definition', text: 'Every default made explicit. The hash is taken over this text; an equal job is answered from its stored result.' }),
+    jsonView(job.resolved, 'resolved job'));
+}
+
+function notFound(e, id) {
+  return [h('h1', { text: e.status === 404 ? `There is no job ${id}` : 'The job could not be loaded' }),
+    errorNote({ detail: e.message }, e.title || 'The request failed'),
+    h('p', {}, h('a', { href: href([]), text: 'All jobs' }))];
+}
+
+export async function jobPage(root, { parts, query }) {
+  const id = parts[1];
+  let job;
+  let runs;
+  let metrics;
+  try {
+    [job, { runs }, metrics] = await Promise.all([get(`jobs/${encodeURIComponent(id)}`),
+      get(`jobs/${encodeURIComponent(id)}/runs`), registry('metrics')]);
+  } catch (e) {
+    clear(root).append(...notFound(e, id));
+    return {};
+  }
+  const sayBox = h('p', { class: 'note error', role: 'alert', hidden: true });
+  const say = (text) => { sayBox.textContent = text; sayBox.hidden = false; };
+  let live = true;
+  let asked = '';
+  let stop = () => {};
+  const head = jobHead((next) => take(next));
+  const picture = picturePanel(metrics);
+  const growth = growthPanel();
+  const losses = lossPanel();
+  const table = runsPanel();
+
+  const show = () => {
+    head.update(job);
+    table.update(runs);
+    picture.update(query, job, runs);
+    growth.update(query, job, runs, choice(query, job, metrics).step).catch((e) => say(e.message));
+    losses.update(query, job, runs).catch((e) => say(e.message));
+  };
+
+  /* An event may say less than the job object; what it does not say stays. New runs are fetched only
+   * when their number or the state has changed. */
+  const take = async (part) => {
+    if (!live) return;
+    const { fraction, eta_s, step, steps, layer, layers, ...rest } = part;
+    const progress = part.progress || (fraction === undefined ? job.progress : { fraction, eta_s, step, steps, layer, layers });
+    job = { ...job, ...rest, progress };
+    const key = `${job.state} ${job.runs_done} ${job.runs_failed}`;
+    if (key === asked) {
+      head.update(job);
+      return;
+    }
+    asked = key;
+    try {
+      const [full, list] = await Promise.all([get(`jobs/${id}`), get(`jobs/${id}/runs`)]);
+      if (!live) return;
+      job = { ...full, progress: full.progress || progress };
+      runs = list.runs;
+      show();
+    } catch (e) {
+      if (live) say(e.message);
+    }
+  };
+
+  clear(root).append(h('p', { class: 'crumbs' }, h('a', { href: href([]), text: 'Jobs' }), ` / ${job.id}`),
+    head.root, sayBox, picture.root, growth.root, losses.root, table.root,
+    h('div', { class: 'two' }, resolved(job), downloads(job, say)));
+  asked = `${job.state} ${job.runs_done} ${job.runs_failed}`;
+  show();
+  if (isActive(job.state)) stop = follow(id, take);
+
+  return {
+    update(route) {
+      if (route.parts[1] !== id) return false;
+      query = route.query;
+      show();
+      return true;
+    },
+    redraw() {
+      picture.redraw();
+      losses.redraw();
+    },
+    destroy() {
+      live = false;
+      stop();
+    },
+  };
+}

@@ -1,0 +1,110 @@
+/* The head of a job's page: name, state, live progress, error, and what can be done with it. */
+
+import { h, clear, badge, button, icon, copyText } from './dom.js';
+import { ago, between, clock, count, duration } from './format.js';
+import { get, post, remove, Problem } from './api.js';
+import { go, href } from './router.js';
+
+export const isActive = (state) => state === 'queued' || state === 'running';
+
+function percent(job) {
+  const f = job.progress?.fraction;
+  if (typeof f === 'number') return Math.round(100 * f);
+  return job.runs_total ? Math.round((100 * (job.runs_done || 0)) / job.runs_total) : 0;
+}
+
+export function progressText(job) {
+  const p = job.progress || {};
+  const parts = [count(job.runs_done || 0, 'run') + ` of ${job.runs_total}`];
+  if (job.state === 'queued' && job.queue_position) parts.push(`position ${job.queue_position} in the queue`);
+  if (job.state === 'running') {
+    if (p.steps) parts.push(`step ${p.step ?? 0} of ${p.steps}`);
+    if (p.layers) parts.push(`layer ${p.layer ?? 0} of ${p.layers}`);
+    if (typeof p.eta_s === 'number') parts.push(`about ${duration(p.eta_s)} left`);
+  }
+  return parts.join(' · ');
+}
+
+export function progressBar(job) {
+  const value = percent(job);
+  return h('progress', { max: '100', value, 'aria-label': `Progress: ${value} percent` });
+}
+
+function facts(job) {
+  const took = job.started_at && job.finished_at ? between(job.started_at, job.finished_at) : null;
+  const hash = button([h('code', { text: String(job.hash || '').slice(0, 12) }), icon('copy')],
+    () => copyText(job.hash, hash), { class: 'quiet small', 'aria-label': 'Copy the hash of the job', title: job.hash });
+  return h('p', { class: 'facts' }, badge(job.state),
+    h('span', { title: clock(job.created_at), text: `created ${ago(job.created_at)}` }),
+    took === null ? null : h('span', { text: `took ${duration(took)}` }),
+    h('span', { text: `${count(job.runs_total, 'run')}${job.runs_failed ? `, ${job.runs_failed} failed` : ''}` }),
+    h('span', { class: 'hash' }, 'hash ', hash));
+}
+
+export function errorNote(error, title) {
+  return h('div', { class: 'note error', role: 'alert' }, h('p', {}, icon('failed'), h('strong', { text: title })),
+    h('p', { text: [error.title, error.detail].filter(Boolean).join(': ') }),
+    error.pointer ? h('p', {}, 'Field: ', h('code', { text: error.pointer })) : null);
+}
+
+function failure(job) {
+  if (job.state !== 'failed' && !job.error) return null;
+  const error = typeof job.error === 'string' ? { detail: job.error } : job.error || { detail: 'see the table of runs' };
+  return errorNote(error, job.runs_failed > 1 ? `${job.runs_failed} of ${job.runs_total} runs failed; the first:` : 'A run failed');
+}
+
+function actions(job, reload, say) {
+  const attempt = (f) => async () => {
+    try {
+      await f();
+    } catch (e) {
+      say(e instanceof Problem ? e.message : String(e));
+    }
+  };
+  const again = h('a', { class: 'button', href: href(['new'], { from: job.id }) }, 'New job from this');
+  if (isActive(job.state)) {
+    return [again, button('Cancel', attempt(async () => {
+      await post(`jobs/${job.id}/cancel`);
+      reload(await get(`jobs/${job.id}`));
+    }), { class: 'danger' })];
+  }
+  const del = button('Delete', attempt(async () => {
+    if (del.dataset.sure !== '1') {
+      del.dataset.sure = '1';
+      del.textContent = 'Delete for good?';
+      setTimeout(() => {
+        del.dataset.sure = '';
+        del.textContent = 'Delete';
+      }, 4000);
+      return;
+    }
+    await remove(`jobs/${job.id}`);
+    go([]);
+  }), { class: 'danger' });
+  return [again, del];
+}
+
+export function jobHead(reload) {
+  const sayBox = h('div', { 'aria-live': 'polite' });
+  const title = h('h1');
+  const factBox = h('div');
+  const buttonBox = h('div', { class: 'actions' });
+  const live = h('div', { class: 'live' });
+  const root = h('header', { class: 'job-head' }, h('div', { class: 'job-title' }, title, buttonBox), factBox, live, sayBox);
+  const say = (text) => clear(sayBox).append(h('p', { class: 'note error', role: 'alert', text }));
+  let shown = '';
+  return {
+    root,
+    update(job) {
+      title.textContent = job.name || `Job ${job.id}`;
+      document.title = `${title.textContent} · Normscope`;
+      clear(factBox).append(facts(job));
+      if (shown !== `${job.id} ${job.state}`) {
+        shown = `${job.id} ${job.state}`;
+        clear(buttonBox).append(...actions(job, reload, say));
+      }
+      clear(live).append(...(isActive(job.state) ? [progressBar(job), h('p', { class: 'hint', text: progressText(job) })]
+        : [failure(job)].filter(Boolean)));
+    },
+  };
+}

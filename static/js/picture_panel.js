@@ -1,0 +1,55 @@
+/* The picture with its choosers on a job's page: loads when the choice or the runs change, redraws on
+ * everything else. */
+
+import { h, clear } from './dom.js';
+import { setQuery } from './router.js';
+import { figure } from './figure.js';
+import { controls } from './picture_controls.js';
+import { availability, choice, definition, hiddenKeys, hiddenText, load, specOf } from './picture.js';
+
+export function picturePanel(metrics) {
+  const controlBox = h('div', { class: 'controls' });
+  const definitionBox = h('div');
+  const errorBox = h('div');
+  let lines = [];
+  const fig = figure({ name: 'depth', onState: ({ hidden, table }) => {
+    if (hidden) setQuery({ hide: hiddenText(hidden, lines) }, true);
+    if (table !== undefined) setQuery({ table: table ? '1' : null }, true);
+  } });
+  const root = h('section', { class: 'card picture', 'aria-labelledby': 'picture-title' },
+    h('h2', { id: 'picture-title', text: 'Over depth' }), controlBox, errorBox, fig.root, definitionBox);
+  let loaded = { key: '', data: null, available: null };
+  let turn = 0;
+
+  const draw = (c, job, runs) => {
+    const made = specOf(loaded.data, c, job, runs);
+    lines = made.lines;
+    controls(controlBox, c, lines, loaded.data, loaded.available);
+    fig.show(made.spec, { hidden: hiddenKeys(c.hide, lines), table: c.table });
+    clear(definitionBox).append(definition(c.metric));
+  };
+
+  return {
+    root,
+    redraw: fig.redraw,
+    async update(query, job, runs) {
+      const c = choice(query, job, metrics);
+      const done = runs.filter((r) => r.state === 'done').length;
+      const key = [job.id, c.metric.name, c.site, c.step, c.param, done].join(' ');
+      const mine = ++turn;
+      try {
+        if (key !== loaded.key) {
+          const available = await availability(job, runs, c.metric.name);
+          const data = await load(job, c, available);
+          if (mine !== turn) return;
+          loaded = { key, data, available };
+        }
+        clear(errorBox);
+        draw(c, job, runs);
+      } catch (e) {
+        if (mine !== turn) return;
+        clear(errorBox).append(h('p', { class: 'note error', role: 'alert', text: `The picture could not be loaded: ${e.message}` }));
+      }
+    },
+  };
+}
