@@ -72,31 +72,22 @@ function once(key, load) {
   return cache.get(key);
 }
 
-const listIn = (body, ...keys) => {
-  if (Array.isArray(body)) return body;
-  for (const k of keys) if (Array.isArray(body?.[k])) return body[k];
-  return [];
-};
-
 /* [{kind, summary, rows: [{name, summary, source, …}]}] */
 export function registries() {
-  return once('registries', async () => listIn(await get('registries'), 'registries')
-    .map((r) => ({ ...r, rows: listIn(r, 'rows', 'entries', 'items') })));
+  return once('registries', async () => (await get('registries')).registries);
 }
 
 export async function registry(kind) {
   return (await registries()).find((r) => r.kind === kind)?.rows || [];
 }
 
-export function fields() {
-  return once('fields', async () => listIn(await get('fields'), 'fields'));
-}
+/* {groups: [{name, shorthand, doc}], fields: [{path, type, default, …}]} */
+export const fields = () => once('fields', () => get('fields'));
 
-export function presets() {
-  return once('presets', async () => listIn(await get('presets'), 'presets'));
-}
+/* {presets: [{name, summary, source, job}], examples: [the same]} */
+export const presets = () => once('presets', () => get('presets'));
 
-export const corpora = async () => listIn(await get('corpora'), 'corpora');
+export const corpora = async () => (await get('corpora')).corpora;
 
 export const version = () => once('version', () => get('version'));
 

@@ -6,7 +6,7 @@ import { armLabel, armValue } from './format.js';
 
 export const COLOURS = 8;
 export const DASHES = ['', '7 3', '2 3', '10 3 2 3', '14 4', '1 2.5', '6 2 2 2 2 2', '3 6'];
-export const MARKERS = ['circle', 'square', 'triangle', 'diamond', 'cross', 'star', 'wye', 'plus'];
+export const MARKERS = ['circle', 'square', 'triangle', 'diamond', 'down', 'cross', 'star', 'wye'];
 
 export const keyOf = (arm) => JSON.stringify(arm, Object.keys(arm || {}).sort());
 

@@ -41,7 +41,7 @@ function presetCards(list) {
     scrollBox(h('table', { class: 'data' }, h('thead', {}, h('tr', {}, ['Name', 'What', 'Fields', 'Source'].map((t) => h('th', { scope: 'col', text: t })))),
       h('tbody', {}, list.map((p) => h('tr', {}, h('th', { scope: 'row' }, h('a', { href: href(['new'], { model: p.name }), text: p.name })),
         h('td', { class: 'wrap', text: p.summary || '' }),
-        h('td', {}, h('code', { class: 'pre', text: pretty(p.job || p.model || p.fields || {}, '', 60) })), h('td', { class: 'faint', text: p.source || '' }))))), 'Presets'));
+        h('td', {}, h('code', { class: 'pre', text: pretty(p.job, '', 60) })), h('td', { class: 'faint', text: p.source || '' }))))), 'Presets'));
 }
 
 export async function cataloguePage(root, { parts }) {
@@ -53,7 +53,7 @@ export async function cataloguePage(root, { parts }) {
     clear(root).append(h('h1', { text: 'Catalogue' }),
       h('p', { class: 'lead', text: 'Everything a job can choose from and everything that is measured, as this program has it. Formulas and sources are those of the code that computes them.' }),
       h('nav', { class: 'jump', 'aria-label': 'Sections' }, sorted.map((r) => jump(r.kind)), jump('presets')),
-      ...sorted.map(table), presetCards(models),
+      ...sorted.map(table), presetCards(models.presets),
       h('section', { class: 'card' }, h('h2', { text: 'This program' }),
         h('dl', { class: 'about' }, Object.entries(about).filter(([, v]) => typeof v !== 'object').map(([k, v]) => [h('dt', { text: k }), h('dd', { text: String(v) })])),
         h('p', {}, 'The same data by HTTP: ', h('a', { href: 'api/v1', text: '/api/v1' }), ', described in ',

@@ -4,7 +4,6 @@
 import { h, clear, button, icon, scrollBox, announce } from './dom.js';
 import { plot } from './plot.js';
 import { swatch } from './swatch.js';
-import { number } from './format.js';
 import { readout } from './readout.js';
 import { twin } from './twin.js';
 import { saveSvg, savePng } from './export.js';
@@ -109,26 +108,4 @@ export function figure({ name, height = 0.5, onState, compact = false }) {
       }
     },
   };
-}
-
-/* What the drawing had to leave out, in words: one sentence per kind. */
-export function leftOut(lines, log) {
-  const bad = [];
-  let zero = 0;
-  for (const line of lines) {
-    const at = line.points.filter((p) => p.bad);
-    const n = at.reduce((sum, p) => sum + p.bad, 0);
-    if (n) bad.push({ n, text: `${line.label} from ${at[0].name ?? number(at[0].x)}` });
-    if (log) zero += line.points.filter((p) => typeof p.y === 'number' && p.y <= 0).length;
-  }
-  const notes = [];
-  const total = bad.reduce((sum, b) => sum + b.n, 0);
-  if (total) {
-    const where = bad.slice(0, 4).map((b) => b.text).join('; ') + (bad.length > 4 ? `; and ${bad.length - 4} more arms` : '');
-    notes.push(`${total} ${total === 1 ? 'value is' : 'values are'} not finite (NaN or infinite) and marked × at the top edge: ${where}.`);
-  }
-  if (zero) {
-    notes.push(`${zero} ${zero === 1 ? 'point is' : 'points are'} zero or negative and not shown on the log axis; the linear axis and the table have ${zero === 1 ? 'it' : 'them'}.`);
-  }
-  return notes;
 }

@@ -3,14 +3,15 @@
 import { h, clear, button } from './dom.js';
 import { fields as getFields, get, post, presets as getPresets, registries as getRegistries } from './api.js';
 import { go, setQuery } from './router.js';
-import { control, normalise } from './form_fields.js';
+import { control } from './form_fields.js';
 import { jobModel } from './form_model.js';
 import { corpusPart } from './corpora.js';
 import { estimateView } from './estimate.js';
+import { count } from './format.js';
 import { pretty } from './json_view.js';
 import { errorNote } from './job_head.js';
+import { field } from './picture_controls.js';
 
-const SHORT = { model: 'preset', strategy: 'placement', init: 'scheme', data: 'source', train: 'steps' };
 const SIMPLE = [['name', 'Name'], ['model.preset', 'Model'], ['strategy.placement', 'Normalization: tick all that are to be compared'],
   ['depth', 'Depth: one, or several separated by commas'], ['seeds', 'Seeds'], ['data.source', 'Input data'],
   ['train.steps', 'Training steps before the last probe']];
@@ -52,10 +53,10 @@ function compact(resolved, fields) {
 }
 
 async function loadTables() {
-  const [rows, registries, presets] = await Promise.all([getFields(), getRegistries(), getPresets()]);
-  const fields = rows.map(normalise);
-  const rowsOf = (f) => (f.path === 'model.preset' ? presets : registries.find((r) => r.kind === f.names)?.rows || null);
-  return { fields, rowsOf };
+  const [{ groups, fields }, registries, { examples }] = await Promise.all([getFields(), getRegistries(), getPresets()]);
+  const rowsOf = (f) => registries.find((r) => r.kind === f.choices)?.rows || null;
+  const shorthands = Object.fromEntries(groups.map((g) => [g.name, g.shorthand]));
+  return { fields, groups, rowsOf, shorthands, examples };
 }
 
 function makeControls(fields, rowsOf, model, change) {
@@ -91,8 +92,8 @@ export async function formPage(root, { query }) {
     clear(root).append(h('h1', { text: 'New job' }), errorNote({ detail: e.message }, 'The form could not be made'));
     return {};
   }
-  const { fields, rowsOf } = tables;
-  const model = jobModel(SHORT, [...new Set(fields.map((f) => f.path.split('.')[0]))]);
+  const { fields, rowsOf, examples } = tables;
+  const model = jobModel(tables.shorthands, [...new Set(fields.map((f) => f.path.split('.')[0]))]);
   const made = makeControls(fields, rowsOf, model, (f) => change(f(job)));
   const corpus = corpusPart(model, (f) => change(f(job)));
   made.all.set('data.corpus', corpus);
@@ -128,7 +129,7 @@ export async function formPage(root, { query }) {
     job = next;
     broken = null;
     clearProblem();
-    area.value = pretty(job);
+    area.value = pretty(job, '', 52);
     showControls();
     sync();
   };
@@ -169,17 +170,21 @@ export async function formPage(root, { query }) {
 
   const simple = made.simple.flatMap((c) => (c.path === 'data.source' ? [c.root, corpus.root] : [c.root]));
   const groups = [...made.groups].map(([group, list]) => h('details', { class: 'group' },
-    h('summary', {}, GROUPS[group] || 'Other', h('span', { class: 'faint', text: ` ${list.length} fields` })),
+    h('summary', {}, GROUPS[group] || 'Other', h('span', { class: 'faint', text: ` ${count(list.length, 'field')}` })),
     h('div', { class: 'fields' }, list.map((c) => c.root))));
   form.append(h('div', { class: 'form-left' },
     h('section', { class: 'card' }, h('h2', { text: 'What to compare' }), h('div', { class: 'fields' }, simple)),
     h('section', { class: 'card' }, h('h2', { text: 'All fields' }),
-      h('p', { class: 'definition', text: 'Empty means the default, shown in grey. In a field of numbers, several values separated by commas make a sweep: one run for each combination and seed.' }), groups)),
+      h('p', { class: 'hint', text: 'Empty means the default, shown in grey. In a field of numbers, several values separated by commas make a sweep: one run for each combination and seed.' }), groups)),
   h('div', { class: 'form-right' }, h('section', { class: 'card' }, h('h2', {}, h('label', { for: 'job-json', text: 'The job as JSON' })),
     area, jsonError, estimate.root, problemBox, h('div', { class: 'actions' },
       button('Estimate', () => estimate.now(job)), submit))));
-  clear(root).append(h('h1', { text: 'New job' }), form);
-  area.value = pretty(job);
+  const pick = h('select', { name: 'example', onchange: () => {
+    const example = examples.find((e) => e.name === pick.value);
+    if (example) change({ name: example.name, ...example.job });
+  } }, h('option', { value: '', text: 'choose …' }), (examples || []).map((e) => h('option', { value: e.name, text: e.name, title: e.summary })));
+  clear(root).append(h('div', { class: 'form-head' }, h('h1', { text: 'New job' }), examples?.length ? field('Begin with an example', pick) : null), form);
+  area.value = pretty(job, '', 52);
   showControls();
   estimate.later(job);
   return { update: () => true, destroy: estimate.stop };

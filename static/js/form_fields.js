@@ -5,26 +5,19 @@ import { h, clear } from './dom.js';
 import { number } from './format.js';
 import { parseList, parseOne } from './form_model.js';
 
-/* The rows of /api/v1/fields, with what the form needs made explicit. */
-export function normalise(f) {
-  const path = f.path.replace(/^\//, '').replace(/\//g, '.');
-  const type = String(f.type || '').toLowerCase();
-  const kind = /bool/.test(type) ? 'bool' : /int|depth/.test(type) ? 'integer' : /number|real|float/.test(type) ? 'number' : type;
-  return { ...f, path, kind, names: f.registry || (typeof f.choices === 'string' ? f.choices : null),
-    list: Array.isArray(f.choices) ? f.choices : null };
-}
+const bound = (v) => (Number.isInteger(v) && Math.abs(v) < 1e9 ? v.toLocaleString('en') : v >= 2 ** 53 - 1 && v <= 2 ** 53 ? '2⁵³ − 1' : number(v));
 
 function range(f) {
   const lo = typeof f.min === 'number';
   const hi = typeof f.max === 'number' && f.max < 1e29;
-  if (lo && hi) return `${number(f.min)} to ${number(f.max)}`;
-  if (lo && f.min > -1e29) return f.exclusive_min || f.open_min ? `more than ${number(f.min)}` : `at least ${number(f.min)}`;
+  if (lo && hi) return `${bound(f.min)} to ${bound(f.max)}`;
+  if (lo && f.min > -1e29) return f.exclusive_min ? `more than ${number(f.min)}` : `at least ${number(f.min)}`;
   return '';
 }
 
 export function defaultText(f) {
-  if (f.default === null && f.nullable) return 'null';
-  if (f.default === undefined || f.default === null) return f.rule || f.default_rule || 'depends on other fields';
+  if (f.rule) return f.rule;
+  if (f.default === null || f.default === undefined) return f.nullable ? 'null' : 'none';
   if (Array.isArray(f.default)) return f.default.length > 8 ? `${f.default.length} rows` : f.default.join(', ');
   return String(f.default);
 }
@@ -68,7 +61,7 @@ const asText = (v) => (v === undefined ? '' : v !== null && typeof v === 'object
 
 /* A number or a text; several numbers separated by commas make a sweep. */
 function textControl(f, label, model, change) {
-  const numeric = f.kind === 'integer' || f.kind === 'number';
+  const numeric = f.type === 'integer' || f.type === 'number';
   const input = h('input', { type: 'text', name: f.path, inputmode: numeric ? 'decimal' : null, autocomplete: 'off',
     spellcheck: 'false', placeholder: defaultText(f), maxlength: f.path === 'name' ? 120 : null });
   input.addEventListener('input', () => {
@@ -108,7 +101,7 @@ const BOOLS = [{ name: 'true' }, { name: 'false' }];
 
 /* One of several names: a select; "compare" turns it into boxes, and several ticked make a sweep. */
 function choiceControl(f, rows, label, model, change, open) {
-  const parse = (v) => (f.kind === 'bool' ? v === 'true' : v);
+  const parse = (v) => (f.type === 'boolean' ? v === 'true' : v);
   const box = h('div', { class: 'choice' });
   let many = open;
   let job = {};
@@ -153,7 +146,7 @@ function choiceControl(f, rows, label, model, change, open) {
 
 /* Sites and metrics: the rows of the registry, those measured by default ticked. */
 function rowsControl(f, rows, label, model, change) {
-  const usual = rows.filter((r) => r.is_default).map((r) => r.name);
+  const usual = rows.filter((r) => r.default).map((r) => r.name);
   const box = h('div', { class: 'boxes many' });
   const current = (job) => {
     const value = model.read(job, f.path);
@@ -181,10 +174,9 @@ function rowsControl(f, rows, label, model, change) {
 /* rows: the registry the field chooses from, or null. open: boxes from the start (what is compared). */
 export function control(f, rows, model, change, { label, open } = {}) {
   const text = label || f.path.split('.').pop();
-  if (f.kind === 'bool') return choiceControl(f, BOOLS, text, model, change, false);
-  if (/sites|metrics/.test(f.path)) return rowsControl(f, rows || [], text, model, change);
-  if (f.path === 'seeds' || f.path === 'measure.steps' || f.kind === 'list') return listControl(f, text, model, change);
+  if (f.type === 'boolean') return choiceControl(f, BOOLS, text, model, change, false);
+  if (f.type === 'sites' || f.type === 'metrics') return rowsControl(f, rows || [], text, model, change);
+  if (f.type === 'seeds' || f.type === 'steps') return listControl(f, text, model, change);
   if (rows?.length) return choiceControl(f, rows, text, model, change, open);
-  if (f.list) return choiceControl(f, f.list.map((c) => (typeof c === 'string' ? { name: c } : c)), text, model, change, open);
   return textControl(f, text, model, change);
 }

@@ -124,3 +124,18 @@ const DIRECTIONS = {
 export function direction(d) {
   return DIRECTIONS[d] || '';
 }
+
+const REASONS = { NAN: 'NaN', POS_INF: '+Infinity', NEG_INF: '−Infinity', ZERO: 'undefined: the tensor is zero',
+  ONE_TOKEN: 'undefined: it needs two tokens', NO_ENTRIES: 'undefined: nothing to measure', ABSENT: 'did not happen',
+  TOO_FEW: 'undefined: too few layers' };
+
+export function reasonText(reason) {
+  return REASONS[reason] || (reason ? String(reason).toLowerCase() : 'undefined');
+}
+
+/* Why a point lacks values: "2 NaN, 1 +Infinity", or the number alone while the reasons are not known. */
+export function lack(point) {
+  const known = Object.entries(point.reasons || {}).map(([r, n]) => (n > 1 ? `${n} ` : '') + reasonText(r));
+  if (known.length) return known.join(', ');
+  return point.bad ? `${point.bad} not finite` : '–';
+}

@@ -2,7 +2,7 @@
 
 import { h, clear, scrollBox } from './dom.js';
 import { get, records, arm as armOf } from './api.js';
-import { cell, decode, number } from './format.js';
+import { cell, decode, number, reasonText } from './format.js';
 import { keyOf, styles } from './arms.js';
 import { average } from './aggregate.js';
 import { swatch } from './swatch.js';
@@ -27,7 +27,7 @@ const finite = (list) => (list || []).map((v) => v.value).filter((v) => typeof v
 function slope(list) {
   const values = finite(list);
   const lost = (list || []).length - values.length;
-  if (!values.length) return h('td', { class: 'num faint', text: list?.length ? `undefined (${list[0].reason || 'no reason given'})` : '–' });
+  if (!values.length) return h('td', { class: 'num faint', text: list?.length ? reasonText(list[0].reason) : '–' });
   const [lo, hi] = [Math.min(...values), Math.max(...values)];
   return h('td', { class: 'num' }, cell(average(values), 3),
     h('span', { class: 'range', text: values.length > 1 ? `${cell(lo, 2)} … ${cell(hi, 2)}` : '' }),
@@ -63,7 +63,7 @@ export function growthPanel() {
   let loaded = '';
   return {
     root,
-    async update(query, job, runs, step) {
+    async update(job, runs, step) {
       const done = runs.filter((r) => r.state === 'done').length;
       const key = `${job.id} ${done} ${step}`;
       if (key === loaded) return;

@@ -8,7 +8,6 @@ import { picturePanel } from './picture_panel.js';
 import { growthPanel } from './growth.js';
 import { lossPanel } from './losses.js';
 import { runsPanel } from './runs.js';
-import { choice } from './picture.js';
 import { jsonView } from './json_view.js';
 
 const FILES = [['Measurements', 'series'], ['Losses', 'steps']];
@@ -62,8 +61,7 @@ export async function jobPage(root, { parts, query }) {
   const show = () => {
     head.update(job);
     table.update(runs);
-    picture.update(query, job, runs);
-    growth.update(query, job, runs, choice(query, job, metrics).step).catch((e) => say(e.message));
+    picture.update(query, job, runs, (step) => growth.update(job, runs, step).catch((e) => say(e.message)));
     losses.update(query, job, runs).catch((e) => say(e.message));
   };
 

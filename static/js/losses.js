@@ -5,7 +5,8 @@ import { get } from './api.js';
 import { setQuery } from './router.js';
 import { keyOf, styles } from './arms.js';
 import { byArm } from './aggregate.js';
-import { figure, leftOut } from './figure.js';
+import { figure } from './figure.js';
+import { leftOut } from './left_out.js';
 import { field } from './picture_controls.js';
 import { hiddenKeys, hiddenText } from './picture.js';
 

@@ -2,11 +2,13 @@
  * is chosen in picture_controls.js and kept in the address. */
 
 import { h, clear } from './dom.js';
-import { get, registry } from './api.js';
+import { arm as armOf, get, records, registry } from './api.js';
 import { decode, direction } from './format.js';
 import { keyOf, styles } from './arms.js';
-import { figure, leftOut } from './figure.js';
+import { figure } from './figure.js';
+import { leftOut } from './left_out.js';
 import { relate } from './relate.js';
+import { ending } from './runs.js';
 
 const FP16_MAX = 65504;
 const FP16_FLUSH = 2 ** -25;
@@ -50,7 +52,25 @@ export async function load(job, c, available, signal) {
     const y = decode(p.mean);
     return { x: p.layer, y: Number.isFinite(y) ? y : null, lo: decode(p.min), hi: decode(p.max), n: p.n, bad: p.nonfinite || 0 };
   }) }));
-  return { arms, params, param, steps: body.steps || [] };
+  await explain(job, body, arms, signal);
+  return { arms, params, param, steps: body.steps || [], step: body.step };
+}
+
+/* Points that lack a finite value get the reasons that the database has for them, {NAN: 3}; not for
+ * very large jobs, where the whole series would have to be read. */
+async function explain(job, chart, arms, signal) {
+  const lacking = arms.filter((a) => a.points.some((p) => p.bad));
+  const rows = arms.reduce((sum, a) => sum + a.points.reduce((n, p) => n + p.n + p.bad, 0), 0);
+  if (!lacking.length || rows > 30000) return;
+  const table = await get(`jobs/${job.id}/series`,
+    { metric: chart.metric.name, site: chart.site, step: chart.step, param: chart.param }, signal);
+  const points = new Map(arms.flatMap((a) => a.points.map((p) => [`${a.key} ${p.x}`, p])));
+  for (const row of records(table)) {
+    const p = row.reason && points.get(`${keyOf(armOf(row.arm))} ${row.layer}`);
+    if (!p) continue;
+    p.reasons ||= {};
+    p.reasons[row.reason] = (p.reasons[row.reason] || 0) + 1;
+  }
 }
 
 /* What one metric has numbers for, {sites, params}, asked of one finished run at its first block; null
@@ -78,7 +98,7 @@ const depthOf = (runs, key) => runs.find((r) => keyOf(r.arm) === key)?.depth;
 /* Where runs of an arm met the first non-finite value: marked above the line, said in the text. */
 function flagsOf(runs, key) {
   return runs.filter((r) => r.diverged && r.diverged_layer >= 0 && keyOf(r.arm) === key)
-    .map((r) => ({ x: r.diverged_layer, text: `seed ${r.seed} diverged at step ${r.diverged_step}, block ${r.diverged_layer}, ${r.diverged_site}` }));
+    .map((r) => ({ x: r.diverged_layer, text: `seed ${r.seed} ${ending(r)}` }));
 }
 
 function toLines(data, c, runs) {
@@ -113,11 +133,17 @@ function missing(lines, runs, c) {
       ? `Nothing was measured for ${c.metric.name} at ${c.site}, step ${c.step}. Choose another site or step.`
       : 'No run has finished yet; the picture appears with the first one.');
   }
+  const same = new Map();
   for (const r of runs.filter((q) => q.diverged)) {
-    const where = r.diverged_layer >= 0 ? `, block ${r.diverged_layer}, ${r.diverged_site}` : ', in the loss or a gradient';
-    notes.push(`${lines.find((l) => l.key === keyOf(r.arm))?.label ?? ''} seed ${r.seed} diverged at step ${r.diverged_step}${where}.`);
+    const label = lines.find((l) => l.key === keyOf(r.arm))?.label ?? '';
+    const where = ending(r);
+    if (!same.has(label + where)) same.set(label + where, { label, where, seeds: [] });
+    same.get(label + where).seeds.push(r.seed);
   }
-  return notes.length > 7 ? [...notes.slice(0, 6), `and ${notes.length - 6} more, in the table of runs.`] : notes;
+  for (const { label, where, seeds } of same.values()) {
+    notes.push(`${label}: ${seeds.length > 1 ? 'seeds' : 'seed'} ${seeds.join(', ')} ${where}.`);
+  }
+  return notes.length > 7 ? [...notes.slice(0, 6), `And ${notes.length - 6} more, in the table of runs.`] : notes;
 }
 
 /* The spec of the plot for a choice; also returns the lines before the comparison, for the controls. */

@@ -17,11 +17,13 @@ export function picturePanel(metrics) {
     if (table !== undefined) setQuery({ table: table ? '1' : null }, true);
   } });
   const root = h('section', { class: 'card picture', 'aria-labelledby': 'picture-title' },
-    h('h2', { id: 'picture-title', text: 'Over depth' }), controlBox, errorBox, fig.root, definitionBox);
+    h('h2', { id: 'picture-title', text: 'Over depth' }), controlBox, definitionBox, errorBox, fig.root);
   let loaded = { key: '', data: null, available: null };
   let turn = 0;
 
   const draw = (c, job, runs) => {
+    if (loaded.data.steps.length) c.steps = loaded.data.steps;
+    c.step ??= loaded.data.step;
     const made = specOf(loaded.data, c, job, runs);
     lines = made.lines;
     controls(controlBox, c, lines, loaded.data, loaded.available);
@@ -32,7 +34,8 @@ export function picturePanel(metrics) {
   return {
     root,
     redraw: fig.redraw,
-    async update(query, job, runs) {
+    /* onStep is told which step is shown, once it is. */
+    async update(query, job, runs, onStep) {
       const c = choice(query, job, metrics);
       const done = runs.filter((r) => r.state === 'done').length;
       const key = [job.id, c.metric.name, c.site, c.step, c.param, done].join(' ');
@@ -46,6 +49,7 @@ export function picturePanel(metrics) {
         }
         clear(errorBox);
         draw(c, job, runs);
+        onStep(c.step);
       } catch (e) {
         if (mine !== turn) return;
         clear(errorBox).append(h('p', { class: 'note error', role: 'alert', text: `The picture could not be loaded: ${e.message}` }));

@@ -7,6 +7,7 @@
 
 import { ticks, xTicks, yScale } from './axis.js';
 import { symbolPath } from './swatch.js';
+import { lack } from './format.js';
 
 export const drawable = (v, log) =>
   typeof v === 'number' && Number.isFinite(v) && (!log || v > 0);
@@ -46,18 +47,17 @@ function drawAxes(g, spec, x, y, m, tickSet) {
   const grid = g.append('g').attr('class', 'grid').attr('aria-hidden', 'true');
   for (const v of tickSet.minor) {
     grid.append('line').attr('class', 'minor')
-      .attr('x1', m.left - 3).attr('x2', m.left).attr('y1', y(v)).attr('y2', y(v));
+      .attr('x1', m.left - 3).attr('x2', m.left + 0.5).attr('y1', y(v)).attr('y2', y(v));
   }
   const axis = g.append('g').attr('class', 'axis').attr('aria-hidden', 'true');
   for (const t of tickSet.major) {
     const at = Math.round(y(t.value)) + 0.5;
     grid.append('line').attr('class', t.value === 0 && !spec.y.log ? 'zero' : null)
-      .attr('x1', m.left).attr('x2', m.left + w).attr('y1', at).attr('y2', at);
+      .attr('x1', m.left - 5).attr('x2', m.left + w).attr('y1', at).attr('y2', at);
     axis.append('text').attr('x', m.left - 8).attr('y', at).attr('dy', '0.35em')
       .attr('text-anchor', 'end').text(t.text);
   }
-  axis.append('line').attr('class', 'domain')
-    .attr('x1', m.left).attr('x2', m.left + w).attr('y1', bottom + 0.5).attr('y2', bottom + 0.5);
+  axis.append('path').attr('class', 'domain').attr('d', `M${m.left + 0.5},${m.top}V${bottom + 0.5}H${m.left + w}`);
   for (const t of xTicks(x, spec.x.integer, Math.max(2, Math.floor(w / 60)))) {
     const at = Math.round(x(t.value)) + 0.5;
     axis.append('line').attr('class', 'tick').attr('x1', at).attr('x2', at).attr('y1', bottom).attr('y2', bottom + 5);
@@ -96,7 +96,7 @@ function drawLine(g, line, spec, x, y, index) {
   shown.forEach((p, i) => {
     const alone = shown.length < 3 || i === shown.length - 1;
     if (!alone && (i + index) % every) return;
-    group.append('path').attr('class', 'marker').attr('d', symbolPath(line.marker, 26))
+    group.append('path').attr('class', 'marker').attr('d', symbolPath(line.marker, 38))
       .attr('transform', `translate(${x(p.x).toFixed(2)},${y(p.y).toFixed(2)})`);
   });
   return shown;
@@ -109,7 +109,7 @@ function drawBad(g, line, x, top, row) {
     if (!p.bad) continue;
     const at = [x(p.x), top + 5 + row * 9];
     group.append('path').attr('d', 'M-3.2,-3.2L3.2,3.2M-3.2,3.2L3.2,-3.2').attr('transform', `translate(${at})`)
-      .append('title').text(`${line.label}: ${p.bad} of ${p.bad + p.n} values not finite`);
+      .append('title').text(`${line.label}, ${p.name}: ${lack(p)}`);
   }
   for (const f of line.flags || []) {
     group.append('path').attr('class', 'flag').attr('d', `M${x(f.x)},${top}v12l-4,-6z`)
@@ -170,7 +170,8 @@ export function plot(box, spec, width, height) {
     const shown = drawLine(root, line, spec, x, y, i);
     if (spec.labels && shown.length) {
       const last = shown.at(-1);
-      ends.push({ line, x: x(last.x) + 9, y: y(last.y), w: textWidth(line.short) });
+      const inside = last.x < xs.at(-1);
+      ends.push({ line, x: x(last.x) + (inside ? 2 : 9), y: y(last.y) - (inside ? 11 : 0), w: textWidth(line.short) });
     }
   });
   spec.lines.forEach((line, i) => drawBad(root, line, x, m.top, i % 4));

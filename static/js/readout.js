@@ -2,7 +2,7 @@
  * and by keyboard as a slider, which a screen reader reads out. */
 
 import { h, clear } from './dom.js';
-import { number } from './format.js';
+import { lack, number } from './format.js';
 import { swatch } from './swatch.js';
 
 const ROWS = 14;
@@ -17,9 +17,14 @@ function rowsAt(lines, x) {
   return rows.sort((a, b) => rank(b) - rank(a));
 }
 
+function nearest(xs, v) {
+  const i = Math.min(xs.length - 1, Math.max(1, d3.bisectLeft(xs, v)));
+  return i > 0 && v - xs[i - 1] < xs[i] - v ? i - 1 : i;
+}
+
 export function valueText(p) {
   if (typeof p.y === 'number') return number(p.y);
-  return p.bad ? 'not finite' : p.why || 'undefined';
+  return lack(p);
 }
 
 function spread(p) {
@@ -76,7 +81,7 @@ export function readout(box, geometry, spec, lines, resume, onMove) {
   };
   slider.addEventListener('pointermove', (event) => {
     const v = x.invert(event.clientX - box.getBoundingClientRect().left);
-    const i = d3.bisectCenter(xs, v);
+    const i = nearest(xs, v);
     if (i !== at) show(i);
   });
   slider.addEventListener('pointerleave', () => { if (document.activeElement !== slider) hide(); });

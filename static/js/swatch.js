@@ -2,13 +2,20 @@
 
 import { svg } from './dom.js';
 
-const SYMBOLS = {
-  circle: 'symbolCircle', square: 'symbolSquare', triangle: 'symbolTriangle', diamond: 'symbolDiamond',
-  cross: 'symbolCross', star: 'symbolStar', wye: 'symbolWye', plus: 'symbolAsterisk',
+const DOWN = {
+  draw(path, size) {
+    const r = Math.sqrt(size / 1.3);
+    path.moveTo(0, r * 0.85);
+    path.lineTo(r * 0.87, -r * 0.65);
+    path.lineTo(-r * 0.87, -r * 0.65);
+    path.closePath();
+  },
 };
 
 export function symbolPath(marker, size) {
-  return d3.symbol(d3[SYMBOLS[marker]] || d3.symbolCircle, size)();
+  const types = { circle: d3.symbolCircle, square: d3.symbolSquare, triangle: d3.symbolTriangle, diamond: d3.symbolDiamond,
+    cross: d3.symbolCross, star: d3.symbolStar, wye: d3.symbolWye, down: DOWN };
+  return d3.symbol().type(types[marker]).size(size)();
 }
 
 export function swatch(line) {

@@ -1,16 +1,16 @@
 /* The table twin of a chart: the same numbers, one row per position, one column per arm. */
 
 import { h } from './dom.js';
-import { cell, number } from './format.js';
+import { cell, lack, number } from './format.js';
 import { swatch } from './swatch.js';
 
 function valueCell(p) {
   if (!p) return h('td', { class: 'num faint', text: '' });
-  const main = typeof p.y === 'number' ? cell(p.y) : p.bad ? 'not finite' : '–';
+  const main = typeof p.y === 'number' ? cell(p.y) : lack(p);
   const seeds = p.n > 1 && typeof p.lo === 'number' && p.lo !== p.hi
     ? h('span', { class: 'range', text: `${cell(p.lo, 3)} … ${cell(p.hi, 3)}` }) : null;
-  const partial = p.bad && typeof p.y === 'number' ? h('span', { class: 'range warn', text: `${p.bad} not finite` }) : null;
-  return h('td', { class: 'num', title: typeof p.y === 'number' ? String(p.y) : p.why || undefined,
+  const partial = p.bad && typeof p.y === 'number' ? h('span', { class: 'range warn', text: lack(p) }) : null;
+  return h('td', { class: 'num', title: typeof p.y === 'number' ? String(p.y) : undefined,
     'data-value': typeof p.y === 'number' ? String(p.y) : '' }, main, seeds, partial);
 }
 
