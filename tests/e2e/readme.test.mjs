@@ -62,3 +62,12 @@ test('every function that the README names is in the sources', () => {
     assert.match(sources, new RegExp(`\\b${name}\\(`), `${name}() is in no source`);
   }
 });
+
+test('the table of options is the one of the program', () => {
+  const rows = [...readFileSync(join(root, 'server/option.def'), 'utf8')
+    .matchAll(/^OPTION\(\w+, "([\w-]+)", \w+, "([^"]*)", ([^"]+?), (?:"([^"]*)"|NULL),[^"]*"([^"]*)"\)$/gm)];
+  assert.ok(rows.length > 20);
+  const table = [...readme.matchAll(/^\| `--([\w-]+)( [^`]*)?` \| ([\w, ]+) \| (.*?) \| (.*) \|$/gm)];
+  assert.deepEqual(table.map((m) => [m[1], (m[2] ?? '').trim().replaceAll('\\|', '|'), m[4], m[5]]),
+    rows.map((m) => [m[1], m[2], m[4] ?? '', m[5]]));
+});
