@@ -221,15 +221,17 @@ static err_code parse_header(frame_reader *r, error *err)
 }
 
 /* Reads up to n bytes. */
-static frame_status read_some(int fd, void *into, size_t n, size_t *got, bool between, error *err)
+static frame_status
+read_some(frame_reader *r, int fd, void *into, size_t n, size_t *got, error *err)
 {
-    ssize_t r;
-    do r = read(fd, into, n);
-    while (r < 0 && errno == EINTR);
-    *got = r > 0 ? (size_t)r : 0;
-    if (r > 0) return FRAME_READY;
-    if (r == 0 && between) return FRAME_EOF;
-    if (r == 0) {
+    ssize_t came;
+    do came = read(fd, into, n);
+    while (came < 0 && errno == EINTR);
+    *got = came > 0 ? (size_t)came : 0;
+    if (came > 0) return FRAME_READY;
+    r->eof = came == 0;
+    if (r->eof && r->header_n == 0) return FRAME_EOF;
+    if (r->eof) {
         error_set(err, ERR_WORKER, "", "the stream ended in the middle of a frame");
         return FRAME_BROKEN;
     }
@@ -242,8 +244,8 @@ static frame_status read_header(frame_reader *r, int fd, error *err)
 {
     while (r->header_n < FRAME_HEADER) {
         size_t got;
-        frame_status st = read_some(fd, r->header + r->header_n, FRAME_HEADER - r->header_n, &got,
-                                    r->header_n == 0, err);
+        frame_status st =
+            read_some(r, fd, r->header + r->header_n, FRAME_HEADER - r->header_n, &got, err);
         if (st != FRAME_READY) return st;
         r->header_n += got;
         if (r->header_n == FRAME_HEADER && parse_header(r, err) != ERR_OK) return FRAME_BROKEN;
@@ -262,7 +264,7 @@ static frame_status read_payload(frame_reader *r, int fd, error *err)
             error_set(err, ERR_MEMORY, "", "no memory for a frame of %u bytes", r->size);
             return FRAME_BROKEN;
         }
-        frame_status st = read_some(fd, at, want, &got, false, err);
+        frame_status st = read_some(r, fd, at, want, &got, err);
         r->payload.n = have + got;
         if (st != FRAME_READY) return st;
     }

@@ -95,6 +95,7 @@ typedef struct frame_reader {
     frame_type type;
     uint32_t size; /* payload of the frame being read */
     frame_buffer payload;
+    bool eof; /* the other end closed, here or in the middle of a frame */
 } frame_reader;
 
 typedef enum frame_status {

@@ -256,6 +256,7 @@ static err_code fail_run(store *s, int64_t run_id, const error *why, error *err)
     store_bind_text(st, 4, error_sentence(why->code));
     sqlite3_bind_text(st, 5, why->message, -1, SQLITE_STATIC);
     sqlite3_bind_text(st, 6, why->pointer, -1, SQLITE_STATIC);
+    sqlite3_bind_int(st, 7, why->code == ERR_WORKER);
     err_code code = transition(s, st, run_id, &job_id, err);
     return code ? code : store_derive_job(s, job_id, err);
 }

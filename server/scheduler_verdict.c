@@ -1,0 +1,71 @@
+/* What becomes of runs, written to the store; kept and tried again when the store cannot take it.
+ */
+#include "server/scheduler_internal.h"
+
+void verdict_add(scheduler *s, slot *t, verdict_kind kind, const error *why)
+{
+    verdict *v = &s->verdicts[s->n_verdicts++];
+    *v = (verdict){.kind = kind, .run = t->run, .in = t->in, .reported = t->reported};
+    if (why) v->why = *why;
+    t->run = (claimed_run){0};
+    t->in = (intake){0};
+    t->reported = 0;
+}
+
+static err_code write_one(scheduler *s, verdict *v, error *err)
+{
+    run_result r;
+    switch (v->kind) {
+    case VERDICT_FINISH:
+        r = intake_result(&v->in);
+        return store_finish_run(s->store, v->run.run_id, &r, err);
+    case VERDICT_FAIL:
+        return store_fail_run(s->store, v->run.run_id, &v->why, err);
+    case VERDICT_REQUEUE:
+    case VERDICT_DEATH:
+        break;
+    }
+    return store_requeue_run(s->store, v->run.run_id, v->kind == VERDICT_DEATH, err);
+}
+
+static void tell_live(scheduler *s, const verdict *v)
+{
+    static const live_end ends[] = {[VERDICT_FINISH] = LIVE_DONE,
+                                    [VERDICT_FAIL] = LIVE_FAILED,
+                                    [VERDICT_REQUEUE] = LIVE_REQUEUED,
+                                    [VERDICT_DEATH] = LIVE_REQUEUED};
+    live_ended(&s->live, v->run.job_id, ends[v->kind], v->run.flops, v->reported);
+}
+
+/* True when it is settled. */
+static bool settle(scheduler *s, verdict *v)
+{
+    error err = {0};
+    err_code code = write_one(s, v, &err);
+    if (code == ERR_INTERNAL && v->kind == VERDICT_FINISH) {
+        v->kind = VERDICT_FAIL;
+        v->why = err;
+        code = write_one(s, v, &err);
+    }
+    if (code == ERR_OK) tell_live(s, v);
+    if (code == ERR_OK || code == ERR_CONFLICT) return true; /* conflict: cancelled meanwhile */
+    if (!s->stuck)
+        scheduler_log(s, "run %lld: %s; trying again", (long long)v->run.run_id, err.message);
+    return false;
+}
+
+void verdict_write_all(scheduler *s)
+{
+    int kept = 0;
+    for (int i = 0; i < s->n_verdicts; i++) {
+        verdict *v = &s->verdicts[i];
+        if (kept == 0 && settle(s, v)) {
+            claimed_run_deinit(&v->run);
+            intake_free(&v->in);
+        } else
+            s->verdicts[kept++] = *v;
+    }
+    s->n_verdicts = kept;
+    s->stuck = kept > 0;
+    if (kept) s->retry_ms = live_clock_ms() + RETRY_MS;
+}
