@@ -3,10 +3,9 @@
 #include "server/canonical.h"
 #include "server/expand.h"
 #include "server/json_scan.h"
+#include "server/text.h"
 
 #include <cJSON.h>
-#include <math.h>
-#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,16 +104,6 @@ static err_code read_document(reading *r, job *out, error *err)
     return expand_runs(r, out, err);
 }
 
-static void hash_text(char out[JOB_HASH], const char *text)
-{
-    struct sha256_ctx context;
-    uint8_t digest[SHA256_DIGEST_SIZE];
-    sha256_init(&context);
-    sha256_update(&context, strlen(text), (const uint8_t *)text);
-    sha256_digest(&context, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
-}
-
 /* The tree of bytes that json_scan has passed. A copy with a NUL, because cJSON's older versions
  * read past the end of a buffer that has none. */
 static cJSON *parse(const char *bytes, size_t n)
@@ -148,7 +137,7 @@ err_code reader_job(const char *bytes, size_t n, const limits *lim, job *out, er
     if ((code = read_document(r, out, err))) goto out;
     out->resolved = expand_resolved(r, out);
     if (out->resolved)
-        hash_text(out->hash, out->resolved);
+        text_sha256(out->hash, out->resolved, strlen(out->resolved));
     else
         code = no_memory(err);
 out:

@@ -1,4 +1,5 @@
 /* The field table, the registries and the presets as JSON. */
+#include "server/reader_tables.h"
 #include "server/field.h"
 #include "server/json_out.h"
 #include "server/preset.h"
@@ -59,7 +60,7 @@ static void write_row_names(json_out *o, const registry *r)
 
 /* --- fields ----------------------------------------------------------------------------------- */
 
-static void write_field(json_out *o, const field *f)
+void reader_write_field(json_out *o, const field *f)
 {
     char path[FIELD_PATH];
     const registry *r = choices_of(f);
@@ -117,7 +118,7 @@ char *reader_fields(void)
     json_end(&o);
     json_key(&o, "fields");
     json_begin_array(&o);
-    for (int i = 0; i < FIELD_COUNT; i++) write_field(&o, &field_table[i]);
+    for (int i = 0; i < FIELD_COUNT; i++) reader_write_field(&o, &field_table[i]);
     json_end(&o);
     json_end(&o);
     return json_take(&o);
@@ -125,8 +126,10 @@ char *reader_fields(void)
 
 /* --- registries and presets ------------------------------------------------------------------- */
 
-static void write_entry(json_out *o, const entry *e, bool has_default)
+void reader_write_entry(json_out *o, const registry *r, int row)
 {
+    const entry *e = r->rows[row];
+    bool has_default = strcmp(r->kind, "sites") == 0 || strcmp(r->kind, "metrics") == 0;
     json_begin_object(o);
     text_member(o, "name", e->name);
     text_member(o, "summary", e->summary);
@@ -143,13 +146,12 @@ static void write_entry(json_out *o, const entry *e, bool has_default)
 
 static void write_registry(json_out *o, const registry *r)
 {
-    bool has_default = strcmp(r->kind, "sites") == 0 || strcmp(r->kind, "metrics") == 0;
     json_begin_object(o);
     text_member(o, "kind", r->kind);
     text_member(o, "summary", r->summary);
     json_key(o, "rows");
     json_begin_array(o);
-    for (int i = 0; i < r->n; i++) write_entry(o, r->rows[i], has_default);
+    for (int i = 0; i < r->n; i++) reader_write_entry(o, r, i);
     json_end(o);
     json_end(o);
 }
@@ -177,33 +179,39 @@ char *reader_registries(void)
     return json_take(&o);
 }
 
+void reader_write_preset(json_out *o, int row)
+{
+    const entry *e = preset_registry.rows[row];
+    json_begin_object(o);
+    text_member(o, "name", e->name);
+    text_member(o, "summary", e->summary);
+    text_member(o, "source", e->source);
+    json_key(o, "job");
+    json_raw(o, preset_text(row));
+    json_end(o);
+}
+
+void reader_write_example(json_out *o, int i)
+{
+    json_begin_object(o);
+    text_member(o, "name", preset_examples[i].name);
+    text_member(o, "summary", preset_examples[i].summary);
+    json_key(o, "job");
+    json_raw(o, preset_examples[i].job);
+    json_end(o);
+}
+
 char *reader_presets(void)
 {
     json_out o = {0};
     json_begin_object(&o);
     json_key(&o, "presets");
     json_begin_array(&o);
-    for (int i = 0; i < preset_registry.n; i++) {
-        const entry *e = preset_registry.rows[i];
-        json_begin_object(&o);
-        text_member(&o, "name", e->name);
-        text_member(&o, "summary", e->summary);
-        text_member(&o, "source", e->source);
-        json_key(&o, "job");
-        json_raw(&o, preset_text(i));
-        json_end(&o);
-    }
+    for (int i = 0; i < preset_registry.n; i++) reader_write_preset(&o, i);
     json_end(&o);
     json_key(&o, "examples");
     json_begin_array(&o);
-    for (int i = 0; i < preset_n_examples; i++) {
-        json_begin_object(&o);
-        text_member(&o, "name", preset_examples[i].name);
-        text_member(&o, "summary", preset_examples[i].summary);
-        json_key(&o, "job");
-        json_raw(&o, preset_examples[i].job);
-        json_end(&o);
-    }
+    for (int i = 0; i < preset_n_examples; i++) reader_write_example(&o, i);
     json_end(&o);
     json_end(&o);
     return json_take(&o);

@@ -1,0 +1,228 @@
+#include "server/describe.h"
+
+#include "server/draft.h"
+#include "server/preset.h"
+#include "server/reader.h"
+#include "server/reader_tables.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- registries of names, so that every kind can be searched alike ---------------------------- */
+
+enum { NAMES = FIELD_COUNT + 64 };
+
+typedef struct names {
+    registry list;
+    entry entries[NAMES];
+    const entry *rows[NAMES];
+    char texts[NAMES][FIELD_PATH];
+} names;
+
+static void add(names *n, const char *name, const char *summary)
+{
+    int i = n->list.n;
+    if (i == NAMES) return;
+    snprintf(n->texts[i], FIELD_PATH, "%s", name);
+    n->entries[i] = (entry){.name = n->texts[i], .summary = summary};
+    n->rows[i] = &n->entries[i];
+    n->list.rows = n->rows;
+    n->list.n++;
+}
+
+static void find_kinds(names *n)
+{
+    const registry *r;
+    *n = (names){0};
+    add(n, "fields", "everything a job can say, with ranges and defaults");
+    add(n, "presets", preset_registry.summary);
+    add(n, "examples", "whole jobs to begin with");
+    for (int i = 0; (r = field_registry_at(i)); i++) add(n, r->kind, r->summary);
+}
+
+static void find_rows(names *n, const char *kind)
+{
+    char path[FIELD_PATH];
+    *n = (names){0};
+    if (strcmp(kind, "fields") == 0)
+        for (int i = 0; i < FIELD_COUNT; i++) {
+            field_path(path, &field_table[i]);
+            add(n, path, field_table[i].doc);
+        }
+    else if (strcmp(kind, "examples") == 0)
+        for (int i = 0; i < preset_n_examples; i++)
+            add(n, preset_examples[i].name, preset_examples[i].summary);
+    else {
+        const registry *r = strcmp(kind, "presets") == 0 ? &preset_registry : field_registry(kind);
+        for (int i = 0; i < r->n; i++) add(n, r->rows[i]->name, r->rows[i]->summary);
+    }
+}
+
+/* --- JSON ------------------------------------------------------------------------------------- */
+
+static char *kind_json(const char *kind)
+{
+    if (strcmp(kind, "fields") == 0) return reader_fields();
+    if (strcmp(kind, "presets") == 0 || strcmp(kind, "examples") == 0) return reader_presets();
+    return reader_registry(kind);
+}
+
+static char *row_json(const char *kind, int row)
+{
+    json_out o = {0};
+    if (strcmp(kind, "fields") == 0)
+        reader_write_field(&o, &field_table[row]);
+    else if (strcmp(kind, "presets") == 0)
+        reader_write_preset(&o, row);
+    else if (strcmp(kind, "examples") == 0)
+        reader_write_example(&o, row);
+    else
+        reader_write_entry(&o, field_registry(kind), row);
+    return json_take(&o);
+}
+
+static char *all_json(void)
+{
+    json_out o = {0};
+    char *parts[] = {reader_fields(), reader_presets(), reader_registries()};
+    static const char *const keys[] = {"job", "starts", "choices"};
+    json_begin_object(&o);
+    for (int i = 0; i < 3; i++) {
+        json_key(&o, keys[i]);
+        if (parts[i])
+            json_raw(&o, parts[i]);
+        else
+            o.failed = true;
+        free(parts[i]);
+    }
+    json_end(&o);
+    return json_take(&o);
+}
+
+/* --- text ------------------------------------------------------------------------------------- */
+
+static void print_rows(const names *n)
+{
+    int width = 0;
+    for (int i = 0; i < n->list.n; i++) {
+        int length = (int)strlen(n->rows[i]->name);
+        if (length > width && length <= 32) width = length;
+    }
+    for (int i = 0; i < n->list.n; i++) {
+        const char *summary = n->rows[i]->summary;
+        printf("  %-*s  %s\n", width, n->rows[i]->name, summary ? summary : "");
+    }
+}
+
+static void print_default(const field *f)
+{
+    char text[JSON_NUMBER];
+    if (f->rule)
+        printf("  default   %s\n", f->rule);
+    else if (f->type == FIELD_BOOL)
+        printf("  default   %s\n", f->number != 0 ? "true" : "false");
+    else if (f->text)
+        printf("  default   %s\n", *f->text ? f->text : "none");
+    else if (isnan(f->number))
+        printf("  default   null\n");
+    else if (json_number_text(text, f->number))
+        printf("  default   %s\n", text);
+}
+
+static void print_field(const field *f)
+{
+    char allowed[512], path[FIELD_PATH];
+    field_path(path, f);
+    field_allowed(allowed, sizeof allowed, f, 0);
+    printf("%s: %s\n  allowed   %s\n", path, f->doc, allowed);
+    print_default(f);
+    if (f->unit) printf("  unit      %s\n", f->unit);
+    if (f->choices) printf("  see       normscope describe %s\n", f->choices);
+    int group = *f->group ? field_group_find(f->group) : -1;
+    if (group >= 0 && strcmp(field_groups[group].shorthand, f->name) == 0)
+        printf("  short     \"%s\": VALUE\n", f->group);
+}
+
+static void print_entry(const registry *r, int row)
+{
+    const entry *e = r->rows[row];
+    printf("%s: %s\n", e->name, e->summary ? e->summary : "");
+    if (e->source) printf("  source     %s\n", e->source);
+    if (e->group)
+        printf("  group      %s\n  unit       %s\n  direction  %s\n  scale      %s\n", e->group,
+               e->unit, e->direction, e->scale);
+    if (e->is_default) printf("  measured when the job does not say\n");
+}
+
+static void print_row(const char *kind, int row)
+{
+    if (strcmp(kind, "fields") == 0) {
+        print_field(&field_table[row]);
+    } else if (strcmp(kind, "examples") == 0) {
+        printf("%s\n%s\n", preset_examples[row].summary, preset_examples[row].job);
+    } else if (strcmp(kind, "presets") == 0) {
+        print_entry(&preset_registry, row);
+        printf("%s\n", preset_text(row));
+    } else {
+        print_entry(field_registry(kind), row);
+    }
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static int put(char *json)
+{
+    if (!json) return 1;
+    puts(json);
+    free(json);
+    return 0;
+}
+
+static int complain(err_code code, const char *what, const char *name, const registry *among)
+{
+    error e;
+    draft_unknown(&e, code, what, name, among);
+    fprintf(stderr, "normscope: %s\n", e.message);
+    return 2;
+}
+
+static int describe(const options *o, names *n)
+{
+    bool json = o->flag[OPTION_json];
+    find_kinds(n);
+    if (o->n_arguments == 0) {
+        if (json) return put(all_json());
+        print_rows(n);
+        printf("\nnormscope describe KIND lists one of them, KIND NAME tells more; --json for "
+               "programs.\n");
+        return 0;
+    }
+    const char *kind = o->arguments[0];
+    if (registry_find(&n->list, kind) < 0)
+        return complain(ERR_UNKNOWN_NAME, "kind", kind, &n->list);
+    find_rows(n, kind);
+    if (o->n_arguments == 1) {
+        if (json) return put(kind_json(kind));
+        print_rows(n);
+        return 0;
+    }
+    int row = registry_find(&n->list, o->arguments[1]);
+    if (row < 0) return complain(ERR_UNKNOWN_NAME, "name", o->arguments[1], &n->list);
+    if (json) return put(row_json(kind, row));
+    print_row(kind, row);
+    return 0;
+}
+
+int describe_main(const options *o)
+{
+    if (o->n_arguments > 2) {
+        fprintf(stderr, "normscope: describe takes a kind and a name, not %d arguments\n",
+                o->n_arguments);
+        return 2;
+    }
+    names *n = malloc(sizeof *n);
+    int status = n ? describe(o, n) : 1;
+    free(n);
+    return fflush(stdout) || ferror(stdout) ? 1 : status;
+}

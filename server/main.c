@@ -1,0 +1,78 @@
+#include "server/bench.h"
+#include "server/blas.h"
+#include "server/describe.h"
+#include "server/option.h"
+#include "server/provenance.h"
+#include "server/reader.h"
+#include "server/run.h"
+#include "server/serve.h"
+#include "server/text.h"
+#include "server/version.h"
+#include "server/worker.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int put(char *text)
+{
+    bool ok = text && puts(text) >= 0 && fflush(stdout) == 0;
+    free(text);
+    return ok ? 0 : 1;
+}
+
+static int schema_main(const options *o)
+{
+    if (o->n_arguments == 0 || (o->n_arguments == 1 && strcmp(o->arguments[0], "job") == 0))
+        return put(reader_job_schema());
+    fprintf(stderr, "normscope: schema takes job, not %.40s\n", o->arguments[0]);
+    return 2;
+}
+
+static int version_main(const options *o)
+{
+    if (o->flag[OPTION_json]) return put(provenance_json(1));
+    printf("normscope %s (%s), %s, kernel %s\n", NORMSCOPE_VERSION, version_build(), blas_library(),
+           blas_kernel());
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+static int dispatch(const options *o)
+{
+    switch (o->command) {
+    case COMMAND_serve:
+        return serve_main(o);
+    case COMMAND_run:
+        return run_main(o);
+    case COMMAND_describe:
+        return describe_main(o);
+    case COMMAND_schema:
+        return schema_main(o);
+    case COMMAND_bench:
+        return bench_main(o->n_arguments, o->arguments);
+    case COMMAND_version:
+        return version_main(o);
+    case COMMAND_worker:
+        return worker_main();
+    case COMMAND_COUNT:
+        break;
+    }
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    options o;
+    error err;
+    signal(SIGPIPE, SIG_IGN); /* a reader that left is an error of a write */
+    if (option_parse(&o, argc, argv, &err)) {
+        text_complain(&err);
+        return 2;
+    }
+    if (o.command == COMMAND_COUNT || o.flag[OPTION_help]) {
+        option_help(argc > 1 ? stdout : stderr, o.command);
+        return argc > 1 ? 0 : 2;
+    }
+    if (o.flag[OPTION_best_blas]) blas_execute_best(argv);
+    return dispatch(&o);
+}

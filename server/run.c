@@ -1,0 +1,316 @@
+#include "server/run.h"
+
+#include "server/blas.h"
+#include "server/file_read.h"
+#include "server/provenance.h"
+#include "server/reader.h"
+#include "server/run_output.h"
+#include "server/run_tensors.h"
+#include "server/text.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CORPUS_MAX = 1 << 30 };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+}
+
+typedef struct corpus {
+    char name[SPEC_CORPUS_NAME];
+    char *bytes;
+    size_t n;
+    char hash[JOB_HASH];
+} corpus;
+
+typedef struct run_state {
+    const options *options;
+    limits lim;
+    job job;
+    corpus corpora[OPTION_LIST];
+    int n_corpora;
+    run_tensors tensors;
+    run_output output;
+    FILE *to;
+    team team;
+    void *memory;
+    size_t memory_bytes;
+    int run; /* index of the current one */
+    bool bar, began;
+    double started, drawn;
+} run_state;
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* --- progress bar ----------------------------------------------------------------------------- */
+
+static void draw_bar(run_state *s, const progress *p)
+{
+    enum { WIDTH = 24 };
+    double now = now_s();
+    if (!s->bar || now - s->drawn < 0.1) return;
+    s->drawn = now;
+    double all = (s->run + p->fraction) / s->job.n_runs,
+           left = (now - s->started) * (1 - all) / all;
+    int filled = (int)(WIDTH * all);
+    fprintf(stderr, "\r[%.*s%.*s] %3.0f%%  run %d/%d  step %d/%d  layer %d/%d", filled,
+            "########################", WIDTH - filled, "........................", 100 * all,
+            s->run + 1, s->job.n_runs, p->step, p->steps, p->layer, p->layers);
+    if (all > 0.01) fprintf(stderr, "  %.0f s left", left);
+    fputs("\033[K", stderr);
+}
+
+static void clear_bar(run_state *s)
+{
+    if (s->bar && s->drawn > 0) fputs("\r\033[K", stderr);
+}
+
+/* --- what the engine calls -------------------------------------------------------------------- */
+
+static void on_measure(void *user, const measurement *m, size_t n)
+{
+    run_output_measure(&((run_state *)user)->output, m, n);
+}
+
+static void on_step(void *user, const step_record *record)
+{
+    run_output_step(&((run_state *)user)->output, record);
+}
+
+static bool on_progress(void *user, const progress *p)
+{
+    run_state *s = user;
+    if (!s->began && !run_tensors_check(&s->tensors)) return false;
+    s->began = true;
+    draw_bar(s, p);
+    return !interrupted && !s->output.broken;
+}
+
+static bool on_tensor(void *user, enum tensor_when when, int step, const tensor_view *t)
+{
+    return run_tensors_tensor(&((run_state *)user)->tensors, when, step, t);
+}
+
+/* --- corpora ---------------------------------------------------------------------------------- */
+
+static err_code read_corpus(corpus *c, const char *text, error *err)
+{
+    const char *equals = strchr(text, '=');
+    size_t n = equals ? (size_t)(equals - text) : 0;
+    if (n == 0 || n >= sizeof c->name || !equals[1])
+        return error_set(err, ERR_TYPE, "", "--corpus is %.60s; allowed: NAME=FILE", text);
+    memcpy(c->name, text, n);
+    c->name[n] = '\0';
+    err_code code = file_read(&c->bytes, &c->n, equals + 1, CORPUS_MAX, err);
+    if (!code) text_sha256(c->hash, c->bytes, c->n);
+    return code;
+}
+
+static const corpus *find_corpus(const run_state *s, const char *name)
+{
+    for (int i = 0; i < s->n_corpora; i++)
+        if (strcmp(s->corpora[i].name, name) == 0) return &s->corpora[i];
+    return NULL;
+}
+
+static err_code read_corpora(run_state *s, error *err)
+{
+    for (int i = 0; i < s->options->n_list; i++) {
+        err_code code = read_corpus(&s->corpora[s->n_corpora++], s->options->list[i], err);
+        if (code) return code;
+    }
+    for (int i = 0; i < s->job.n_runs; i++) {
+        const char *name = s->job.runs[i].spec.data.corpus;
+        if (*name && !find_corpus(s, name))
+            return error_set(err, ERR_NOT_FOUND, "/data/corpus",
+                             "there is no corpus %s here; name its file with --corpus %s=FILE",
+                             name, name);
+    }
+    return ERR_OK;
+}
+
+/* --- one run ---------------------------------------------------------------------------------- */
+
+static err_code reserve(run_state *s, size_t bytes, error *err)
+{
+    if (bytes <= s->memory_bytes) return ERR_OK;
+    if (s->memory) munmap(s->memory, s->memory_bytes);
+    s->memory = NULL, s->memory_bytes = 0;
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return error_set(err, ERR_MEMORY, "", "the system has no %zu bytes of memory for the run",
+                         bytes);
+    madvise(memory, bytes, MADV_HUGEPAGE);
+    s->memory = memory, s->memory_bytes = bytes;
+    return ERR_OK;
+}
+
+static err_code compute(run_state *s, int index, error *err)
+{
+    const job_run *run = &s->job.runs[index];
+    const engine *e = engine_for(run->spec.precision);
+    bool dump = s->tensors.has_dump, any = dump || s->tensors.has_save || s->tensors.has_weights;
+    const corpus *c = *run->spec.data.corpus ? find_corpus(s, run->spec.data.corpus) : NULL;
+    run_input input = {.corpus = c ? (const unsigned char *)c->bytes : NULL,
+                       .corpus_bytes = c ? c->n : 0};
+    sink to = {.user = s,
+                 .measure = on_measure,
+                 .step = on_step,
+                 .progress = on_progress,
+                 .tensor = any ? on_tensor : NULL,
+                 .want_probe_tensors = dump};
+    run_summary summary;
+    estimate cost;
+    s->run = index;
+    s->began = false;
+    err_code code = e->estimate(&run->spec, s->team.size, dump, &cost, err);
+    if (!code) code = reserve(s, cost.peak_bytes, err);
+    if (code) return code;
+    run_output_run(&s->output, index);
+    double began = now_s();
+    code = e->run(&run->spec, &input, s->memory, cost.peak_bytes, &s->team, &to, &summary, err);
+    if (code && s->tensors.why.code) *err = s->tensors.why;
+    if (code) return err->code;
+    run_output_run_end(&s->output, &summary, 1e3 * (now_s() - began), c ? c->hash : NULL);
+    return any ? run_tensors_commit(&s->tensors, &run->spec, err) : ERR_OK;
+}
+
+static err_code compute_all(run_state *s, run_format format, error *err)
+{
+    char *provenance = provenance_json(s->team.size);
+    err_code code = ERR_OK;
+    run_output_begin(&s->output, format, s->to, &s->job, provenance);
+    s->started = now_s();
+    for (int i = 0; i < s->job.n_runs && !code; i++) code = compute(s, i, err);
+    clear_bar(s);
+    error lost;
+    err_code lost_code = run_output_end(&s->output, &lost);
+    if (lost_code && (!code || code == ERR_CANCELLED)) {
+        if (!interrupted || !code) *err = lost, code = lost_code;
+    }
+    free(provenance);
+    return code;
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static int count_cores(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n < 1 ? 1 : n > TEAM_MAX ? TEAM_MAX : n;
+}
+
+static err_code read_job(run_state *s, error *err)
+{
+    const options *o = s->options;
+    char *text;
+    size_t n;
+    s->lim = limits_default();
+    s->lim.threads = o->number[OPTION_threads] > 0 ? (int)o->number[OPTION_threads] : count_cores();
+    s->lim.runs = (int)o->number[OPTION_max_runs];
+    s->lim.depth = (int)o->number[OPTION_max_depth];
+    s->lim.flops = o->number[OPTION_max_flops];
+    if (o->number[OPTION_max_run_memory] > 0)
+        s->lim.peak_bytes = (uint64_t)o->number[OPTION_max_run_memory];
+    err_code code = file_read(&text, &n, o->arguments[0], s->lim.body_bytes, err);
+    if (!code) code = reader_job(text, n, &s->lim, &s->job, err);
+    free(text);
+    return code;
+}
+
+static err_code open_tensors(run_state *s, error *err)
+{
+    const options *o = s->options;
+    const char *weights = o->text[OPTION_weights], *save = o->text[OPTION_save_weights],
+               *dump = o->text[OPTION_dump];
+    if ((save || dump) && s->job.n_runs > 1)
+        return error_set(err, ERR_COMBINATION, "",
+                         "--%s is for a job of one run; this one has %d (seeds included)",
+                         save ? "save-weights" : "dump", s->job.n_runs);
+    if (weights && s->job.n_runs > 1)
+        return error_set(err, ERR_COMBINATION, "",
+                         "--weights is for a job of one run; this one has %d (seeds included)",
+                         s->job.n_runs);
+    return run_tensors_open(&s->tensors, weights, save, dump, err);
+}
+
+static err_code open_output(run_state *s, run_format *format, error *err)
+{
+    const char *name = s->options->text[OPTION_format], *path = s->options->text[OPTION_out];
+    for (*format = 0; *format < RUN_FORMATS && strcmp(run_format_names[*format], name) != 0;)
+        ++*format;
+    if (*format == RUN_FORMATS)
+        return error_set(err, ERR_UNKNOWN_NAME, "", "--format is %.40s; allowed: json, csv, ndjson",
+                         name);
+    s->to = path ? fopen(path, "we") : stdout;
+    return s->to ? ERR_OK : error_set(err, ERR_IO, "", "cannot write %s: %s", path, strerror(errno));
+}
+
+static err_code run_job(run_state *s, error *err)
+{
+    run_format format;
+    err_code code = read_job(s, err);
+    if (!code) code = read_corpora(s, err);
+    if (!code) code = open_tensors(s, err);
+    if (!code) code = open_output(s, &format, err);
+    if (!code) code = team_start(&s->team, s->lim.threads, err);
+    if (code) return code;
+    s->bar = !s->options->flag[OPTION_quiet] && isatty(STDERR_FILENO);
+    return compute_all(s, format, err);
+}
+
+static void close_all(run_state *s)
+{
+    team_stop(&s->team);
+    if (s->to && s->to != stdout) fclose(s->to);
+    if (s->memory) munmap(s->memory, s->memory_bytes);
+    run_tensors_close(&s->tensors);
+    for (int i = 0; i < s->n_corpora; i++) free(s->corpora[i].bytes);
+    job_deinit(&s->job);
+}
+
+/* Everything that a person who wrote the job or the command line can mend. */
+static bool is_input_error(err_code code)
+{
+    return code <= ERR_NOT_FOUND;
+}
+
+int run_main(const options *o)
+{
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    error err = {0};
+    if (o->n_arguments != 1) {
+        fprintf(stderr, "normscope: run takes one job file, or - for standard input\n");
+        return 2;
+    }
+    run_state *s = calloc(1, sizeof *s);
+    if (!s) return 1;
+    s->options = o;
+    blas_single_thread();
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    err_code code = run_job(s, &err);
+    close_all(s);
+    free(s);
+    if (!code) return 0;
+    text_complain(&err);
+    return is_input_error(code) ? 2 : 1;
+}
