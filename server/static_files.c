@@ -111,7 +111,7 @@ static void serve(request *r, reply *out, const char *path)
         return;
     }
     if (vendor)
-        from_program(out, "d3.min.js");
+        from_program(out, "vendor/d3.min.js");
     else if (directory)
         from_directory(out, directory, path);
     else
