@@ -16,27 +16,31 @@ typedef struct tolerance {
     double relative, floor;
 } tolerance;
 
-/* The issue's figure; losses, norms and moments agree to about 1e-14. The floor is for values that
- * are zero by symmetry (the gradient of a key bias) and come out as rounding of terms near 1. */
-static const tolerance TOLERANCE_VALUE = {1e-9, 1e-13};
+/* Losses, norms, moments, ranks: asked for is 1e-9, every golden agrees to 1e-12 (the goldens'
+ * projections have 13 digits). The floor is for values that are zero by symmetry (the gradient of a
+ * key bias) and come out as rounding of terms near 1. */
+static const tolerance TOLERANCE_VALUE = {1e-11, 1e-14};
 
 /* A projection is a share of the tensor's norm: relative to that, not to itself. */
-static const tolerance TOLERANCE_PROJECTION = {1e-9, 1e-13};
+static const tolerance TOLERANCE_PROJECTION = {1e-11, 1e-14};
 
 /* m4/m2^2 - 3: the subtraction leaves an absolute error. */
-static const tolerance TOLERANCE_KURTOSIS = {1e-9, 1e-11};
+static const tolerance TOLERANCE_KURTOSIS = {1e-11, 1e-12};
 
 /* AdamW divides the gradient by its own size: rounding of 1e-17 in a zero gradient moves a weight
  * by lr * 1e-17/1e-8, which is up to 1e-10 of a bias's norm. */
 static const tolerance TOLERANCE_UPDATE = {1e-9, 1e-9};
 
-/* Singular values by way of the Gram matrix: one that is zero comes out as up to sqrt(2^-52 max(T,
- * D)) = 5e-8 of the largest unless it is recognized as noise, and enters these once, not squared.
- */
-static const tolerance TOLERANCE_SPECTRAL = {1e-9, 1e-7};
+/* Singular values by way of the Gram matrix: a relative error of 1e-16 (s_1/s)^2, entered once and
+ * not squared. Those that are zero are recognized as noise below sqrt(2^-52 max(T, D)) s_1; one
+ * that is not zero but smaller than that would be missing here, and cost up to 1e-7. */
+static const tolerance TOLERANCE_SPECTRAL = {1e-9, 1e-10};
 
 /* R^2 of a series that is nearly constant divides rounding by a small spread. */
-static const tolerance TOLERANCE_FIT = {1e-7, 1e-9};
+static const tolerance TOLERANCE_FIT = {1e-10, 1e-12};
+
+/* float32 has 6e-8; some hundred roundings and the conditioning of the norms come on top. */
+static const tolerance TOLERANCE_SINGLE = {1e-4, 1e-6};
 
 /* Central differences with step h: h^2 f''' / 6 + 1e-16 / h. */
 static const tolerance TOLERANCE_DIFFERENCE = {1e-6, 1e-9};

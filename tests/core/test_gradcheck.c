@@ -139,7 +139,7 @@ static double difference(const run_spec *spec, const char *name, long at, size_t
 {
     bool single = spec->precision == PRECISION_FLOAT32;
     bool smooth = strcmp(row_name("activations", spec->model.activation), "relu") != 0;
-    double h = single ? 2e-2 : smooth ? 1e-3 : 1e-6;
+    double h = single ? (smooth ? 5e-3 : 2e-3) : smooth ? 2e-4 : 1e-5;
     if (at < 0) h /= sqrt((double)n);
     double near = loss_at(spec, name, at, h) - loss_at(spec, name, at, -h);
     if (!smooth) return near / (2 * h);

@@ -8,7 +8,9 @@ import math
 import numpy as np
 
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
-PAIR_SITES = ("logits", "attn_prob")  # [B, H, T, T]; masked entries are not measured
+# [B, H, T, T]: masked entries are not measured; a row is a query, columns are no features, so there are
+# no variances by feature, geometry or spectrum.
+PAIR_SITES = ("logits", "attn_prob")
 
 GROUPS = {
     "moments": "mean var var_feat var_token rms max_abs kurtosis token_rms_min token_rms_median "
@@ -48,15 +50,18 @@ def entry_moments(x):
                 kurtosis=kurtosis, nonfinite=float(np.sum(~np.isfinite(x))))
 
 
-def token_moments(X, seen):
-    """X [B, T, D] (or [B H, T, T], one matrix per head); seen [T, D]: which entries count. A token's
-    features are the entries of its row, a feature's tokens those of its column."""
+def feature_moments(X):
+    """X [B, T, D]."""
     B, T, D = X.shape
-    feat = np.mean([X[b, t, seen[t]].var() for b in range(B) for t in range(T)])
-    token = np.mean([X[b, seen[:, j], j].var() for b in range(B) for j in range(D)])
+    return dict(var_feat=np.mean([X[b, t].var() for b in range(B) for t in range(T)]),
+                var_token=np.mean([X[b, :, j].var() for b in range(B) for j in range(D)]))
+
+
+def token_rms(X, seen):
+    """X [B, T, D], or [B H, T, T] with one row per query; seen [T, D]: which entries count."""
+    B, T, _ = X.shape
     rms = np.array([math.sqrt((X[b, t, seen[t]] ** 2).mean()) for b in range(B) for t in range(T)])
-    return dict(var_feat=feat, var_token=token, token_rms_min=rms.min(),
-                token_rms_median=np.median(rms), token_rms_max=rms.max(),
+    return dict(token_rms_min=rms.min(), token_rms_median=np.median(rms), token_rms_max=rms.max(),
                 token_rms_cv=rms.std() / rms.mean() if rms.mean() > 0 else "ZERO")
 
 
@@ -239,11 +244,11 @@ def site_metrics(job, site, x, g, last_norm):
     if site in PAIR_SITES:
         T = x.shape[-1]
         seen = visible(T, causal)
-        out = entry_moments(x[..., seen]) | token_moments(x.reshape(-1, T, T), seen)
+        out = entry_moments(x[..., seen]) | token_rms(x.reshape(-1, T, T), seen)
         out |= gradient(g[..., seen], last_norm)
-        out["grad_token_corr"] = gradient_token_corr(np.where(seen, g, 0.0).reshape(-1, T, T))
         return out | attention(x, causal) if site == "attn_prob" else out
-    out = entry_moments(x) | token_moments(x, np.ones(x.shape[1:], bool)) | gradient(g, last_norm)
+    out = entry_moments(x) | feature_moments(x) | token_rms(x, np.ones(x.shape[1:], bool))
+    out |= gradient(g, last_norm)
     out["grad_token_corr"] = gradient_token_corr(g)
     out |= mean_over_sequences(geometry, x)
     return out | mean_over_sequences(lambda X: spectrum(X, EPS[job["precision"]]), x)

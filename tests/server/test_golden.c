@@ -18,6 +18,7 @@ static glob_t files; /* which cases there are: set once in main, read by the for
 /* What disagrees in one case, and the worst of what does not. */
 typedef struct comparison {
     const char *name;
+    const tolerance *instead; /* of the tolerance of each value; NULL: that */
     int compared, wrong;
     double worst;
     char worst_at[160];
@@ -39,7 +40,7 @@ static void compare(comparison *c,
                     double ours,
                     double golden)
 {
-    double excess = tolerance_excess(t, scale, ours, golden);
+    double excess = tolerance_excess(c->instead != NULL ? *c->instead : t, scale, ours, golden);
     c->compared++;
     if (excess > c->worst) {
         c->worst = excess;
@@ -186,27 +187,42 @@ static void compare_sites(comparison *c, const record *r, const run_spec *spec, 
     }
 }
 
-static void compare_parameters(comparison *c, const record *r, int step, const cJSON *rows)
+static void compare_tensor(comparison *c,
+                           const record_tensor *t,
+                           const char *name,
+                           tolerance tol,
+                           const cJSON *row,
+                           int column)
+{
+    if (t == NULL) {
+        if (c->wrong++ < SHOWN) fprintf(stderr, "%s: no tensor %s\n", c->name, name);
+        return;
+    }
+    double norm = pattern_projections(t->data, t->n).norm;
+    compare(c, name, "norm", tol, norm, norm, number(row, column));
+    compare_projections(c, name, t, tol, number(row, column + 1), number(row, column + 2));
+}
+
+static void compare_gradients(comparison *c, const record *r, int step, const cJSON *rows)
+{
+    const cJSON *row;
+    cJSON_ArrayForEach(row, rows)
+    {
+        char grad[96];
+        snprintf(grad, sizeof grad, "grad.%s", cJSON_GetStringValue(cJSON_GetArrayItem(row, 0)));
+        const record_tensor *g = record_find(r, TENSOR_PROBE, step, grad);
+        compare_tensor(c, g, grad, TOLERANCE_PROJECTION, row, 1);
+    }
+}
+
+static void compare_final(comparison *c, const record *r, const cJSON *rows)
 {
     const cJSON *row;
     cJSON_ArrayForEach(row, rows)
     {
         const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(row, 0));
-        char grad[96];
-        snprintf(grad, sizeof grad, "grad.%s", name);
-        const record_tensor *g = record_find(r, TENSOR_PROBE, step, grad);
         const record_tensor *w = record_find(r, TENSOR_FINAL, -1, name);
-        if (g == NULL || w == NULL) {
-            if (c->wrong++ < SHOWN)
-                fprintf(stderr, "%s: no tensor %s\n", c->name, g == NULL ? grad : name);
-            continue;
-        }
-        double norm = pattern_projections(g->data, g->n).norm;
-        compare(c, grad, "norm", TOLERANCE_VALUE, norm, norm, number(row, 1));
-        compare_projections(c, grad, g, TOLERANCE_PROJECTION, number(row, 2), number(row, 3));
-        norm = pattern_projections(w->data, w->n).norm;
-        compare(c, name, "norm", TOLERANCE_UPDATE, norm, norm, number(row, 4));
-        compare_projections(c, name, w, TOLERANCE_UPDATE, number(row, 5), number(row, 6));
+        compare_tensor(c, w, name, TOLERANCE_UPDATE, row, 4);
     }
 }
 
@@ -235,40 +251,103 @@ static void edit(void *user, const run_spec *spec, const tensor_view *t)
     pattern_fill(spec, t, *(const bool *)user);
 }
 
-START_TEST(test_engine_agrees_with_pytorch)
+/* A golden file and its job, resolved by the server's own reader. */
+typedef struct golden_case {
+    comparison c;
+    cJSON *json;
+    job j;
+    run_spec spec;
+    bool common; /* grad_common */
+    int first;   /* probed step */
+} golden_case;
+
+static void open_case(golden_case *k, int index)
 {
-    const char *path = files.gl_pathv[_i];
-    comparison c = {.name = path + PATTERN};
-    cJSON *golden = load(path);
-    const cJSON *asked = cJSON_GetObjectItem(golden, "job");
+    const char *path = files.gl_pathv[index];
+    *k = (golden_case){.c.name = path + PATTERN, .json = load(path)};
+    const cJSON *asked = cJSON_GetObjectItem(k->json, "job");
     const cJSON *loss = cJSON_GetObjectItem(cJSON_GetObjectItem(asked, "train"), "loss");
-    bool common = strcmp(cJSON_GetStringValue(loss), "grad_common") == 0;
     limits lim = {
         .body_bytes = 1 << 18, .runs = 1, .peak_bytes = 1 << 30, .flops = 1e12, .depth = 64};
     error err = {0};
-    job j;
-    record r;
-
     char *text = cJSON_PrintUnformatted(asked);
     ck_assert_ptr_nonnull(text);
-    job_init(&j);
-    if (reader_job(text, strlen(text), &lim, &j, &err) != ERR_OK)
-        ck_abort_msg("%s: %s: %s", c.name, err.pointer, err.message);
-    ck_assert_int_eq(j.n_runs, 1);
-    const run_spec *spec = &j.runs[0].spec;
-    record_run(&r, &engine_f64, spec, 1, true, edit, &common);
-    compare_steps(&c, &r, cJSON_GetObjectItem(golden, "steps"));
-    compare_sites(&c, &r, spec, cJSON_GetObjectItem(golden, "sites"));
-    compare_parameters(&c, &r, spec->measure.steps[0], cJSON_GetObjectItem(golden, "parameters"));
-    compare_measurements(&c, &r, cJSON_GetObjectItem(golden, "measurements"));
-    if (c.wrong > SHOWN) fprintf(stderr, "%s: and %d more\n", c.name, c.wrong - SHOWN);
-    printf("%s: %d values, worst %.2g of its tolerance at %s\n", c.name, c.compared, c.worst,
-           c.worst_at);
-    ck_assert_msg(c.wrong == 0, "%s: %d of %d values disagree", c.name, c.wrong, c.compared);
-    record_deinit(&r);
-    job_deinit(&j);
+    job_init(&k->j);
+    if (reader_job(text, strlen(text), &lim, &k->j, &err) != ERR_OK)
+        ck_abort_msg("%s: %s: %s", k->c.name, err.pointer, err.message);
+    ck_assert_int_eq(k->j.n_runs, 1);
     free(text);
-    cJSON_Delete(golden);
+    k->spec = k->j.runs[0].spec;
+    k->first = k->spec.measure.steps[0];
+    k->common = strcmp(cJSON_GetStringValue(loss), "grad_common") == 0;
+}
+
+static const cJSON *part(const golden_case *k, const char *name)
+{
+    const cJSON *rows = cJSON_GetObjectItem(k->json, name);
+    ck_assert_msg(cJSON_GetArraySize(rows) > 0, "%s has no %s", k->c.name, name);
+    return rows;
+}
+
+static void close_case(golden_case *k)
+{
+    comparison *c = &k->c;
+    if (c->wrong > SHOWN) fprintf(stderr, "%s: and %d more\n", c->name, c->wrong - SHOWN);
+    printf("%s: %d values, worst %.2g of its tolerance at %s\n", c->name, c->compared, c->worst,
+           c->worst_at);
+    ck_assert_msg(c->wrong == 0, "%s: %d of %d values disagree", c->name, c->wrong, c->compared);
+    job_deinit(&k->j);
+    cJSON_Delete(k->json);
+}
+
+START_TEST(test_engine_agrees_with_pytorch)
+{
+    golden_case k;
+    record r;
+    open_case(&k, _i);
+    record_run(&r, &engine_f64, &k.spec, 1, true, edit, &k.common);
+    compare_steps(&k.c, &r, part(&k, "steps"));
+    compare_sites(&k.c, &r, &k.spec, part(&k, "sites"));
+    compare_gradients(&k.c, &r, k.first, part(&k, "parameters"));
+    compare_final(&k.c, &r, part(&k, "parameters"));
+    compare_measurements(&k.c, &r, part(&k, "measurements"));
+    record_deinit(&r);
+    close_case(&k);
+}
+END_TEST
+
+/* What users get: nothing is kept, buffers are shared, cheap values are computed twice. */
+START_TEST(test_engine_that_keeps_no_tensors_agrees_with_pytorch)
+{
+    golden_case k;
+    record r;
+    open_case(&k, _i);
+    record_run(&r, &engine_f64, &k.spec, 2, false, edit, &k.common);
+    compare_steps(&k.c, &r, part(&k, "steps"));
+    compare_final(&k.c, &r, part(&k, "parameters"));
+    compare_measurements(&k.c, &r, part(&k, "measurements"));
+    record_deinit(&r);
+    close_case(&k);
+}
+END_TEST
+
+/* The first pass only: later ones have been through AdamW, which amplifies rounding. */
+START_TEST(test_single_precision_engine_agrees_to_its_own_rounding)
+{
+    golden_case k;
+    record r;
+    open_case(&k, _i);
+    k.c.instead = &TOLERANCE_SINGLE;
+    k.spec.precision = PRECISION_FLOAT32;
+    record_run(&r, &engine_f32, &k.spec, 1, true, edit, &k.common);
+    double golden = number(cJSON_GetArrayItem(part(&k, "steps"), 0), 0);
+    compare(&k.c, "step 0", "loss", TOLERANCE_SINGLE, fabs(golden), r.steps[0].loss, golden);
+    if (k.first == 0) {
+        compare_sites(&k.c, &r, &k.spec, part(&k, "sites"));
+        compare_gradients(&k.c, &r, 0, part(&k, "parameters"));
+    }
+    record_deinit(&r);
+    close_case(&k);
 }
 END_TEST
 
@@ -282,7 +361,10 @@ int main(void)
     Suite *s = suite_create("golden");
     TCase *tc = tcase_create("cases");
     tcase_set_timeout(tc, 60);
-    tcase_add_loop_test(tc, test_engine_agrees_with_pytorch, 0, (int)files.gl_pathc);
+    int n = (int)files.gl_pathc;
+    tcase_add_loop_test(tc, test_engine_agrees_with_pytorch, 0, n);
+    tcase_add_loop_test(tc, test_engine_that_keeps_no_tensors_agrees_with_pytorch, 0, n);
+    tcase_add_loop_test(tc, test_single_precision_engine_agrees_to_its_own_rounding, 0, n);
     suite_add_tcase(s, tc);
     SRunner *runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);

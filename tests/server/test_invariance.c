@@ -16,6 +16,7 @@ typedef struct setup {
     const char *mask;       /* causal */
     const char *position;   /* learned */
     const char *activation; /* relu */
+    bool bias;
     const char *model;      /* further members of model, each after a comma: "" */
     const char *strategy;   /* likewise */
     double scale;           /* of the parameters whose role is scaled; 0: 1 */
@@ -74,7 +75,7 @@ static void run(record *r, job *j, setup s)
     snprintf(
         text, sizeof text,
         "{\"model\":{\"mask\":\"%s\",\"d_model\":12,\"n_heads\":2,\"d_ff\":20,\"vocab\":17,"
-        "\"position\":\"%s\",\"activation\":\"%s\",\"bias\":false,\"tied\":false,"
+        "\"position\":\"%s\",\"activation\":\"%s\",\"bias\":%s,\"tied\":false,"
         "\"embed_scale\":1%s},"
         "\"strategy\":{\"placement\":\"%s\",\"norm\":\"%s\",\"eps\":0%s},\"depth\":%d,"
         "\"data\":{\"source\":\"random_tokens\",\"batch\":3,\"seq_len\":%d,\"batches\":1},"
@@ -82,7 +83,8 @@ static void run(record *r, job *j, setup s)
         "\"metrics\":[\"rms\",\"grad_norm\",\"param_grad_norm\"]},"
         "\"train\":0,\"seeds\":[0],\"precision\":\"float64\"}",
         either(s.mask, "causal"), either(s.position, "learned"), either(s.activation, "relu"),
-        either(s.model, ""), s.placement, s.norm, either(s.strategy, ""), DEPTH, TOKENS);
+        s.bias ? "true" : "false", either(s.model, ""), s.placement, s.norm, either(s.strategy, ""),
+        DEPTH, TOKENS);
     resolve(j, text);
     record_run(r, &engine_f64, &j->runs[0].spec, 1, true, edit, &s);
 }
@@ -300,13 +302,13 @@ START_TEST(test_loss_ignores_a_common_scale_of_all_that_writes_to_the_stream)
     bool rms = strcmp(norms[_i], "rmsnorm") == 0;
     record r;
     job j;
-    setup s = {.placement = "pre_ln", .norm = norms[_i], .model = ",\"bias\":true"};
+    setup s = {.placement = "pre_ln", .norm = norms[_i], .bias = true};
     run(&r, &j, s);
     holds("pre_ln with biases", scale_identity(&r, pre, 4));
     must_fail("pre_ln without counting the biases", scale_identity(&r, pre, 2));
     end(&r, &j);
 
-    s.model = NULL;
+    s.bias = false;
     run(&r, &j, s);
     holds("pre_ln", scale_identity(&r, pre, 2));
     must_fail("pre_ln without mlp.down", scale_identity(&r, pre, 1));
