@@ -8,11 +8,14 @@
 
 #include <stdbool.h>
 
-enum { ROWS = 4 }; /* rows that share one load of the vectors in the pass over the matrix */
+/* ROWS: rows that share one load of the vectors in the pass over the matrix. VECTORS: arrays of n
+ * that the reduction works with, GROUP_VECTORS those that each group of eight matrices keeps. */
+enum { ROWS = 4, VECTORS = 5, GROUP_VECTORS = 3 };
+_Static_assert(SPECTRUM_LANES == LANES * TRIDIAGONAL_GROUPS, "groups of eight lanes");
 
-/* Eight matrices on their way to tridiagonal form. Row i of the lower triangle, entries (i, 0..i), is
- * at a + i(i+1)/2. v and w: the reflection being made, A <- A - v w' - w v'; old_v, old_w: the one
- * before, which the next pass applies. */
+/* Eight matrices on their way to tridiagonal form. Row i of the lower triangle, entries (i, 0..i),
+ * is at a + i(i+1)/2. v and w: the reflection being made, A <- A - v w' - w v'; old_v, old_w: the
+ * one before, which the next pass applies. */
 typedef struct reduction {
     f64x8 *a, *v, *w, *old_v, *old_w, *p, *d, *e;
     int n;
@@ -25,16 +28,19 @@ static size_t triangle(size_t n)
 
 size_t spectrum_scratch_bytes(int n)
 {
-    return (triangle((size_t)n) + 7 * (size_t)n) * sizeof(f64x8);
+    return (triangle((size_t)n) + (VECTORS + TRIDIAGONAL_GROUPS * GROUP_VECTORS) * (size_t)n) *
+           sizeof(f64x8);
 }
 
-static void carve(reduction *t, f64x8 *at, int n)
+/* Returns where the vectors of the groups begin. */
+static f64x8 *carve(reduction *t, f64x8 *at, int n)
 {
-    f64x8 **const rows[7] = {&t->v, &t->w, &t->old_v, &t->old_w, &t->p, &t->d, &t->e};
+    f64x8 **const rows[VECTORS] = {&t->v, &t->w, &t->old_v, &t->old_w, &t->p};
     t->n = n;
     t->a = at;
     at += triangle((size_t)n);
-    for (int k = 0; k < 7; k++, at += n) *rows[k] = at;
+    for (int k = 0; k < VECTORS; k++, at += n) *rows[k] = at;
+    return at;
 }
 
 INLINE f64x8 *row_of(const reduction *t, int i)
@@ -63,19 +69,57 @@ CLONES static bool exponent_of(const double *gram, int n, int *exponent)
     return true;
 }
 
-static void pack(reduction *t, int lane, const double *gram, double factor)
+/* in[k] = eight entries of matrix k becomes in[j] = entry j of eight matrices. */
+INLINE void transpose(f64x8 in[LANES])
 {
-    double *to = (double *)t->a + lane;
-    for (int i = 0; i < t->n; i++) {
-        const double *row = gram + (size_t)i * (size_t)t->n;
-        for (int j = 0; j <= i; j++, to += LANES) *to = row[j] * factor;
+    f64x8 a[LANES], b[LANES];
+    for (int k = 0; k < LANES; k += 2) {
+        a[k] = __builtin_shuffle(in[k], in[k + 1], (i64x8){0, 8, 2, 10, 4, 12, 6, 14});
+        a[k + 1] = __builtin_shuffle(in[k], in[k + 1], (i64x8){1, 9, 3, 11, 5, 13, 7, 15});
+    }
+    for (int k = 0; k < LANES; k += 4) {
+        for (int q = 0; q < 2; q++) {
+            b[k + q] = __builtin_shuffle(a[k + q], a[k + q + 2], (i64x8){0, 1, 8, 9, 4, 5, 12, 13});
+            b[k + q + 2] =
+                __builtin_shuffle(a[k + q], a[k + q + 2], (i64x8){2, 3, 10, 11, 6, 7, 14, 15});
+        }
+    }
+    for (int k = 0; k < 4; k++) {
+        in[k] = __builtin_shuffle(b[k], b[k + 4], (i64x8){0, 1, 2, 3, 8, 9, 10, 11});
+        in[k + 4] = __builtin_shuffle(b[k], b[k + 4], (i64x8){4, 5, 6, 7, 12, 13, 14, 15});
     }
 }
 
-static void pack_zero(reduction *t, int lane)
+/* What one lane is filled from: a matrix and the power of two that brings it below 1; a lane
+ * without a matrix, or with one that is not finite, is zero. */
+typedef struct source {
+    const double *gram;
+    double factor;
+    int exponent;
+    bool finite;
+} source;
+
+CLONES static void pack(reduction *t, const source from[LANES])
 {
-    double *to = (double *)t->a + lane;
-    for (size_t k = 0; k < triangle((size_t)t->n); k++) to[k * LANES] = 0;
+    typedef double loose_x8 __attribute__((vector_size(64), aligned(8), may_alias));
+    for (int i = 0; i < t->n; i++) {
+        f64x8 *row = row_of(t, i);
+        const size_t start = (size_t)i * (size_t)t->n;
+        int j = 0;
+        for (; j + LANES <= i + 1; j += LANES) {
+            f64x8 part[LANES] = {0};
+            for (int k = 0; k < LANES; k++) {
+                if (from[k].finite)
+                    part[k] = *(const loose_x8 *)(from[k].gram + start + j) * from[k].factor;
+            }
+            transpose(part);
+            for (int k = 0; k < LANES; k++) row[j + k] = part[k];
+        }
+        for (; j <= i; j++) {
+            for (int k = 0; k < LANES; k++)
+                row[j][k] = from[k].finite ? from[k].gram[start + (size_t)j] * from[k].factor : 0;
+        }
+    }
 }
 
 /* Applies the reflection before to row i alone, so that the next can be made from it. */
@@ -86,8 +130,8 @@ INLINE void update_row(reduction *t, int i)
     for (int j = 0; j <= i; j++) row[j] -= vi * t->old_w[j] + wi * t->old_v[j];
 }
 
-/* From row i: v (length i) with (I - v v'/h) row = (0, .., 0, e), h = v'v/2. Where the row is zero but
- * for its last entry there is nothing to do: v = 0, 1/h = 0. over_h: 1/h. */
+/* From row i: v (length i) with (I - v v'/h) row = (0, .., 0, e), h = v'v/2. Where the row is zero
+ * but for its last entry there is nothing to do: v = 0, 1/h = 0. over_h: 1/h. */
 INLINE void reflect(reduction *t, int i, f64x8 *over_h)
 {
     const f64x8 *row = row_of(t, i);
@@ -176,27 +220,36 @@ CLONES static void reduce(reduction *t)
     t->d[0] = row_of(t, 0)[0];
 }
 
+static void scale(source *from, const double *gram, int n)
+{
+    *from = (source){.gram = gram};
+    from->finite = gram && exponent_of(gram, n, &from->exponent);
+    from->factor = ldexp(1, -from->exponent);
+}
+
+static void unpack(const source *from, const f64x8 *d, int lane, int n, double *eigenvalues)
+{
+    for (int i = 0; i < n; i++)
+        eigenvalues[i] = from->finite ? ldexp(d[i][lane], from->exponent) : NAN;
+    if (from->finite) order_sort(eigenvalues, (size_t)n);
+}
+
 void spectrum_lanes(
     const double *const *gram, int lanes, int n, double *const *eigenvalues, void *scratch)
 {
-    reduction t;
-    int exponent[LANES] = {0};
-    bool finite[LANES] = {false};
-    carve(&t, scratch, n);
-    for (int k = 0; k < LANES; k++) {
-        if (k < lanes) finite[k] = exponent_of(gram[k], n, &exponent[k]);
-        if (finite[k]) {
-            pack(&t, k, gram[k], ldexp(1, -exponent[k]));
-        } else {
-            pack_zero(&t, k);
-        }
+    reduction r;
+    tridiagonal t[TRIDIAGONAL_GROUPS];
+    source from[SPECTRUM_LANES];
+    f64x8 *at = carve(&r, scratch, n);
+    const int groups = (lanes + LANES - 1) / LANES;
+    for (int k = 0; k < groups * LANES; k++) scale(&from[k], k < lanes ? gram[k] : NULL, n);
+    for (int g = 0; g < groups; g++, at += GROUP_VECTORS * n) {
+        r.d = at;
+        r.e = at + n;
+        pack(&r, from + g * LANES);
+        reduce(&r);
+        tridiagonal_init(&t[g], r.d, r.e, at + 2 * n, n);
     }
-    reduce(&t);
-    tridiagonal_lanes(t.d, t.e, t.p, n);
-    for (int k = 0; k < lanes; k++) {
-        for (int i = 0; i < n; i++) {
-            eigenvalues[k][i] = finite[k] ? ldexp(t.d[i][k], exponent[k]) : NAN;
-        }
-        if (finite[k]) order_sort(eigenvalues[k], (size_t)n);
-    }
+    tridiagonal_solve(t, groups);
+    for (int k = 0; k < lanes; k++) unpack(&from[k], t[k / LANES].d, k % LANES, n, eigenvalues[k]);
 }

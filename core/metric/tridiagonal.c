@@ -5,17 +5,7 @@
 #include <float.h>
 #include <stdbool.h>
 
-/* Where each lane stands: it works on [at, end], deflates at `at`, and is finished when at == n. */
-typedef struct ql {
-    f64x8 *d, *e;
-    i64x8 *split; /* split[i]: the first k >= i whose e[k] is negligible, n - 1 if none */
-    int n;
-    int64_t at[LANES], end[LANES];
-    f64x8 shift, negligible;
-    int64_t sweeps[LANES];
-} ql;
-
-INLINE void find_negligible(ql *q)
+INLINE void find_negligible(tridiagonal *q)
 {
     f64x8 most = {0};
     for (int i = 0; i < q->n; i++) {
@@ -33,7 +23,7 @@ INLINE void find_negligible(ql *q)
     q->negligible = most * most;
 }
 
-INLINE void find_splits(ql *q, int from)
+INLINE void find_splits(tridiagonal *q, int from)
 {
     const double eps2 = DBL_EPSILON / 2 * (DBL_EPSILON / 2);
     i64x8 first = (i64x8){0} + (q->n - 1);
@@ -69,9 +59,9 @@ static double shift_of(double first, double second, double bb)
     return first - root / (t + copysign(sqrt(t * t + 1), t));
 }
 
-/* Moves lane k past every eigenvalue that stands alone or in a pair, then aims its next sweep. False
- * when the lane is finished. */
-static bool aim(ql *q, int k)
+/* Moves lane k past every eigenvalue that stands alone or in a pair, then aims its next sweep.
+ * False when the lane is finished. */
+static bool aim(tridiagonal *q, int k)
 {
     const int64_t n = q->n;
     int64_t l = q->at[k];
@@ -98,61 +88,99 @@ static bool aim(ql *q, int k)
 
 /* One sweep of every lane over its own [at, end], in one loop over the union. Where a lane is not
  * between the two, its d and e are kept and its state is that of a sweep about to start here. */
-INLINE void sweep(ql *q, int64_t low, int64_t high)
+INLINE void sweep(tridiagonal *const *q, const int groups, int64_t low, int64_t high)
 {
-    const f64x8 one = LANES_ALL(1.0), shift = q->shift;
-    f64x8 middle, reach; /* at <= i < end as one comparison, |i - middle| <= reach */
-    for (int k = 0; k < LANES; k++) {
-        middle[k] = (double)(q->at[k] + q->end[k] - 1) / 2;
-        reach[k] = (double)(q->end[k] - 1 - q->at[k]) / 2;
-    }
-    f64x8 keep_d = q->d[high], keep_e = q->e[high];
-    f64x8 gamma = keep_d - shift, p = gamma * gamma, c = one, s = {0};
-    for (int64_t i = high - 1; i >= low; i--) {
-        const i64x8 active = LANES_ABS((double)i - middle) <= reach;
-        const f64x8 alpha = q->d[i], bb = q->e[i];
-        const f64x8 r = p + bb, over_r = one / r, over_c = r / p;
-        const f64x8 old_c = c, old_gamma = gamma, old_s = s;
-        c = p * over_r;
-        s = bb * over_r;
-        gamma = c * (alpha - shift) - s * old_gamma;
-        p = LANES_SELECT(c > 0x1p-1000, gamma * gamma * over_c, old_c * bb);
-        q->d[i + 1] = LANES_SELECT(active, old_gamma + (alpha - gamma), keep_d);
-        q->e[i + 1] = LANES_SELECT(active, old_s * r, keep_e);
-        keep_d = LANES_SELECT(active, shift + gamma, alpha);
-        keep_e = LANES_SELECT(active, s * p, bb);
-        const f64x8 start = alpha - shift;
-        gamma = LANES_SELECT(active, gamma, start);
-        p = LANES_SELECT(active, p, start * start);
-        c = LANES_SELECT(active, c, one);
-        s = LANES_AND(s, active);
-    }
-    q->d[low] = keep_d;
-    q->e[low] = keep_e;
-}
-
-CLONES static void solve(ql *q)
-{
-    find_negligible(q);
-    for (int64_t low = 0;;) {
-        find_splits(q, (int)low);
-        bool any = false;
-        int64_t high = 0;
-        low = q->n;
+    const f64x8 one = LANES_ALL(1.0);
+    f64x8 middle[TRIDIAGONAL_GROUPS],
+        reach[TRIDIAGONAL_GROUPS]; /* at <= i < end: |i - middle| <= reach */
+    f64x8 keep_d[TRIDIAGONAL_GROUPS], keep_e[TRIDIAGONAL_GROUPS], gamma[TRIDIAGONAL_GROUPS];
+    f64x8 p[TRIDIAGONAL_GROUPS], c[TRIDIAGONAL_GROUPS], s[TRIDIAGONAL_GROUPS];
+    for (int g = 0; g < groups; g++) {
         for (int k = 0; k < LANES; k++) {
-            if (!aim(q, k)) continue;
-            any = true;
-            low = q->at[k] < low ? q->at[k] : low;
-            high = q->end[k] > high ? q->end[k] : high;
+            middle[g][k] = (double)(q[g]->at[k] + q[g]->end[k] - 1) / 2;
+            reach[g][k] = (double)(q[g]->end[k] - 1 - q[g]->at[k]) / 2;
         }
-        if (!any) return;
-        sweep(q, low, high);
+        keep_d[g] = q[g]->d[high];
+        keep_e[g] = q[g]->e[high];
+        gamma[g] = keep_d[g] - q[g]->shift;
+        p[g] = gamma[g] * gamma[g];
+        c[g] = one;
+        s[g] = (f64x8){0};
+    }
+    for (int64_t i = high - 1; i >= low; i--) {
+        for (int g = 0; g < groups; g++) {
+            const i64x8 active = LANES_ABS((double)i - middle[g]) <= reach[g];
+            const f64x8 alpha = q[g]->d[i], bb = q[g]->e[i], shift = q[g]->shift;
+            const f64x8 r = p[g] + bb, over_r = one / r, over_c = r / p[g];
+            const f64x8 new_c = p[g] * over_r, new_s = bb * over_r, start = alpha - shift;
+            const f64x8 new_gamma = new_c * start - new_s * gamma[g];
+            const f64x8 new_p =
+                LANES_SELECT(new_c > 0x1p-1000, new_gamma * new_gamma * over_c, c[g] * bb);
+            q[g]->d[i + 1] = LANES_SELECT(active, gamma[g] + (alpha - new_gamma), keep_d[g]);
+            q[g]->e[i + 1] = LANES_SELECT(active, s[g] * r, keep_e[g]);
+            keep_d[g] = LANES_SELECT(active, shift + new_gamma, alpha);
+            keep_e[g] = LANES_SELECT(active, new_s * new_p, bb);
+            gamma[g] = LANES_SELECT(active, new_gamma, start);
+            p[g] = LANES_SELECT(active, new_p, start * start);
+            c[g] = LANES_SELECT(active, new_c, one);
+            s[g] = LANES_AND(new_s, active);
+        }
+    }
+    for (int g = 0; g < groups; g++) {
+        q[g]->d[low] = keep_d[g];
+        q[g]->e[low] = keep_e[g];
     }
 }
 
-void tridiagonal_lanes(f64x8 *d, f64x8 *e, f64x8 *work, int n)
+/* Aims every lane of a group; false when the group is finished. */
+static bool aim_group(tridiagonal *q, int64_t *low, int64_t *high)
 {
-    ql q = {.d = d, .e = e, .split = (i64x8 *)work, .n = n};
+    bool any = false;
+    for (int k = 0; k < LANES; k++) {
+        if (!aim(q, k)) continue;
+        any = true;
+        *low = q->at[k] < *low ? q->at[k] : *low;
+        *high = q->end[k] > *high ? q->end[k] : *high;
+    }
+    return any;
+}
+
+static int64_t least_at(const tridiagonal *q)
+{
+    int64_t least = q->n;
+    for (int k = 0; k < LANES; k++) least = q->at[k] < least ? q->at[k] : least;
+    return least;
+}
+
+CLONES static void solve(tridiagonal *t, int groups)
+{
+    tridiagonal *open[TRIDIAGONAL_GROUPS];
+    for (int g = 0; g < groups; g++) find_negligible(&t[g]);
+    for (;;) {
+        int n_open = 0;
+        int64_t low = t->n, high = 0;
+        for (int g = 0; g < groups; g++) {
+            const int64_t from = least_at(&t[g]);
+            if (from == t->n) continue;
+            find_splits(&t[g], (int)from);
+            if (aim_group(&t[g], &low, &high)) open[n_open++] = &t[g];
+        }
+        if (n_open == 0) return;
+        if (n_open == 1) {
+            sweep(open, 1, low, high);
+        } else {
+            sweep(open, TRIDIAGONAL_GROUPS, low, high);
+        }
+    }
+}
+
+void tridiagonal_init(tridiagonal *t, f64x8 *d, f64x8 *e, f64x8 *split, int n)
+{
+    *t = (tridiagonal){.d = d, .e = e, .split = (i64x8 *)split, .n = n};
     e[n - 1] = (f64x8){0};
-    solve(&q);
+}
+
+void tridiagonal_solve(tridiagonal *t, int groups)
+{
+    solve(t, groups);
 }
