@@ -51,3 +51,52 @@ void gram_of(
     cblas_dsyrk(CblasRowMajor, CblasLower, by_token ? CblasNoTrans : CblasTrans, (int)gram_n(T, D),
                 (int)(by_token ? D : T), 1.0, wide, (int)D, 0.0, K, (int)gram_n(T, D));
 }
+
+/* K_ij - r_i - r_j + r, r_i the mean of row i and r the mean of all; row means of the lower
+ * triangle. */
+CLONES static void
+centre_by_token(double *restrict C, const double *restrict K, size_t T, double *restrict r)
+{
+    double all = 0;
+    for (size_t i = 0; i < T; i++) r[i] = 0;
+    for (size_t i = 0; i < T; i++) {
+        const double *row = K + i * T;
+        double sum = 0;
+        for (size_t j = 0; j < i; j++) {
+            sum += row[j];
+            r[j] += row[j];
+        }
+        r[i] += sum + row[i];
+    }
+    for (size_t i = 0; i < T; i++) {
+        r[i] /= (double)T;
+        all += r[i];
+    }
+    all /= (double)T;
+    for (size_t i = 0; i < T; i++) {
+        const double shift = all - r[i];
+        for (size_t j = 0; j <= i; j++) C[i * T + j] = K[i * T + j] + (shift - r[j]);
+    }
+}
+
+CLONES static void centre_by_feature(
+    double *restrict C, const double *restrict K, size_t T, size_t D, const double *restrict mean)
+{
+    for (size_t i = 0; i < D; i++) {
+        const double scaled = (double)T * mean[i];
+        for (size_t j = 0; j <= i; j++) C[i * D + j] = K[i * D + j] - scaled * mean[j];
+    }
+}
+
+void gram_pair(double *K, double *centred, const slab *s, void *work)
+{
+    if (K) gram_of(K, s->x, s->rows, s->cols, s->ld, NULL, work);
+    if (!centred) return;
+    if (!K || !(s->residual_sq >= s->sum_sq / 4)) {
+        gram_of(centred, s->x, s->rows, s->cols, s->ld, s->col_mean, work);
+    } else if (s->rows <= s->cols) {
+        centre_by_token(centred, K, s->rows, work);
+    } else {
+        centre_by_feature(centred, K, s->rows, s->cols, s->col_mean);
+    }
+}

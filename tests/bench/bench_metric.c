@@ -78,6 +78,11 @@ static void gram(bench *b)
     gram_of(b->gram[0], b->x, b->T, b->D, b->D, NULL, b->work);
 }
 
+static void pair(bench *b)
+{
+    gram_pair(b->gram[0], b->copy, &b->s, b->work);
+}
+
 static void lanes(bench *b)
 {
     spectrum_lanes((const double *const *)b->gram, SPECTRUM_LANES, (int)gram_n(b->T, b->D), b->eig,
@@ -152,6 +157,9 @@ int main(int argc, char **argv)
         printf("\"causal_ns\": %.3f, ",
                best_of(causal, &b) * 2e9 / (double)(b.T * b.T + b.T));
     printf("\"gram_ms\": %.4f, ", best_of(gram, &b) * ms);
+    slab_sums(&b.s, b.x, b.T, b.D, b.D, false, b.memory);
+    slab_centre(&b.s);
+    printf("\"gram_pair_ms\": %.4f, ", best_of(pair, &b) * ms);
     printf("\"spectrum_8_ms\": %.3f, ", best_of(half_lanes, &b) * ms);
     printf("\"spectrum_16_ms\": %.3f, \"lapack_16_ms\": %.3f}\n", best_of(lanes, &b) * ms,
            best_of(lapack, &b) * ms);

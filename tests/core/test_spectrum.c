@@ -226,6 +226,62 @@ START_TEST(test_gram_is_its_definition)
 }
 END_TEST
 
+/* The short way to the centred matrix, and the long one when tokens have collapsed. */
+START_TEST(test_gram_pair_agrees_with_two_products)
+{
+    const size_t T = shapes[_i][0], D = shapes[_i][1], ld = shapes[_i][2], n = gram_n(T, D);
+    void *memory = numbers_block(slab_bytes(T, D)), *work = numbers_block(gram_work_bytes(T, D));
+    double *k = numbers_block(gram_bytes(T, D)), *want = numbers_block(gram_bytes(T, D));
+    double *centred = numbers_block(gram_bytes(T, D));
+    for (int collapsed = 0; collapsed < 2; collapsed++) {
+        real *x = numbers_matrix(T * ld, 23);
+        for (size_t i = 0; i < T * ld; i++) x[i] += (real)(collapsed * 1e4);
+        slab s;
+        slab_sums(&s, x, T, D, ld, false, memory);
+        slab_centre(&s);
+        gram_pair(k, centred, &s, work);
+        gram_of(want, x, T, D, ld, s.col_mean, work);
+        for (size_t i = 0; i < n; i++) {
+            for (size_t j = 0; j <= i; j++)
+                ck_close(centred[i * n + j], want[i * n + j], 1e-13, 1e-14 * s.residual_sq);
+        }
+        gram_pair(NULL, centred, &s, work);
+        for (size_t i = 0; i < n; i++)
+            ck_assert(memcmp(centred + i * n, want + i * n, (i + 1) * sizeof *want) == 0);
+        free(x);
+    }
+    free(k);
+    free(want);
+    free(centred);
+    free(memory);
+    free(work);
+}
+END_TEST
+
+/* Centring takes away one rank, and what is left of its eigenvalue is recognized as noise. */
+START_TEST(test_centred_rank_is_one_less)
+{
+    const size_t T = _i % 2 ? 8 : 5, D = _i % 3 ? 8 : 24, n = gram_n(T, D);
+    real *x = numbers_matrix(T * D, 900 + (uint64_t)_i);
+    for (size_t i = 0; i < T * D; i++) x[i] += (real)(0.2 * (_i % 9));
+    void *memory = numbers_block(slab_bytes(T, D)), *work = numbers_block(gram_work_bytes(T, D));
+    double *k = numbers_block(gram_bytes(T, D)), *centred = numbers_block(gram_bytes(T, D));
+    double eig[8], out[RANKS_COUNT];
+    slab s;
+    slab_sums(&s, x, T, D, D, false, memory);
+    slab_centre(&s);
+    gram_pair(k, centred, &s, work);
+    solve_one(centred, (int)n, eig);
+    ck_assert_int_eq(ranks_of(eig, (int)n, T, D, 0x1p-52, out), REASON_NONE);
+    ck_close(out[4], (double)(T - 1), 0, 0);
+    free(x);
+    free(memory);
+    free(work);
+    free(k);
+    free(centred);
+}
+END_TEST
+
 /* -- ranks -- */
 
 START_TEST(test_equal_eigenvalues_count_themselves)
@@ -354,6 +410,9 @@ int main(void)
     tcase_add_test(c, test_nan_and_infinity_end_in_nan);
     tcase_add_test(c, test_scale_follows_exactly);
     tcase_add_loop_test(c, test_gram_is_its_definition, 0, (int)(sizeof shapes / sizeof *shapes));
+    tcase_add_loop_test(c, test_gram_pair_agrees_with_two_products, 0,
+                        (int)(sizeof shapes / sizeof *shapes));
+    tcase_add_loop_test(c, test_centred_rank_is_one_less, 0, 60);
     tcase_add_loop_test(c, test_equal_eigenvalues_count_themselves, 1, 13);
     tcase_add_test(c, test_ranks_are_their_definitions);
     tcase_add_test(c, test_rounding_noise_is_no_rank);
