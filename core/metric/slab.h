@@ -2,7 +2,7 @@
  *
  * A slab is X [rows, cols], row i = token i, row-major with ld entries between rows: one sequence
  * at one site, one head's [T, width] part of it, or one [T, T] attention matrix. With causal, entry
- * (i, j) counts only if j <= i; masked entries are never read. Entries that are NaN or Inf are
+ * (i, j) counts only if j <= i; masked entries change no bit. Entries that are NaN or Inf are
  * counted and otherwise treated like masked ones: sums and counts leave them out.
  *
  * slab_sums is the first pass: sums of x, x^2 and |x| by row and by column. slab_centre is the
@@ -34,7 +34,7 @@
 typedef struct slab {
     const real *x;
     size_t rows, cols, ld;
-    bool causal;
+    bool causal, masked; /* masked: entries may be NaN or Inf, and are looked at one by one */
     uint64_t n, nonfinite;
     double max_abs, sum, sum_sq;
     double *row_n, *row_sum, *row_sq, *row_abs;
