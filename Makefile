@@ -52,7 +52,7 @@ $(BUILD)/server/%.o: server/%.c
 # Files carried inside the program (server/embed.h). D3 is Debian's.
 D3 = /usr/share/nodejs/d3/dist/d3.min.js
 EMBED := $(sort $(wildcard schema/*.sql schema/*.json static/*.* static/*/*.* tests/jobs/demo.json))
-$(BUILD)/embedded.c: $(EMBED) $(D3) server/embed.sh $(BUILD)/embed-list
+$(BUILD)/embedded.c: $(EMBED) $(D3) server/embed.sh Makefile $(BUILD)/embed-list
 	@server/embed.sh $(EMBED) static/vendor/d3.min.js=$(D3) >$@
 $(BUILD)/embed-list: always
 	@mkdir -p $(@D); echo '$(EMBED)' | cmp -s - $@ || echo '$(EMBED)' >$@
@@ -69,7 +69,6 @@ $(BUILD)/normscope: $(SERVER_OBJ) $(ENGINES) $(BASE_OBJ)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) $(CORE_LIBS)
 
 # Tests of core see the inside of one precision; each runs in both. engine_for.c needs both at once.
-ONE_BASE = $(filter-out $(BUILD)/core/base/engine_for.o,$(BASE_OBJ))
 ONE_BASE = $(filter-out %/engine_for.o,$(BASE_OBJ))
 CORE_TESTS = $(patsubst tests/core/%.c,%,$(wildcard tests/core/test_*.c))
 SERVER_TESTS = $(patsubst tests/server/%.c,%,$(wildcard tests/server/test_*.c))

@@ -189,7 +189,7 @@ test('a corpus: PUT, use, its hash beside the result, equal to run with the same
   assert.notEqual(again.id, done.id, 'other content is another job');
   await daemon.wait(again.id);
   const { corpora } = await daemon.get('/api/v1/corpora');
-  assert.deepEqual(corpora.map((c) => c.name), ['tolstoy']);
+  assert.deepEqual(corpora.map((c) => c.name), ['demo', 'tolstoy'], 'the text of the demo study is one of them');
   assert.equal((await daemon.request('DELETE', '/api/v1/corpora/tolstoy')).status, 204);
   assert.equal((await daemon.request('GET', '/api/v1/corpora/tolstoy')).status, 404);
 });
