@@ -168,38 +168,6 @@ void api_jobs_list(request *r, reply *out)
     api_query_close(&q, r);
 }
 
-/* A corpus that is there but too short for a run is refused here, not in the worker. One that is
- * not there is the store's to refuse, in the transaction that adds the job. */
-static err_code check_corpora(request *r, const job *j, error *err)
-{
-    sqlite3 *db = NULL;
-    sqlite3_stmt *stmt = NULL;
-    err_code code = ERR_OK;
-    for (int i = 0; i < j->n_runs && code == ERR_OK; i++) {
-        const spec_data *d = &j->runs[i].spec.data;
-        if (!d->corpus[0]) continue;
-        if (!db && !(db = store_reader(r->http->store, err))) return err->code;
-        if (!stmt && sqlite3_prepare_v2(db, "SELECT bytes FROM corpora WHERE name = ?", -1, &stmt,
-                                        NULL) != SQLITE_OK)
-            code = error_set(err, ERR_STORE, "", "%s", sqlite3_errmsg(db));
-        if (code != ERR_OK) break;
-        sqlite3_bind_text(stmt, 1, d->corpus, -1, SQLITE_STATIC);
-        int row = sqlite3_step(stmt);
-        if (row == SQLITE_DONE)
-            code = error_set(err, ERR_NOT_FOUND, "/data/corpus",
-                             "there is no corpus \"%s\": PUT /api/v1/corpora/%s first", d->corpus,
-                             d->corpus);
-        else if (row == SQLITE_ROW && sqlite3_column_int64(stmt, 0) < (int64_t)d->seq_len + 2)
-            code = error_set(err, ERR_RANGE, "/data/corpus",
-                             "corpus \"%s\" has %lld bytes; seq_len %d needs at least %d",
-                             d->corpus, sqlite3_column_int64(stmt, 0), d->seq_len, d->seq_len + 2);
-        sqlite3_reset(stmt);
-    }
-    sqlite3_finalize(stmt);
-    if (db) store_release(r->http->store, db);
-    return code;
-}
-
 static void submit(request *r, reply *out, const char *text, size_t n)
 {
     error e = {0};
@@ -208,7 +176,6 @@ static void submit(request *r, reply *out, const char *text, size_t n)
     bool existing = false;
     job_init(&j);
     err_code code = reader_job(text, n, &r->http->options.limits, &j, &e);
-    if (code == ERR_OK) code = check_corpora(r, &j, &e);
     if (code == ERR_OK && !r->http->scheduler)
         code = error_set(&e, ERR_FULL, "", "this server takes no jobs");
     if (code == ERR_OK) code = scheduler_submit(r->http->scheduler, &j, text, &id, &existing, &e);

@@ -74,8 +74,7 @@ void reply_error(reply *p, const error *e)
 {
     json_out o = {0};
     err_code code = e->code > ERR_OK && e->code < ERR_COUNT ? e->code : ERR_INTERNAL;
-    /* A document that names something that is not there is at fault itself. */
-    int status = code == ERR_NOT_FOUND && e->pointer[0] ? 422 : error_table[code].status;
+    int status = error_table[code].status;
     begin(&o, status, error_sentence(code), e->message, error_name(code));
     if (error_table[code].in_document || e->pointer[0]) {
         json_key(&o, "pointer");
