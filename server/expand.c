@@ -208,8 +208,6 @@ err_code expand_runs(reading *r, job *out, error *err)
     }
     if (!code) code = check_flops(r, out, err);
     if (!code) code = check_corpus(r, out, err);
-    free(r->presets);
-    free(r->preset_read);
     free(merged);
     return code;
 }
@@ -227,32 +225,73 @@ static bool is_swept(const sweep *s, int id)
     return false;
 }
 
-/* Fields with one value in all runs are included. When one that differs is left to a preset or a
- * rule in some arm, the preset has to be kept. */
-static bool select_fields(bool include[FIELD_COUNT], const reading *r, const job *j)
+static bool any_axis_gives(const sweep *s, int id)
 {
-    bool keep_preset = false;
+    for (int a = 0; a < s->n; a++)
+        for (int i = 0; i < s->axes[a].n; i++)
+            if (s->axes[a].values[i].given.given[id]) return true;
+    return false;
+}
+
+static bool is_equal_in_all_runs(const reading *r, const job *j, const field *f)
+{
+    for (int i = r->n_seeds; i < j->n_runs; i += r->n_seeds)
+        if (!field_equal(&j->runs[0].spec, &j->runs[i].spec, f)) return false;
+    return true;
+}
+
+/* The base that, with the sweep, says the same as the job. A field with one value in all runs is
+ * written; one that every value of an axis gives is not; of the others, what an arm has that does
+ * not give it, where that is one value: a rule depends on the arm, and so does a preset that is
+ * swept. */
+static bool make_base(run_spec *base, bool include[FIELD_COUNT], const reading *r, const job *j)
+{
+    bool preset_varies = any_axis_gives(&r->sweep, FIELD_model_preset);
+    int preset = r->base.given[FIELD_model_preset] ? r->base.preset : 0;
+    draft *plain = calloc(1, sizeof *plain);
+    if (!plain) return false;
+    if (!preset_varies) *plain = r->presets[preset];
+    draft_overlay(plain, &r->base);
+    resolve_fixed(base, plain, NULL); /* the runs have been resolved: it cannot fail */
     for (int id = 0; id < FIELD_COUNT; id++) {
         const field *f = &field_table[id];
-        include[id] = f->size > 0;
-        for (int i = r->n_seeds; i < j->n_runs && include[id]; i += r->n_seeds)
-            include[id] = field_equal(&j->runs[0].spec, &j->runs[i].spec, f);
-        if (f->size && !include[id]) keep_preset = keep_preset || !is_swept(&r->sweep, id);
+        bool fixed = plain->given[id] || (!f->rule && !preset_varies);
+        include[id] = f->size && fixed && !is_swept(&r->sweep, id);
+        if (!f->size || !is_equal_in_all_runs(r, j, f)) continue;
+        include[id] = true;
+        field_copy(base, &j->runs[0].spec, f);
     }
-    return keep_preset && r->base.given[FIELD_model_preset] && r->base.preset > 0;
+    free(plain);
+    return true;
+}
+
+/* A preset that some arms name and others leave to the base has to be kept. */
+static const char *kept_preset(const reading *r)
+{
+    bool needed =
+        any_axis_gives(&r->sweep, FIELD_model_preset) && !is_swept(&r->sweep, FIELD_model_preset);
+    return needed && r->base.given[FIELD_model_preset] ? preset_registry.rows[r->base.preset]->name
+                                                       : NULL;
 }
 
 char *expand_resolved(const reading *r, const job *j)
 {
     bool include[FIELD_COUNT];
-    const char *preset = NULL;
+    run_spec base;
     json_out axes = {0}, text = {0};
-    if (select_fields(include, r, j)) preset = preset_registry.rows[r->base.preset]->name;
+    if (!make_base(&base, include, r, j)) return NULL;
     if (r->sweep.n) sweep_text(&axes, &r->sweep);
     json_begin_object(&text);
-    canonical_members(&text, &j->runs[0].spec, include, preset, r->seeds, r->n_seeds, axes.text);
+    canonical_members(&text, &base, include, kept_preset(r), r->seeds, r->n_seeds, axes.text);
     json_end(&text);
     text.failed = text.failed || axes.failed;
     json_deinit(&axes);
     return json_take(&text);
+}
+
+void expand_deinit(reading *r)
+{
+    free(r->presets);
+    free(r->preset_read);
+    sweep_deinit(&r->sweep);
 }

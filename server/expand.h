@@ -26,9 +26,11 @@ typedef struct reading {
  * value is blamed where it stands in the sweep. */
 err_code expand_runs(reading *r, job *out, error *err);
 
-/* The canonical text of the whole job; heap, NULL when out of memory. Fields that are equal in all
- * runs are explicit; the others follow from the sweep. */
+/* The canonical text of the whole job, after expand_runs; heap, NULL when out of memory. Reading it
+ * again makes the same job with the same text. */
 char *expand_resolved(const reading *r, const job *j);
+
+void expand_deinit(reading *r); /* what reading and expanding have allocated */
 
 /* The top-level members of a job or preset that run_spec stores. false: the member is not one. */
 bool expand_read_member(

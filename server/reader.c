@@ -141,7 +141,7 @@ err_code reader_job(const char *bytes, size_t n, const limits *lim, job *out, er
     else
         code = no_memory(err);
 out:
-    if (r) sweep_deinit(&r->sweep);
+    if (r) expand_deinit(r);
     free(r);
     cJSON_Delete(tree);
     return code;

@@ -86,18 +86,25 @@ static err_code check_steps(const run_spec *s, error *err)
     return ERR_OK;
 }
 
-err_code resolve_run(run_spec *out, const draft *d, error *err)
+err_code resolve_fixed(run_spec *out, const draft *d, error *err)
 {
-    err_code code;
+    err_code code = ERR_OK;
     memset(out, 0, sizeof *out);
-    for (int i = 0; i < FIELD_COUNT; i++) {
+    for (int i = 0; i < FIELD_COUNT && !code; i++) {
         const field *f = &field_table[i];
         if (!f->size) continue;
         if (d->given[i])
             field_copy(out, &d->spec, f);
-        else if ((code = set_default(out, f, err)))
-            return code;
+        else
+            code = set_default(out, f, err);
     }
+    return code;
+}
+
+err_code resolve_run(run_spec *out, const draft *d, error *err)
+{
+    err_code code = resolve_fixed(out, d, err);
+    if (code) return code;
     apply_rules(out, d->given);
     if ((code = check_corpus(out, err))) return code;
     return check_steps(out, err);

@@ -8,6 +8,10 @@
  * corpus, ERR_COMBINATION for a probe after the last update, with absolute pointers. */
 err_code resolve_run(run_spec *out, const draft *d, error *err);
 
+/* Given fields and fixed defaults only: no rules, no checks. Fields with a rule that were not given
+ * are zero. */
+err_code resolve_fixed(run_spec *out, const draft *d, error *err);
+
 /* Does this source read a corpus? */
 bool resolve_needs_corpus(const run_spec *spec);
 

@@ -1,0 +1,873 @@
+/* The job reader: every field, every refusal with its code and pointer, and one meaning, one text.
+ */
+#include "server/field.h"
+#include "server/preset.h"
+#include "server/reader.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- an allocator that fails when told ---------------------------------------------------------
+ */
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define CAN_FAIL 1
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t n);
+
+static long fail_in = -1; /* allocations that still succeed; -1: all */
+
+static int fails(void)
+{
+    return fail_in >= 0 && fail_in-- == 0;
+}
+
+void *malloc(size_t n)
+{
+    return fails() ? fail_in = 0, NULL : __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    return fails() ? fail_in = 0, NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t n)
+{
+    return fails() ? fail_in = 0, NULL : __libc_realloc(p, n);
+}
+#else
+#define CAN_FAIL 0
+#endif
+
+/* --- helpers ---------------------------------------------------------------------------------- */
+
+static limits wide(void)
+{
+    limits lim = limits_default();
+    lim.peak_bytes = UINT64_MAX;
+    lim.flops = INFINITY;
+    return lim;
+}
+
+static err_code read_text(const char *text, job *j, error *err)
+{
+    limits lim = wide();
+    *err = (error){0};
+    return reader_job(text, strlen(text), &lim, j, err);
+}
+
+static void read_ok(const char *text, job *j)
+{
+    error err;
+    ck_assert_msg(read_text(text, j, &err) == ERR_OK, "%s: %s %s", text, err.pointer, err.message);
+}
+
+static int row(const char *kind, const char *name)
+{
+    int i = registry_find(field_registry(kind), name);
+    ck_assert_int_ge(i, 0);
+    return i;
+}
+
+/* --- defaults and resolution ------------------------------------------------------------------ */
+
+START_TEST(test_empty_object_is_a_job)
+{
+    job j;
+    read_ok("{}", &j);
+    ck_assert_int_eq(j.n_runs, 3);
+    const run_spec *s = &j.runs[0].spec;
+    ck_assert_int_eq(s->depth, 12);
+    ck_assert_int_eq(s->model.d_model, 64);
+    ck_assert_int_eq(s->model.n_kv_heads, 4);
+    ck_assert_int_eq(s->model.d_ff, 256);
+    ck_assert_int_eq(s->strategy.placement, row("placements", "pre_ln"));
+    ck_assert(s->strategy.final_norm);
+    ck_assert(s->init.depth_scale);
+    ck_assert(isnan(s->init.embed_std));
+    ck_assert_double_eq(s->train.clip, 1);
+    ck_assert_int_eq(s->measure.n_steps, 1);
+    ck_assert_int_eq(s->measure.steps[0], 0);
+    ck_assert(s->measure.sites[SITE_resid_out]);
+    ck_assert(!s->measure.sites[SITE_q]);
+    for (int i = 0; i < 3; i++) ck_assert_uint_eq(j.runs[i].spec.seed, (uint64_t)i);
+    ck_assert_str_eq(j.runs[2].arm, "{}");
+    ck_assert_uint_eq(strlen(j.hash), 64);
+    ck_assert_uint_gt(j.runs[0].cost.peak_bytes, 0);
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_three_lines_are_a_job)
+{
+    job j;
+    read_ok("{\"model\":\"gpt2\",\"strategy\":\"peri_ln\",\"depth\":48}", &j);
+    const run_spec *s = &j.runs[0].spec;
+    ck_assert_int_eq(s->model.d_model, 768);
+    ck_assert_int_eq(s->model.activation, row("activations", "gelu_tanh"));
+    ck_assert_int_eq(s->strategy.placement, row("placements", "peri_ln"));
+    ck_assert_int_eq(s->depth, 48);
+    ck_assert(s->model.bias);
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_fields_win_over_preset_and_sweep_over_fields)
+{
+    job j;
+    read_ok(
+        "{\"model\":{\"preset\":\"gpt2\",\"d_model\":96,\"d_ff\":100},\"depth\":7,\"seeds\":[5],"
+        "\"sweep\":{\"depth\":[2,3],\"model\":[{\"d_ff\":50},{\"preset\":\"bert_base\"}]}}",
+        &j);
+    ck_assert_int_eq(j.n_runs, 4);
+    ck_assert_int_eq(j.runs[0].spec.depth, 2);
+    ck_assert_int_eq(j.runs[2].spec.depth, 3);
+    ck_assert_int_eq(j.runs[0].spec.model.d_ff, 50);
+    ck_assert_int_eq(j.runs[1].spec.model.d_ff, 100);
+    ck_assert_int_eq(j.runs[1].spec.model.d_model, 96);
+    ck_assert_int_eq(j.runs[0].spec.model.vocab, 50257);
+    ck_assert_int_eq(j.runs[1].spec.model.vocab, 30522);
+    ck_assert_int_eq(j.runs[1].spec.model.mask, MASK_BIDIRECTIONAL);
+    ck_assert(!j.runs[1].spec.strategy.final_norm);
+    ck_assert_str_eq(j.runs[3].arm, "{\"depth\":3,\"model\":\"bert_base\"}");
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_dependent_defaults_follow_swept_values)
+{
+    job j;
+    read_ok(
+        "{\"seeds\":[1],\"sweep\":{\"model.activation\":[\"gelu\",\"swiglu\"],\"model.d_model\":["
+        "64,100],"
+        "\"train.steps\":[0,5],\"strategy\":[\"none\",\"pre_ln\"],\"init\":[\"gpt2\",\"xavier\"]}}",
+        &j);
+    ck_assert_int_eq(j.n_runs, 32);
+    for (int i = 0; i < j.n_runs; i++) {
+        const run_spec *s = &j.runs[i].spec;
+        bool gated = engine_f32.activation_gated(s->model.activation);
+        int d = s->model.d_model;
+        ck_assert_int_eq(s->model.d_ff, !gated ? 4 * d : d == 64 ? 176 : 272);
+        ck_assert_int_eq(s->measure.n_steps, s->train.steps ? 2 : 1);
+        ck_assert_int_eq(s->strategy.final_norm,
+                         engine_f32.placement_final_norm(s->strategy.placement));
+        ck_assert_int_eq(s->init.depth_scale, engine_f32.init_depth_scale(s->init.scheme));
+    }
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_last_axis_and_then_seeds_are_fastest)
+{
+    job j;
+    read_ok("{\"seeds\":[9,8],\"sweep\":{\"depth\":[1,2],\"train.lr\":[0.5,1e-3,0]}}", &j);
+    ck_assert_int_eq(j.n_runs, 12);
+    for (int i = 0; i < 12; i++) {
+        static const double lr[] = {0.5, 1e-3, 0};
+        ck_assert_int_eq(j.runs[i].spec.depth, 1 + i / 6);
+        ck_assert_double_eq(j.runs[i].spec.train.lr, lr[i / 2 % 3]);
+        ck_assert_uint_eq(j.runs[i].spec.seed, i % 2 ? 8 : 9);
+    }
+    ck_assert_str_eq(j.runs[11].arm, "{\"depth\":2,\"train.lr\":0}");
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_groups_of_metrics_are_their_members)
+{
+    job j;
+    read_ok("{\"measure\":{\"metrics\":[\"spectrum\",\"var\"],\"sites\":[\"q\"]}}", &j);
+    const spec_measure *m = &j.runs[0].spec.measure;
+    ck_assert(m->metrics[METRIC_var] && m->metrics[METRIC_stable_rank] && !m->metrics[METRIC_mean]);
+    ck_assert(m->sites[SITE_q] && !m->sites[SITE_resid_out]);
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_null_switches_off)
+{
+    job j;
+    read_ok("{\"train\":{\"clip\":null},\"init\":{\"embed_std\":0.5,\"head_std\":null}}", &j);
+    ck_assert(isnan(j.runs[0].spec.train.clip));
+    ck_assert_double_eq(j.runs[0].spec.init.embed_std, 0.5);
+    ck_assert(isnan(j.runs[0].spec.init.head_std));
+    job_deinit(&j);
+}
+END_TEST
+
+/* --- refusals --------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *text;
+    err_code code;
+    const char *pointer, *says;
+} refused[] = {
+    {"[]", ERR_TYPE, "", "an object"},
+    {"3", ERR_TYPE, "", "an object"},
+    {"{\"depth\":}", ERR_JSON, "/depth", "value was expected"},
+    {"{\"depth\":1,\"depth\":2}", ERR_DUPLICATE_FIELD, "/depth", "twice"},
+    {"{\"modle\":\"tiny\"}", ERR_UNKNOWN_FIELD, "/modle", "did you mean model?"},
+    {"{\"Model\":\"tiny\"}", ERR_UNKNOWN_FIELD, "/Model", "did you mean model?"},
+    {"{\"model\":{\"dmodel\":64}}", ERR_UNKNOWN_FIELD, "/model/dmodel", "did you mean d_model?"},
+    {"{\"model\":{\"a/b~c\":64}}", ERR_UNKNOWN_FIELD, "/model/a~1b~0c", "allowed: preset"},
+    {"{\"model\":\"gpt3\"}", ERR_UNKNOWN_NAME, "/model", "did you mean gpt2?"},
+    {"{\"model\":3}", ERR_TYPE, "/model", "preset is 3"},
+    {"{\"model\":[]}", ERR_TYPE, "/model", "a list; allowed: an object"},
+    {"{\"model\":null}", ERR_TYPE, "/model", "null"},
+    {"{\"strategy\":\"periln\"}", ERR_UNKNOWN_NAME, "/strategy", "did you mean peri_ln?"},
+    {"{\"strategy\":{\"norm\":\"batchnorm\"}}", ERR_UNKNOWN_NAME, "/strategy/norm",
+     "allowed: none, layernorm, rmsnorm"},
+    {"{\"strategy\":{\"eps\":-1e-5}}", ERR_RANGE, "/strategy/eps", "numbers 0 to 1e30"},
+    {"{\"strategy\":{\"eps\":null}}", ERR_TYPE, "/strategy/eps", "eps is null"},
+    {"{\"strategy\":{\"affine\":1}}", ERR_TYPE, "/strategy/affine", "true, false"},
+    {"{\"depth\":0}", ERR_RANGE, "/depth", "depth is 0; allowed: integers 1 to 4096"},
+    {"{\"depth\":-1}", ERR_RANGE, "/depth", "-1"},
+    {"{\"depth\":1e9}", ERR_RANGE, "/depth", "1000000000"},
+    {"{\"depth\":1e300}", ERR_RANGE, "/depth", "1e300"},
+    {"{\"depth\":1e999}", ERR_RANGE, "/depth", "too large"},
+    {"{\"depth\":12.5}", ERR_TYPE, "/depth", "12.5"},
+    {"{\"depth\":\"12\"}", ERR_TYPE, "/depth", "\"12\""},
+    {"{\"depth\":[12]}", ERR_TYPE, "/depth", "a list"},
+    {"{\"depth\":4294967297}", ERR_RANGE, "/depth", "4294967297"},
+    {"{\"model\":{\"d_model\":63}}", ERR_COMBINATION, "/model/n_heads", "63"},
+    {"{\"model\":{\"n_heads\":4,\"n_kv_heads\":3}}", ERR_COMBINATION, "/model/n_kv_heads", "3"},
+    {"{\"model\":{\"rope_base\":0}}", ERR_RANGE, "/model/rope_base", "above 0"},
+    {"{\"train\":{\"beta1\":1}}", ERR_RANGE, "/train/beta1", "to below 1"},
+    {"{\"train\":{\"clip\":0}}", ERR_RANGE, "/train/clip", "or null"},
+    {"{\"train\":-1}", ERR_RANGE, "/train", "steps is -1"},
+    {"{\"train\":true}", ERR_TYPE, "/train", "steps is true"},
+    {"{\"measure\":3}", ERR_TYPE, "/measure", "an object"},
+    {"{\"measure\":{\"steps\":[0,0]}}", ERR_RANGE, "/measure/steps/1", "ascend"},
+    {"{\"measure\":{\"steps\":[0,\"x\"]}}", ERR_TYPE, "/measure/steps/1", "\"x\""},
+    {"{\"measure\":{\"steps\":3}}", ERR_TYPE, "/measure/steps", "a list"},
+    {"{\"measure\":{\"steps\":[1]}}", ERR_COMBINATION, "/measure/steps/0", "train.steps is 0"},
+    {"{\"measure\":{\"sites\":[\"resid_out\",\"resid\"]}}", ERR_UNKNOWN_NAME, "/measure/sites/1",
+     "\"resid\""},
+    {"{\"measure\":{\"metrics\":[\"moments\",\"vars\"]}}", ERR_UNKNOWN_NAME, "/measure/metrics/1",
+     "did you mean var?"},
+    {"{\"measure\":{\"metrics\":[4]}}", ERR_TYPE, "/measure/metrics/0", "4"},
+    {"{\"measure\":{\"metrics\":\"var\"}}", ERR_TYPE, "/measure/metrics", "a list"},
+    {"{\"data\":\"text\"}", ERR_MISSING_FIELD, "/data/corpus", "corpus"},
+    {"{\"data\":{\"corpus\":\"a\"}}", ERR_COMBINATION, "/data/corpus", "not text"},
+    {"{\"data\":{\"source\":\"text\",\"corpus\":\"../x\"}}", ERR_RANGE, "/data/corpus", "letters"},
+    {"{\"data\":{\"source\":\"text\",\"corpus\":\"\"}}", ERR_RANGE, "/data/corpus", "letters"},
+    {"{\"data\":{\"token_corr\":1.5}}", ERR_RANGE, "/data/token_corr", "0 to 1"},
+    {"{\"seeds\":[]}", ERR_RANGE, "/seeds", "empty"},
+    {"{\"seeds\":3}", ERR_TYPE, "/seeds", "a list"},
+    {"{\"seeds\":[1,2,1]}", ERR_RANGE, "/seeds/2", "twice"},
+    {"{\"seeds\":[1.5]}", ERR_TYPE, "/seeds/0", "1.5"},
+    {"{\"seeds\":[-1]}", ERR_RANGE, "/seeds/0", "-1"},
+    {"{\"seeds\":[9007199254740993]}", ERR_RANGE, "/seeds/0", "9007199254740991"},
+    {"{\"precision\":\"float16\"}", ERR_UNKNOWN_NAME, "/precision", "float32, float64"},
+    {"{\"name\":3}", ERR_TYPE, "/name", "120 bytes"},
+    {"{\"name\":\"a\\nb\"}", ERR_RANGE, "/name", "U+000A"},
+    {"{\"sweep\":[]}", ERR_TYPE, "/sweep", "an object"},
+    {"{\"sweep\":{\"depth\":6}}", ERR_TYPE, "/sweep/depth", "at least one value"},
+    {"{\"sweep\":{\"depth\":[]}}", ERR_RANGE, "/sweep/depth", "empty"},
+    {"{\"sweep\":{\"depth\":[6,0]}}", ERR_RANGE, "/sweep/depth/1", "depth is 0"},
+    {"{\"sweep\":{\"depth\":[6,12,6]}}", ERR_RANGE, "/sweep/depth/2", "twice"},
+    {"{\"sweep\":{\"strategy\":[\"pre_ln\",{\"placement\":\"pre_ln\"}]}}", ERR_RANGE,
+     "/sweep/strategy/1", "twice"},
+    {"{\"sweep\":{\"strategy\":[{\"epss\":1}]}}", ERR_UNKNOWN_FIELD, "/sweep/strategy/0/epss",
+     "did you mean eps?"},
+    {"{\"sweep\":{\"seeds\":[[1]]}}", ERR_UNKNOWN_FIELD, "/sweep/seeds", "no field to sweep"},
+    {"{\"sweep\":{\"name\":[\"x\"]}}", ERR_UNKNOWN_FIELD, "/sweep/name", "no field to sweep"},
+    {"{\"sweep\":{\"sweep\":[{}]}}", ERR_UNKNOWN_FIELD, "/sweep/sweep", "no field to sweep"},
+    {"{\"sweep\":{\"train.rl\":[1]}}", ERR_UNKNOWN_FIELD, "/sweep/train.rl",
+     "did you mean train.lr?"},
+    {"{\"sweep\":{\".depth\":[1]}}", ERR_UNKNOWN_FIELD, "/sweep/.depth", "no field"},
+    {"{\"sweep\":{\"\":[1]}}", ERR_UNKNOWN_FIELD, "/sweep/", "no field"},
+    {"{\"sweep\":{\"model.n_heads\":[4,5]}}", ERR_COMBINATION, "/sweep/model.n_heads/1",
+     "(in {\"model.n_heads\":5})"},
+    {"{\"sweep\":{\"model\":[\"tiny\",{\"n_heads\":5}]}}", ERR_COMBINATION,
+     "/sweep/model/1/n_heads", "5"},
+    {"{\"sweep\":{\"measure.steps\":[[0],[0,3]]}}", ERR_COMBINATION, "/sweep/measure.steps/1/1",
+     "step 3"},
+    {"{\"train\":4,\"sweep\":{\"measure.steps\":[[0],[0,3],[5]]}}", ERR_COMBINATION,
+     "/sweep/measure.steps/2/0", "step 5"},
+    {"{\"sweep\":{\"data\":[\"gaussian\",\"text\"]}}", ERR_MISSING_FIELD, "/data/corpus", "corpus"},
+};
+
+START_TEST(test_bad_job_is_refused_with_code_pointer_and_reason)
+{
+    job j;
+    error err;
+    err_code code = read_text(refused[_i].text, &j, &err);
+    ck_assert_msg(code == refused[_i].code, "%s: %s %s", refused[_i].text, error_name(code),
+                  err.message);
+    ck_assert_int_eq(err.code, code);
+    ck_assert_msg(strcmp(err.pointer, refused[_i].pointer) == 0, "%s: %s", refused[_i].text,
+                  err.pointer);
+    ck_assert_msg(strstr(err.message, refused[_i].says), "%s: %s", refused[_i].text, err.message);
+    ck_assert_ptr_null(strchr(err.message, '\n'));
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_hostile_texts_do_not_reach_the_message)
+{
+    job j;
+    error err;
+    ck_assert_int_eq(read_text("{\"strategy\":\"\\u001b[31m\\n\\u0085\\u009b\\r\"}", &j, &err),
+                     ERR_UNKNOWN_NAME);
+    for (const char *p = err.message; *p; p++) ck_assert_int_ge((unsigned char)*p, 0x20);
+    ck_assert_ptr_null(strstr(err.message, "\xc2\x9b"));
+    char *text = malloc(200100);
+    int n = sprintf(text, "{\"strategy\":\"");
+    memset(text + n, 'x', 200000);
+    strcpy(text + n + 200000, "\"}");
+    ck_assert_int_eq(read_text(text, &j, &err), ERR_UNKNOWN_NAME);
+    ck_assert_msg(strstr(err.message, "xxx…\""), "%s", err.message);
+    ck_assert_msg(strstr(err.message, "pre_ln"), "%s", err.message);
+    free(text);
+}
+END_TEST
+
+/* --- limits ----------------------------------------------------------------------------------- */
+
+START_TEST(test_depth_limit_is_the_servers)
+{
+    limits lim = wide();
+    job j;
+    error err;
+    lim.depth = 10;
+    ck_assert_int_eq(reader_job("{\"depth\":11}", 12, &lim, &j, &err), ERR_RANGE);
+    ck_assert_str_eq(err.pointer, "/depth");
+    ck_assert_ptr_nonnull(strstr(err.message, "1 to 10"));
+    ck_assert_int_eq(reader_job("{\"depth\":10}", 12, &lim, &j, &err), ERR_OK);
+    job_deinit(&j);
+    ck_assert_int_eq(reader_job("{}", 2, &lim, &j, &err), ERR_LIMIT); /* the default is 12 */
+    ck_assert_str_eq(err.pointer, "/depth");
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_too_large_a_run_is_refused_with_figures)
+{
+    limits lim = wide();
+    job j;
+    error err;
+    static const char text[] = "{\"model\":\"llama3_8b\",\"depth\":4000}";
+    lim.peak_bytes = 1 << 30;
+    ck_assert_int_eq(reader_job(text, strlen(text), &lim, &j, &err), ERR_LIMIT);
+    ck_assert_msg(strstr(err.message, "TiB") && strstr(err.message, "1 GiB"), "%s", err.message);
+    job_deinit(&j);
+    lim = wide();
+    lim.flops = 1e6;
+    ck_assert_int_eq(reader_job("{}", 2, &lim, &j, &err), ERR_LIMIT);
+    ck_assert_msg(strstr(err.message, "1e+06"), "%s", err.message);
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_sweep_product_is_checked_before_it_is_made)
+{
+    job j;
+    error err;
+    char text[8192];
+    int n = sprintf(text, "{\"sweep\":{");
+    for (int i = 0, first = 1; i < FIELD_COUNT; i++) {
+        const field *f = &field_table[i];
+        char path[FIELD_PATH];
+        if (f->type != FIELD_NUMBER || f->open_min) continue;
+        field_path(path, f);
+        n += sprintf(text + n, "%s\"%s\":[0,0.1,0.2,0.3,0.4,0.5]", first ? "" : ",", path);
+        first = 0;
+    }
+    sprintf(text + n, "}}"); /* about 6^20 runs */
+    ck_assert_int_eq(read_text(text, &j, &err), ERR_LIMIT);
+    ck_assert_str_eq(err.pointer, "/sweep");
+    ck_assert_msg(strstr(err.message, "4096"), "%s", err.message);
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_most_runs_and_a_long_axis_are_read_at_once)
+{
+    job j;
+    char *text = malloc(1 << 17);
+    int n = sprintf(text, "{\"depth\":1,\"seeds\":[1],\"sweep\":{\"train.lr\":[0");
+    for (int i = 1; i < 4000; i++) n += sprintf(text + n, ",%d", i);
+    sprintf(text + n, "]}}");
+    read_ok(text, &j);
+    ck_assert_int_eq(j.n_runs, 4000);
+    free(text);
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_arm_too_long_is_refused)
+{
+    job j;
+    error err;
+    char text[16384];
+    int n =
+        sprintf(text, "{\"sweep\":{\"measure.metrics\":[[\"%s\"", metric_registry.rows[0]->name);
+    for (int i = 1; i < METRIC_COUNT; i++)
+        n += sprintf(text + n, ",\"%s\"", metric_registry.rows[i]->name);
+    sprintf(text + n, "]]}}");
+    ck_assert_int_eq(read_text(text, &j, &err), ERR_LIMIT);
+    ck_assert_str_eq(err.pointer, "/sweep");
+    job_deinit(&j);
+}
+END_TEST
+
+/* --- one meaning, one text -------------------------------------------------------------------- */
+
+static const char *const same[][2] = {
+    {"{}", " { } "},
+    {"{}", "{\"name\":\"x\",\"model\":\"tiny\",\"depth\":12,\"seeds\":[0,1,2]}"},
+    {"{\"depth\":1000}", "{\"depth\":1e3}"},
+    {"{\"train\":{\"lr\":0.001,\"steps\":3}}", "{\"train\":{\"steps\":3.0,\"lr\":1e-3}}"},
+    {"{\"strategy\":\"post_ln\"}", "{\"strategy\":{\"placement\":\"post_ln\",\"eps\":0.00001}}"},
+    {"{\"measure\":{\"sites\":[\"q\",\"k\"]}}", "{\"measure\":{\"sites\":[\"k\",\"q\",\"q\"]}}"},
+    {"{\"init\":{\"std\":0}}", "{\"init\":{\"std\":-0.0}}"},
+    {"{\"sweep\":{\"strategy\":[\"post_ln\"]}}",
+     "{\"sweep\":{\"strategy\":[{\"placement\":\"post_ln\"}]}}"},
+    {"{\"model\":\"small\"}", "{\"model\":{\"d_model\":256,\"d_ff\":1024,\"vocab\":1024}}"},
+};
+
+START_TEST(test_equal_meaning_gives_equal_hash)
+{
+    job a, b;
+    read_ok(same[_i][0], &a);
+    read_ok(same[_i][1], &b);
+    ck_assert_str_eq(a.resolved, b.resolved);
+    ck_assert_str_eq(a.hash, b.hash);
+    job_deinit(&a);
+    job_deinit(&b);
+}
+END_TEST
+
+static const char *const different[] = {
+    "{}",
+    "{\"depth\":13}",
+    "{\"seeds\":[0,1]}",
+    "{\"seeds\":[1,0,2]}",
+    "{\"precision\":\"float64\"}",
+    "{\"train\":1}",
+    "{\"train\":{\"lr\":0.0010000000000000002}}",
+    "{\"sweep\":{\"depth\":[12]}}",
+    "{\"sweep\":{\"depth\":[12,13]}}",
+    "{\"sweep\":{\"depth\":[13,12]}}",
+    "{\"measure\":{\"sites\":[]}}",
+    "{\"train\":{\"clip\":null}}",
+    "{\"init\":{\"embed_std\":0.02}}",
+    "{\"model\":{\"mask\":\"bidirectional\"}}",
+};
+
+START_TEST(test_different_meaning_gives_different_hash)
+{
+    job a, b;
+    enum { N = sizeof different / sizeof *different };
+    read_ok(different[_i], &a);
+    for (int i = _i + 1; i < N; i++) {
+        read_ok(different[i], &b);
+        ck_assert_msg(strcmp(a.hash, b.hash) != 0, "%s and %s", different[_i], different[i]);
+        job_deinit(&b);
+    }
+    job_deinit(&a);
+}
+END_TEST
+
+/* The identity of stored results: a change here makes every stored hash stale, and must be meant.
+ */
+START_TEST(test_hash_of_a_small_job_is_what_it_was)
+{
+    job j;
+    read_ok(
+        "{\"depth\":2,\"seeds\":[7],\"measure\":{\"sites\":[\"resid_out\"],\"metrics\":[\"var\"]}}",
+        &j);
+    ck_assert_str_eq(
+        j.resolved,
+        "{\"model\":{\"family\":\"transformer\",\"mask\":\"causal\",\"d_model\":64,\"n_heads\":4,"
+        "\"n_kv_heads\":4,"
+        "\"d_ff\":256,\"vocab\":256,\"position\":\"learned\",\"rope_base\":10000,\"activation\":"
+        "\"gelu\","
+        "\"bias\":false,\"tied\":true,\"qk_norm\":false,\"parallel\":false,\"embed_scale\":1},"
+        "\"strategy\":{\"placement\":\"pre_ln\",\"norm\":\"layernorm\",\"eps\":1e-5,\"affine\":"
+        "true,"
+        "\"embed_norm\":false,\"final_norm\":true,\"residual_scale\":1},\"depth\":2,"
+        "\"init\":{\"scheme\":\"gpt2\",\"std\":0.02,\"depth_scale\":true,\"embed_std\":null,\"head_"
+        "std\":null},"
+        "\"data\":{\"source\":\"random_tokens\",\"batch\":4,\"seq_len\":64,\"batches\":8,\"token_"
+        "corr\":0,"
+        "\"mask_fraction\":0.15},\"train\":{\"steps\":0,\"loss\":\"cross_entropy\",\"optimizer\":"
+        "\"adamw\","
+        "\"lr\":0.001,\"momentum\":0.9,\"beta1\":0.9,\"beta2\":0.999,\"eps\":1e-8,\"weight_decay\":"
+        "0.01,"
+        "\"decay\":\"matrices\",\"warmup\":0,\"schedule\":\"constant\",\"min_lr\":0,\"clip\":1},"
+        "\"measure\":{\"steps\":[0],\"sites\":[\"resid_out\"],\"metrics\":[\"var\"]},\"seeds\":[7],"
+        "\"precision\":\"float32\"}");
+    ck_assert_str_eq(j.hash, "dcf9ed75163b4af439350c89decd6cb72ef7612a11ada16f0983356950651544");
+    job_deinit(&j);
+}
+END_TEST
+
+/* --- random jobs made from the table ---------------------------------------------------------- */
+
+static uint64_t state;
+
+static unsigned pick(unsigned n)
+{
+    state = state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+    return (unsigned)((state >> 33) % n);
+}
+
+static char text_of_job[1 << 16];
+static size_t n_text;
+
+static void out(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    n_text += (size_t)vsnprintf(text_of_job + n_text, sizeof text_of_job - n_text, format, args);
+    va_end(args);
+    ck_assert_uint_lt(n_text, sizeof text_of_job);
+}
+
+static void out_names(const registry *r)
+{
+    out("[");
+    for (unsigned i = 0, n = pick(4); i < n; i++)
+        out("%s\"%s\"", i ? "," : "", r->rows[pick((unsigned)r->n)]->name);
+    out("]");
+}
+
+static void out_integer(const field *f)
+{
+    static const int small[] = {1, 2, 4, 8, 16};
+    if (strcmp(f->name, "steps") == 0 || strcmp(f->name, "warmup") == 0)
+        out("%u", pick(4));
+    else if (strcmp(f->name, "d_model") == 0)
+        out("%u", 16 * (1 + pick(4)));
+    else if (strcmp(f->name, "vocab") == 0)
+        out("%u", 256 + pick(100));
+    else if (strstr(f->name, "heads"))
+        out("%d", small[pick(5)]);
+    else
+        out("%u", 2 + pick(30));
+}
+
+static void out_value(const field *f)
+{
+    switch (f->type) {
+    case FIELD_INTEGER:
+    case FIELD_DEPTH:
+        out_integer(f);
+        break;
+    case FIELD_NUMBER:
+        if (f->nullable && pick(3) == 0)
+            out("null");
+        else
+            out("%.17g", 0.001 + 0.9 * pick(1 << 30) / (1 << 30));
+        break;
+    case FIELD_BOOL:
+        out("%s", pick(2) ? "true" : "false");
+        break;
+    case FIELD_CHOICE: {
+        const registry *r = field_registry(f->choices);
+        out("\"%s\"", r->rows[pick((unsigned)r->n)]->name);
+        break;
+    }
+    case FIELD_TEXT:
+        out("\"%s\"", pick(2) ? "demo" : "a.b-c_D9");
+        break;
+    case FIELD_STEPS:
+        out("%s", pick(2) ? "[0]" : "[0,1]");
+        break;
+    case FIELD_SITES:
+        out_names(&site_registry);
+        break;
+    case FIELD_METRICS:
+        out_names(&metric_registry);
+        break;
+    case FIELD_PRESET:
+        out("\"%s\"", preset_registry.rows[pick(3)]->name);
+        break;
+    default:
+        ck_abort();
+    }
+}
+
+static void out_object(const char *group, unsigned one_in)
+{
+    int n = 0;
+    out("{");
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        if (strcmp(field_table[i].group, group) != 0 || pick(one_in)) continue;
+        out("%s\"%s\":", n++ ? "," : "", field_table[i].name);
+        out_value(&field_table[i]);
+    }
+    out("}");
+}
+
+static void out_group(int group)
+{
+    int shorthand = field_shorthand(group);
+    if (shorthand >= 0 && pick(4) == 0)
+        out_value(&field_table[shorthand]);
+    else
+        out_object(field_groups[group].name, 3);
+}
+
+static void out_sweep(void)
+{
+    int axes = 0;
+    out("\"sweep\":{");
+    for (int g = 0; g < field_n_groups; g++) {
+        if (pick(10)) continue;
+        out("%s\"%s\":[", axes++ ? "," : "", field_groups[g].name);
+        out_group(g);
+        if (pick(2)) {
+            out(",");
+            out_group(g);
+        }
+        out("]");
+    }
+    for (int i = 0; i < FIELD_COUNT && axes < 3; i++) {
+        char path[FIELD_PATH];
+        if (!field_sweepable(&field_table[i]) || pick(30)) continue;
+        field_path(path, &field_table[i]);
+        out("%s\"%s\":[", axes++ ? "," : "", path);
+        out_value(&field_table[i]);
+        out("]");
+    }
+    out("}");
+}
+
+static void random_job(void)
+{
+    n_text = 0;
+    out("{\"depth\":%u", 1 + pick(3));
+    for (int g = 0; g < field_n_groups; g++) {
+        if (pick(2)) continue;
+        out(",\"%s\":", field_groups[g].name);
+        out_group(g);
+    }
+    if (pick(2)) {
+        out(",");
+        out_sweep();
+    }
+    if (pick(2)) out(",\"seeds\":[%u]", pick(1000));
+    if (pick(3) == 0) out(",\"precision\":\"float64\"");
+    out("}");
+}
+
+static void assert_same_runs(const job *a, const job *b)
+{
+    ck_assert_int_eq(a->n_runs, b->n_runs);
+    for (int i = 0; i < a->n_runs; i++) {
+        ck_assert_msg(memcmp(&a->runs[i].spec, &b->runs[i].spec, sizeof a->runs[i].spec) == 0,
+                      "run %d of %.900s and %.900s", i, text_of_job, a->resolved);
+        ck_assert_str_eq(a->runs[i].arm, b->runs[i].arm);
+    }
+}
+
+static void assert_run_text_is_that_run(const job *j, int i)
+{
+    job one;
+    char *text = reader_run_text(&j->runs[i].spec);
+    ck_assert_ptr_nonnull(text);
+    read_ok(text, &one);
+    ck_assert_int_eq(one.n_runs, 1);
+    ck_assert_msg(memcmp(&one.runs[0].spec, &j->runs[i].spec, sizeof one.runs[0].spec) == 0, "%s",
+                  text);
+    ck_assert_str_eq(one.resolved, text);
+    free(text);
+    job_deinit(&one);
+}
+
+START_TEST(test_random_job_resolves_to_itself)
+{
+    int accepted = 0;
+    state = (uint64_t)_i * 7919 + 1;
+    for (int round = 0; round < 300; round++) {
+        job j, again;
+        error err;
+        random_job();
+        err_code code = read_text(text_of_job, &j, &err);
+        if (code) {
+            bool expected = code == ERR_COMBINATION || code == ERR_MISSING_FIELD ||
+                            code == ERR_RANGE || code == ERR_LIMIT;
+            ck_assert_msg(expected, "%s: %s %s", text_of_job, err.pointer, err.message);
+            job_deinit(&j);
+            continue;
+        }
+        accepted++;
+        read_ok(j.resolved, &again);
+        ck_assert_msg(strcmp(j.hash, again.hash) == 0, "%.900s\n%.900s\n%.900s", text_of_job,
+                      j.resolved, again.resolved);
+        assert_same_runs(&j, &again);
+        for (int i = 0; i < j.n_runs; i += 5) assert_run_text_is_that_run(&j, i);
+        job_deinit(&j);
+        job_deinit(&again);
+    }
+    ck_assert_int_gt(accepted, 30);
+}
+END_TEST
+
+START_TEST(test_mutated_job_never_crashes)
+{
+    static const char bytes[] = "{}[]\",:\\ 0123456789e.-+tfnu_a\xc3\xff";
+    state = (uint64_t)_i * 104729 + 3;
+    for (int round = 0; round < 300; round++) {
+        job j;
+        error err;
+        random_job();
+        for (unsigned edits = 1 + pick(4); edits; edits--)
+            text_of_job[pick((unsigned)n_text)] = bytes[pick(sizeof bytes - 1)];
+        limits lim = limits_default();
+        err_code code = reader_job(text_of_job, n_text, &lim, &j, &err);
+        ck_assert(code == ERR_OK || (code != ERR_INTERNAL && code < ERR_COUNT));
+        job_deinit(&j);
+    }
+}
+END_TEST
+
+/* --- presets and tables ----------------------------------------------------------------------- */
+
+START_TEST(test_every_preset_is_a_job)
+{
+    job j;
+    char text[128];
+    snprintf(text, sizeof text, "{\"model\":\"%s\"}", preset_registry.rows[_i]->name);
+    read_ok(text, &j);
+    assert_run_text_is_that_run(&j, 0);
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_every_example_is_a_job_that_this_machine_takes)
+{
+    limits lim = limits_default();
+    job j;
+    error err;
+    const char *text = preset_examples[_i].job;
+    lim.peak_bytes = 1 << 30;
+    ck_assert_msg(reader_job(text, strlen(text), &lim, &j, &err) == ERR_OK, "%s: %s %s",
+                  preset_examples[_i].name, err.pointer, err.message);
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_every_field_has_doc_default_and_registry)
+{
+    const field *f = &field_table[_i];
+    char allowed[64];
+    ck_assert(f->doc && *f->doc);
+    ck_assert_int_eq(field_find(f->group, f->name), _i);
+    if (f->type == FIELD_CHOICE) {
+        ck_assert_ptr_nonnull(field_registry(f->choices));
+        ck_assert_int_ge(registry_find(field_registry(f->choices), f->text), 0);
+    }
+    if (!f->rule && (f->type == FIELD_INTEGER || f->type == FIELD_DEPTH))
+        ck_assert(f->number >= f->min && f->number <= f->max);
+    field_allowed(allowed, sizeof allowed, f, 0);
+    ck_assert_uint_gt(strlen(allowed), 0);
+}
+END_TEST
+
+START_TEST(test_tables_are_json)
+{
+    char *texts[] = {reader_job_schema(), reader_fields(), reader_presets(), reader_registries(),
+                     reader_registry("norms")};
+    ck_assert_ptr_null(reader_registry("nroms"));
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        job j;
+        error err;
+        limits lim = wide();
+        lim.body_bytes = 1 << 20;
+        ck_assert_ptr_nonnull(texts[i]);
+        /* Read as a job it fails on its fields or on the number of its values, not on its grammar.
+         */
+        err_code code = reader_job(texts[i], strlen(texts[i]), &lim, &j, &err);
+        ck_assert_msg(code == ERR_UNKNOWN_FIELD || code == ERR_LIMIT, "%zu: %s %s", i, err.pointer,
+                      err.message);
+        job_deinit(&j);
+        free(texts[i]);
+    }
+}
+END_TEST
+
+#if CAN_FAIL
+START_TEST(test_every_allocation_may_fail)
+{
+    static const char text[] = "{\"model\":\"small\",\"sweep\":{\"depth\":[1,2],\"strategy\":["
+                               "\"pre_ln\",{\"eps\":1e-6}]}}";
+    limits lim = wide();
+    for (long n = 0;; n++) {
+        job j;
+        error err = {0};
+        fail_in = n;
+        err_code code = reader_job(text, strlen(text), &lim, &j, &err);
+        bool failed = fail_in == 0;
+        fail_in = -1;
+        job_deinit(&j);
+        if (!failed || code == ERR_OK) {
+            ck_assert_int_eq(code, ERR_OK);
+            ck_assert_int_gt(n, 50);
+            break;
+        }
+        ck_assert_msg(code == ERR_MEMORY, "allocation %ld: %s", n, err.message);
+    }
+}
+END_TEST
+#endif
+
+int main(void)
+{
+    Suite *s = suite_create("reader");
+    TCase *c = tcase_create("resolve");
+    tcase_set_timeout(c, 30);
+    tcase_add_test(c, test_empty_object_is_a_job);
+    tcase_add_test(c, test_three_lines_are_a_job);
+    tcase_add_test(c, test_fields_win_over_preset_and_sweep_over_fields);
+    tcase_add_test(c, test_dependent_defaults_follow_swept_values);
+    tcase_add_test(c, test_last_axis_and_then_seeds_are_fastest);
+    tcase_add_test(c, test_groups_of_metrics_are_their_members);
+    tcase_add_test(c, test_null_switches_off);
+    suite_add_tcase(s, c);
+    c = tcase_create("refusals");
+    tcase_set_timeout(c, 30);
+    tcase_add_loop_test(c, test_bad_job_is_refused_with_code_pointer_and_reason, 0,
+                        sizeof refused / sizeof *refused);
+    tcase_add_test(c, test_hostile_texts_do_not_reach_the_message);
+    tcase_add_test(c, test_depth_limit_is_the_servers);
+    tcase_add_test(c, test_too_large_a_run_is_refused_with_figures);
+    tcase_add_test(c, test_sweep_product_is_checked_before_it_is_made);
+    tcase_add_test(c, test_most_runs_and_a_long_axis_are_read_at_once);
+    tcase_add_test(c, test_arm_too_long_is_refused);
+    suite_add_tcase(s, c);
+    c = tcase_create("identity");
+    tcase_set_timeout(c, 60);
+    tcase_add_loop_test(c, test_equal_meaning_gives_equal_hash, 0, sizeof same / sizeof *same);
+    tcase_add_loop_test(c, test_different_meaning_gives_different_hash, 0,
+                        sizeof different / sizeof *different);
+    tcase_add_test(c, test_hash_of_a_small_job_is_what_it_was);
+    tcase_add_loop_test(c, test_random_job_resolves_to_itself, 0, 8);
+    tcase_add_loop_test(c, test_mutated_job_never_crashes, 0, 8);
+    suite_add_tcase(s, c);
+    c = tcase_create("tables");
+    tcase_set_timeout(c, 30);
+    tcase_add_loop_test(c, test_every_preset_is_a_job, 0, preset_registry.n);
+    tcase_add_loop_test(c, test_every_example_is_a_job_that_this_machine_takes, 0,
+                        preset_n_examples);
+    tcase_add_loop_test(c, test_every_field_has_doc_default_and_registry, 0, FIELD_COUNT);
+    tcase_add_test(c, test_tables_are_json);
+#if CAN_FAIL
+    tcase_add_test(c, test_every_allocation_may_fail);
+#endif
+    suite_add_tcase(s, c);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
