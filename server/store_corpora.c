@@ -1,20 +1,9 @@
 /* Corpora in the store. */
 #include "server/store_internal.h"
+#include "server/text.h"
 
-#include <nettle/sha2.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void hash_text(char out[JOB_HASH], const void *bytes, size_t n)
-{
-    struct sha256_ctx ctx;
-    uint8_t digest[SHA256_DIGEST_SIZE];
-    sha256_init(&ctx);
-    sha256_update(&ctx, n, bytes);
-    sha256_digest(&ctx, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
-}
 
 static err_code check_name(const char *name, error *err)
 {
@@ -97,7 +86,7 @@ err_code store_put_corpus(store *s,
     if (n == 0 || n > STORE_CORPUS_MAX)
         return error_set(err, ERR_RANGE, "", "a corpus has 1 to %d bytes, this one %zu",
                          STORE_CORPUS_MAX, n);
-    hash_text(hash, bytes, n);
+    text_sha256(hash, bytes, n);
     code = store_begin(s, err);
     if (code != ERR_OK) return code;
     code = store_end(s, put_corpus(s, name, bytes, n, hash, &found, err), err);
