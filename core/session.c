@@ -3,6 +3,16 @@
 #include "core/model.h"
 #include "core/optimizer.h"
 
+/* Parameter tasks are slices of at least TASK_ROWS rows of a matrix, or a whole vector. */
+static size_t most_tasks(const run_spec *spec)
+{
+    enum { TASK_ROWS = 64, BLOCK_TASKS = 24, END_TASKS = 16 };
+    const spec_model *m = &spec->model;
+    size_t block = (5 * (size_t)m->d_model + 2 * (size_t)m->d_ff) / TASK_ROWS + BLOCK_TASKS;
+    size_t ends = (2 * (size_t)m->vocab + (size_t)spec->data.seq_len) / TASK_ROWS + END_TASKS;
+    return (size_t)spec->depth * block + ends;
+}
+
 size_t session_table_bytes(const run_spec *spec)
 {
     graph g;
@@ -11,7 +21,8 @@ size_t session_table_bytes(const run_spec *spec)
     graph_init(&g, spec, &a);
     size_t buffers = 4 * (size_t)g.max_values + (size_t)g.max_params, stages = 3 * (size_t)g.n_segments;
     size_t plan_bytes = buffers * (sizeof(buffer) + 4 * sizeof(int) + 2 * sizeof(size_t)) +
-                        stages * (sizeof(stage) + 4 * sizeof(int)) + (size_t)g.max_values * sizeof(int);
+                        stages * (sizeof(stage) + 4 * sizeof(int)) + (size_t)g.max_values * sizeof(int) +
+                        most_tasks(spec) * sizeof(param_work);
     return a.used + plan_bytes + 64 * ARENA_ALIGN;
 }
 
