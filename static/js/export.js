@@ -8,8 +8,10 @@ import { h, svg } from './dom.js';
 import { saveBlob } from './api.js';
 import { swatch } from './swatch.js';
 
-const KEEP = ['fill', 'fill-opacity', 'stroke', 'stroke-width', 'stroke-opacity', 'stroke-dasharray', 'stroke-linecap',
-  'stroke-linejoin', 'opacity', 'font-family', 'font-size', 'font-weight', 'text-anchor', 'visibility', 'paint-order'];
+/* What is written out, with the value that need not be: what SVG assumes anyway. */
+const SHAPE = [['fill', ''], ['fill-opacity', '1'], ['stroke', 'none'], ['stroke-width', '1px'], ['stroke-dasharray', 'none'],
+  ['stroke-linecap', 'butt'], ['stroke-linejoin', 'miter']];
+const TEXT = [...SHAPE, ['font-size', ''], ['font-weight', '400'], ['text-anchor', 'start'], ['paint-order', 'normal']];
 
 function legendRows(lines, width) {
   const rows = [];
@@ -43,15 +45,19 @@ function compose(chart, spec, lines) {
   svg('g', { transform: `translate(0,${44 + height})` }, legend.rows));
   const box = h('div', { class: 'export-box', 'data-theme': 'light' }, out);
   document.body.append(box);
-  for (const el of out.querySelectorAll('*')) {
+  for (const el of out.querySelectorAll('[visibility="hidden"]')) el.remove();
+  const all = [...out.querySelectorAll('*')];
+  for (const el of all) {
     const style = getComputedStyle(el);
-    for (const name of KEEP) {
+    for (const [name, usual] of { text: TEXT, path: SHAPE, line: SHAPE, rect: SHAPE }[el.tagName] || []) {
       const value = style.getPropertyValue(name);
-      if (value && value !== 'none' || name === 'fill' || name === 'stroke') el.setAttribute(name, value);
+      if (value && value !== usual) el.setAttribute(name, value);
     }
-    el.removeAttribute('class');
-    el.removeAttribute('data-key');
   }
+  /* Only now, for what an element looks like depends on the classes around it. */
+  for (const el of all) for (const name of ['class', 'data-key', 'aria-hidden']) el.removeAttribute(name);
+  out.setAttribute('font-family', getComputedStyle(out).fontFamily);
+  out.removeAttribute('class');
   box.remove();
   return { out, width, height: total };
 }
@@ -69,13 +75,12 @@ export function saveSvg(chart, spec, lines) {
 
 function setPen(c, el) {
   const of = (name, otherwise) => el.getAttribute(name) ?? otherwise;
-  c.globalAlpha = Number(of('opacity', 1));
   c.lineWidth = parseFloat(of('stroke-width', '1'));
   c.lineCap = of('stroke-linecap', 'butt');
   c.lineJoin = of('stroke-linejoin', 'miter');
   const dash = of('stroke-dasharray', '');
   c.setLineDash(dash && dash !== 'none' ? dash.split(/[\s,]+/).map(parseFloat) : []);
-  return { fill: of('fill', 'none'), stroke: of('stroke', 'none'),
+  return { fill: of('fill', '#000'), stroke: of('stroke', 'none'),
     fillAlpha: Number(of('fill-opacity', 1)), strokeAlpha: Number(of('stroke-opacity', 1)) };
 }
 
@@ -94,7 +99,7 @@ function paint(c, pen, fill, stroke) {
 }
 
 function drawText(c, el, pen) {
-  c.font = `${el.getAttribute('font-weight') || 400} ${el.getAttribute('font-size')} ${el.getAttribute('font-family')}`;
+  c.font = `${el.getAttribute('font-weight') || 400} ${el.getAttribute('font-size')} ${el.closest('[font-family]').getAttribute('font-family')}`;
   c.textAlign = { middle: 'center', end: 'right' }[el.getAttribute('text-anchor')] || 'left';
   const size = parseFloat(el.getAttribute('font-size'));
   const at = [Number(el.getAttribute('x')), Number(el.getAttribute('y')) + (el.getAttribute('dy') ? 0.35 * size : 0)];
@@ -103,7 +108,7 @@ function drawText(c, el, pen) {
 }
 
 function drawElement(c, el) {
-  if (el.getAttribute('visibility') === 'hidden' || el.tagName === 'title') return;
+  if (el.tagName === 'title') return;
   c.save();
   const shift = /translate\(([-\d.e]+)[ ,]+([-\d.e]+)\)/.exec(el.getAttribute('transform') || '');
   if (shift) c.translate(Number(shift[1]), Number(shift[2]));

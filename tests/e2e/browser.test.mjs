@@ -1,0 +1,403 @@
+// The dashboard in Debian's Chromium, against the real daemon: what a person sees and does. Every page
+// is watched for console errors and for requests that leave the daemon.
+//
+// NORMSCOPE_URL tests a daemon that is running already (the tests of an empty database are then skipped
+// when it has jobs); otherwise NORMSCOPE_BIN or build/normscope is started here.
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { chromium } from 'playwright-core';
+import { makeDir, sleep, sql, startDaemon, until, withDaemon } from './lib.mjs';
+
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync'];
+const WIDE = { width: 1280, height: 900 };
+const NARROW = { width: 360, height: 740 };
+const XSS = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>';
+
+let browser;
+let daemon;
+let url;
+
+before(async () => {
+  if (process.env.NORMSCOPE_URL) url = process.env.NORMSCOPE_URL.replace(/\/$/, '');
+  else {
+    daemon = await startDaemon({ args: ['--workers', '2'] });
+    url = daemon.url;
+  }
+  browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: FLAGS });
+});
+after(async () => {
+  await browser?.close();
+  await daemon?.kill();
+});
+
+// A page at #path. Its test fails on anything unexpected; expected: what the console may say.
+async function open(t, path = '', { viewport = WIDE, base = url, expected = null, ...options } = {}) {
+  const context = await browser.newContext({ viewport, ...options });
+  const page = await context.newPage();
+  const faults = [];
+  page.on('pageerror', (e) => faults.push(`exception: ${e.message}`));
+  page.on('console', (m) => {
+    if (m.type() === 'error' && !expected?.test(m.text())) faults.push(`console: ${m.text()}`);
+  });
+  page.on('request', (r) => {
+    if (!/^(blob|data):/.test(r.url()) && !r.url().startsWith(`${base}/`)) faults.push(`request to ${r.url()}`);
+  });
+  t.after(async () => {
+    await context.close();
+    assert.deepEqual(faults, []);
+  });
+  page.setDefaultTimeout(15000);
+  await page.goto(`${base}/${path}`);
+  return page;
+}
+
+async function api(path, options, base = url) {
+  const reply = await fetch(`${base}/api/v1/${path}`, options);
+  return reply.json();
+}
+
+const post = (job) => ({ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(job) });
+
+async function submit(job, base = url) {
+  const { id } = await api('jobs', post(job), base);
+  assert.ok(id, 'the job was taken');
+  await until(`job ${id} to end`, async () => {
+    const { state } = await api(`jobs/${id}`, {}, base);
+    return ['done', 'failed', 'cancelled'].includes(state);
+  }, 120000, 50);
+  return id;
+}
+
+const study = { name: 'browser study', depth: 4, train: 3, seeds: [0, 1, 2], sweep: { strategy: ['pre_ln', 'post_ln'] } };
+let studied;
+const studyId = () => (studied ??= submit(study));
+
+const lines = (page) => page.locator('.picture .plot path.line');
+const noOverflow = (page) => page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth);
+
+test('an empty database: what this is, and a button that runs the demo', async (t) => {
+  if ((await api('jobs')).jobs.length) return t.skip('the database is not empty');
+  const page = await open(t);
+  await page.waitForSelector('#demo');
+  assert.match(await page.textContent('.lead'), /transformer/);
+  assert.equal(await page.getAttribute('.welcome a.button', 'href'), '#/new');
+  await page.click('#demo');
+  await page.waitForURL(/#\/jobs\/\d+$/);
+  await page.waitForSelector('.badge');
+  assert.match(await page.textContent('h1'), /demo/i);
+  await page.waitForFunction(() => /done/.test(document.querySelector('.job-head .badge')?.textContent ?? ''), null, { timeout: 120000 });
+  await page.waitForFunction(() => document.querySelectorAll('.picture .plot path.line').length === 9);
+  await page.click('.brand');
+  await page.waitForSelector('.hero .plot path.line');
+  assert.equal(await page.locator('.job-row').count(), 1);
+});
+
+test('the picture has a line, a band and a legend entry for each arm, and names for screen readers', async (t) => {
+  const page = await open(t, `#/jobs/${await studyId()}`);
+  await lines(page).first().waitFor();
+  assert.equal(await lines(page).count(), 2);
+  assert.equal(await page.locator('.picture .plot path.band').count(), 2);
+  const dashes = await lines(page).evaluateAll((all) => all.map((e) => e.getAttribute('stroke-dasharray')));
+  assert.notEqual(dashes[0], dashes[1], 'arms differ by more than colour');
+  assert.match(await page.getAttribute('.picture svg.plot', 'aria-label'), /var at resid_out/);
+  const items = page.locator('.picture .legend-item');
+  assert.deepEqual(await items.allTextContents(), ['pre_ln', 'post_ln']);
+  await items.nth(1).click();
+  await page.waitForFunction(() => document.querySelectorAll('.picture .plot path.line').length === 1);
+  assert.equal(await items.nth(1).getAttribute('aria-pressed'), 'false');
+  assert.match(page.url(), /hide=1/);
+});
+
+test('the table twin has the numbers of the chart API', async (t) => {
+  const id = await studyId();
+  const page = await open(t, `#/jobs/${id}?metric=rms&site=resid_out&step=3`);
+  await lines(page).first().waitFor();
+  await page.click('.picture button[aria-controls="depth-table"]');
+  const rows = page.locator('#depth-table tbody tr');
+  await rows.first().waitFor();
+  const chart = await api(`jobs/${id}/chart?metric=rms&site=resid_out&step=3`);
+  assert.equal(await rows.count(), 4);
+  for (const [a, arm] of chart.arms.entries()) {
+    for (const [i, p] of arm.points.entries()) {
+      const shown = await rows.nth(i).locator('td').nth(a).getAttribute('data-value');
+      assert.equal(Number(shown), p.mean, `${arm.label}, layer ${p.layer}`);
+    }
+  }
+  assert.match(await page.textContent('#depth-table caption'), /rms at resid_out, step 3/);
+});
+
+test('log axis by the metric, and by the reader', async (t) => {
+  const page = await open(t, `#/jobs/${await studyId()}?metric=var`);
+  await lines(page).first().waitFor();
+  const before = await lines(page).first().getAttribute('d');
+  assert.equal(await page.isChecked('input[name="log"]'), true);
+  await page.click('input[name="log"]');
+  await page.waitForFunction((d) => document.querySelector('.picture .plot path.line').getAttribute('d') !== d, before);
+  assert.match(page.url(), /y=linear/);
+  await page.selectOption('select[name="metric"]', 'effective_rank');
+  await page.waitForFunction(() => /effective_rank/.test(document.querySelector('.picture svg.plot').getAttribute('aria-label')));
+  assert.equal(await page.isChecked('input[name="log"]'), false, 'a rank lives on a linear axis');
+});
+
+test('the state of the picture is in the address: reload, and back', async (t) => {
+  const page = await open(t, `#/jobs/${await studyId()}`);
+  await lines(page).first().waitFor();
+  await page.selectOption('select[name="metric"]', 'grad_norm');
+  await page.waitForFunction(() => /^grad_norm/.test(document.querySelector('.picture svg.plot').getAttribute('aria-label')));
+  await page.selectOption('select[name="step"]', '0');
+  await page.waitForFunction(() => /step 0/.test(document.querySelector('.picture svg.plot').getAttribute('aria-label')));
+  await page.selectOption('select[name="ref"]', '1');
+  await page.waitForFunction(() => /ratio to post_ln/.test(document.querySelector('.picture svg.plot').getAttribute('aria-label')));
+  const title = await page.getAttribute('.picture svg.plot', 'aria-label');
+  const path = await lines(page).first().getAttribute('d');
+  await page.reload();
+  await lines(page).first().waitFor();
+  assert.equal(await page.getAttribute('.picture svg.plot', 'aria-label'), title);
+  assert.equal(await lines(page).first().getAttribute('d'), path);
+  await page.goBack();
+  await page.waitForFunction(() => !/ratio/.test(document.querySelector('.picture svg.plot').getAttribute('aria-label')));
+});
+
+test('every metric that was measured can be drawn', async (t) => {
+  const page = await open(t, `#/jobs/${await studyId()}`);
+  await lines(page).first().waitFor();
+  const metrics = await page.locator('select[name="metric"] option').evaluateAll((all) => all.map((o) => o.value));
+  assert.ok(metrics.length > 40);
+  for (const metric of metrics) {
+    const step = metric === 'param_update_ratio' ? '&step=0' : '';
+    await page.evaluate((h) => { location.hash = h; }, `#/jobs/${await studyId()}?metric=${metric}${step}`);
+    await page.waitForFunction((m) => document.querySelector('.picture svg.plot')?.getAttribute('aria-label').startsWith(m + ' '), metric);
+    assert.equal(await lines(page).count(), 2, metric);
+    const drawn = await page.locator('.picture .plot path.marker').count();
+    const said = await page.locator('.picture .figure-notes').textContent();
+    assert.ok(drawn > 0 || /not shown/.test(said), `${metric}: ${said}`);
+  }
+});
+
+test('growth laws, losses, runs and the resolved job are on the page', async (t) => {
+  const page = await open(t, `#/jobs/${await studyId()}`);
+  await page.waitForSelector('#growth-title');
+  const growth = page.locator('section:has(#growth-title) tbody tr');
+  assert.equal(await growth.count(), 2);
+  assert.match(await growth.first().textContent(), /pre_ln.*(flat|linear|exponential|power)/);
+  assert.equal(await page.locator('section:has(#loss-title) .plot path.line').count(), 2);
+  assert.equal(await page.locator('section:has(#runs-title) tbody tr').count(), 6);
+  const shown = JSON.parse(await page.textContent('.json code'));
+  assert.deepEqual(shown, (await api(`jobs/${await studyId()}`)).resolved);
+});
+
+test('downloads: CSV, and SVG and PNG that stand alone', async (t) => {
+  const page = await open(t, `#/jobs/${await studyId()}`, { acceptDownloads: true });
+  await lines(page).first().waitFor();
+  const save = async (selector) => {
+    const [file] = await Promise.all([page.waitForEvent('download'), page.click(selector)]);
+    return { name: file.suggestedFilename(), bytes: readFileSync(await file.path()) };
+  };
+  const csv = await save('button[aria-label="Measurements of all runs as CSV"]');
+  assert.match(csv.name, /\.csv$/);
+  assert.match(csv.bytes.toString().split('\n')[0], /^run_id,seed,arm,step,layer,site,metric,param,value,reason\r?$/);
+  const svg = (await save('.picture button[aria-label="Save the chart as SVG"]')).bytes.toString();
+  assert.match(svg, /^<\?xml/);
+  assert.match(svg, /browser study/);
+  assert.ok(!/class=|var\(--|https?:\/\/(?!www\.w3\.org)/.test(svg), 'no style from elsewhere');
+  assert.match(svg, /<path [^>]*stroke-dasharray="7px, 3px"/);
+  assert.match(svg, /<line [^>]*stroke="rgb/, 'the grid has kept its colour');
+  const png = (await save('.picture button[aria-label="Save the chart as PNG"]')).bytes;
+  assert.equal(png.subarray(1, 4).toString(), 'PNG');
+  assert.ok(png.readUInt32BE(16) > 1000 && png.length > 10000);
+});
+
+test('the form makes a job: fields and JSON follow each other, the cost is told, submit runs it', async (t) => {
+  const page = await open(t, '#/new');
+  await page.waitForSelector('#job-json');
+  await page.fill('input[name="name"]', 'made in the form');
+  await page.fill('input[name="depth"]', '2, 3');
+  await page.fill('input[name="seeds"]', '7');
+  await page.uncheck('input[name="strategy.placement=peri_ln"]');
+  const job = JSON.parse(await page.inputValue('#job-json'));
+  assert.deepEqual(job.sweep, { strategy: ['post_ln', 'pre_ln'], depth: [2, 3] });
+  assert.deepEqual(job.seeds, [7]);
+  await page.waitForFunction(() => document.querySelector('.estimate dd')?.textContent === '4');
+  await page.fill('#job-json', JSON.stringify({ ...job, depth: undefined, sweep: { depth: [2, 4] }, strategy: 'peri_ln' }));
+  assert.equal(await page.inputValue('input[name="depth"]'), '2, 4');
+  assert.equal(await page.isChecked('input[name="strategy.placement=peri_ln"]'), true);
+  assert.equal(await page.isChecked('input[name="strategy.placement=pre_ln"]'), false);
+  assert.match(page.url(), /job=/, 'the job can be shared as a link');
+  await page.click('button[type="submit"]');
+  await page.waitForURL(/#\/jobs\/\d+$/);
+  assert.equal(await page.textContent('h1'), 'made in the form');
+});
+
+test('a refused job: the message stands at its field, whichever way it was written', async (t) => {
+  const page = await open(t, '#/new', { expected: /status of 4\d\d/ });
+  await page.waitForSelector('#job-json');
+  await page.fill('input[name="depth"]', '6, 0');
+  await page.click('button[type="submit"]');
+  const field = page.locator('.form-field[data-path="depth"]');
+  await field.locator('.field-error:not([hidden])').waitFor();
+  assert.match(await field.locator('.field-error').textContent(), /1 to 4096/);
+  assert.equal(await page.getAttribute('input[name="depth"]', 'aria-invalid'), 'true');
+  assert.match(await page.textContent('#form-problem'), /\/sweep\/depth\/1/);
+  assert.equal(await page.evaluate(() => document.activeElement.name), 'depth');
+  await page.fill('#job-json', '{"model": {"d_model": 64, "n_heads": 5}}');
+  await page.click('button[type="submit"]');
+  await page.locator('.form-field[data-path="model.n_heads"] .field-error:not([hidden])').waitFor();
+  assert.ok(await page.isVisible('input[name="model.n_heads"]'), 'its group has opened');
+  await page.fill('#job-json', '{"deep": 3}');
+  await page.click('button[type="submit"]');
+  await page.waitForFunction(() => /\/deep/.test(document.querySelector('#form-problem').textContent));
+  await page.fill('#job-json', '{"depth": ');
+  assert.match(await page.textContent('#json-error'), /Not yet a job/);
+});
+
+test('a text is uploaded and a job runs on it', async (t) => {
+  const file = join(makeDir(), 'my text.txt');
+  writeFileSync(file, 'the quick brown fox jumps over the lazy dog. '.repeat(200));
+  const page = await open(t, '#/new');
+  await page.waitForSelector('#job-json');
+  await page.selectOption('select[name="data.source"]', 'text');
+  await page.setInputFiles('#corpus-file', file);
+  await page.click('.upload button');
+  await page.waitForFunction(() => document.querySelector('#corpus').value === 'my-text');
+  assert.deepEqual(JSON.parse(await page.inputValue('#job-json')).data, { source: 'text', corpus: 'my-text' });
+  await page.fill('#job-json', '{"depth": 2, "seeds": [1], "data": {"source": "text", "corpus": "my-text"}}');
+  await page.click('button[type="submit"]');
+  await page.waitForURL(/#\/jobs\/\d+$/);
+  await page.waitForFunction(() => /done/.test(document.querySelector('.job-head .badge')?.textContent ?? ''));
+});
+
+test('a name is text, never markup', async (t) => {
+  const id = await submit({ name: XSS, depth: 2, seeds: [3] });
+  const page = await open(t);
+  await page.waitForSelector('.hero .plot');
+  assert.ok((await page.locator('.job-name').allTextContents()).includes(XSS));
+  await page.goto(`${url}/#/jobs/${id}`);
+  await page.waitForSelector('.picture .plot');
+  assert.equal(await page.textContent('h1'), XSS);
+  assert.equal(await page.evaluate(() => window.pwned), undefined);
+  assert.equal(await page.locator('main img').count(), 0);
+});
+
+test('a diverged run is a result: marked on the chart and said in words', async (t) => {
+  const id = await submit({ name: 'diverges', depth: 4, strategy: 'none', seeds: [0, 1],
+    train: { steps: 6, optimizer: 'sgd', lr: 1e20, clip: null }, measure: { steps: [0, 1, 2, 6] } });
+  const { runs } = await api(`jobs/${id}/runs`);
+  assert.ok(runs[0].diverged, 'it did diverge');
+  const page = await open(t, `#/jobs/${id}?step=${runs[0].diverged_step}`);
+  await page.waitForSelector('.picture .figure-notes p');
+  assert.match(await page.textContent('.picture .figure-notes'), /diverged at step \d+/);
+  assert.match(await page.textContent('section:has(#runs-title)'), /diverged at step \d+(, block \d+, \w+|, in the loss)/);
+  for (const metric of ['var', 'max_abs', 'grad_norm', 'nonfinite']) {
+    await page.goto(`${url}/#/jobs/${id}?metric=${metric}&table=1`);
+    await page.waitForSelector('#depth-table tbody tr, .figure-notes p');
+  }
+});
+
+test('a failed job says why', async (t) => {
+  if (!daemon) return t.skip('needs a daemon of its own');
+  const broken = await withDaemon(t, { args: ['--workers', '1'] });
+  const { id } = await api('jobs', post({ name: 'fails', model: { d_model: 256, n_heads: 4 }, depth: 24, train: 3000, seeds: [0] }), broken.url);
+  const page = await open(t, `#/jobs/${id}`, { base: broken.url });
+  for (const attempts of [0, 1]) { // the second worker that dies on it fails the run
+    await until('the run to be computed', () => sql(broken.db, `SELECT 1 FROM runs WHERE state = 'running' AND attempts = ${attempts}`).length);
+    await sleep(100);
+    for (const pid of broken.workers()) process.kill(pid, 'SIGKILL');
+  }
+  await page.waitForSelector('.job-head .note.error');
+  assert.match(await page.textContent('.job-head .badge'), /failed/);
+  assert.match(await page.textContent('.job-head .note.error'), /worker/);
+  await page.waitForFunction(() => /failed.*worker/.test(document.querySelector('section:has(#runs-title)').textContent));
+});
+
+test('live: a running job moves by itself, and cancel stops it', async (t) => {
+  const { id } = await api('jobs', post({ name: 'long', model: { d_model: 256, n_heads: 4 }, depth: 24, train: 3000, seeds: [0] }));
+  const page = await open(t, `#/jobs/${id}`);
+  await page.waitForSelector('.job-head progress');
+  await page.waitForFunction(() => /step [1-9]\d* of 3000/.test(document.querySelector('.live')?.textContent ?? ''), null, { timeout: 60000 });
+  await page.click('button:has-text("Cancel")');
+  await page.waitForFunction(() => /cancelled/.test(document.querySelector('.job-head .badge').textContent));
+  await page.click('button:has-text("Delete")');
+  await page.click('button:has-text("Delete for good?")');
+  await page.waitForURL(/#\/$/);
+  assert.equal((await api(`jobs/${id}`)).status, 404);
+});
+
+test('by keyboard: skip link, chart values, legend, table', async (t) => {
+  const page = await open(t, `#/jobs/${await studyId()}`);
+  await lines(page).first().waitFor();
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'skip');
+  await page.keyboard.press('Enter');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+  const slider = page.locator('.picture .slider');
+  const reach = async (selector) => {
+    for (let i = 0; i < 40; i++) {
+      await page.keyboard.press('Tab');
+      if (await page.evaluate((s) => document.activeElement.matches(s), selector)) return;
+    }
+    assert.fail(`Tab does not reach ${selector}`);
+  };
+  await reach('.picture .slider');
+  await page.keyboard.press('ArrowRight');
+  assert.equal(await slider.getAttribute('aria-valuenow'), '2');
+  assert.match(await slider.getAttribute('aria-valuetext'), /layer 2: .*pre_ln [\d.]/);
+  assert.ok(await page.isVisible('.picture .readout'));
+  await page.keyboard.press('End');
+  assert.equal(await slider.getAttribute('aria-valuenow'), '4');
+  await reach('.legend-item');
+  await page.keyboard.press('Space');
+  await page.waitForFunction(() => document.querySelectorAll('.picture .plot path.line').length === 1);
+  assert.ok(await page.evaluate(() => document.activeElement.matches('.legend-item')), 'the focus stays');
+  await reach('button[aria-controls="depth-table"]');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('#depth-table table');
+  const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+  assert.notEqual(outline, 'none', 'the focus can be seen');
+});
+
+test('dark and light: by the system and by the button, kept over a reload', async (t) => {
+  const page = await open(t, '#/catalogue', { colorScheme: 'dark' });
+  const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const dark = await paper();
+  const light = async () => { await page.waitForFunction((d) => getComputedStyle(document.body).backgroundColor !== d, dark); };
+  await page.click('#theme');
+  await light();
+  await page.reload();
+  await light();
+  await page.click('#theme');
+  assert.equal(await paper(), dark);
+});
+
+test('the catalogue shows definitions word for word', async (t) => {
+  const page = await open(t, '#/catalogue');
+  await page.waitForSelector('#kind-metrics tbody tr');
+  const { registries } = await api('registries');
+  const text = await page.textContent('main');
+  for (const r of registries) for (const row of r.rows) assert.ok(text.includes(row.summary), `${r.kind} ${row.name}`);
+});
+
+test('360 px wide: nothing makes the page scroll sideways', async (t) => {
+  const id = await studyId();
+  const page = await open(t, '', { viewport: NARROW });
+  for (const path of ['#/', `#/jobs/${id}?table=1&losstable=1`, '#/new', '#/catalogue', '#/nowhere']) {
+    await page.goto(`${url}/${path}`);
+    await page.waitForSelector('main h1, main h2');
+    await page.waitForLoadState('networkidle');
+    assert.ok(await noOverflow(page), path);
+  }
+  await page.goto(`${url}/#/new`);
+  await page.waitForSelector('details.group');
+  await page.evaluate(() => { for (const d of document.querySelectorAll('details')) d.open = true; });
+  assert.ok(await noOverflow(page), 'with all fields open');
+});
+
+test('a job that is not there, and a page that is not there', async (t) => {
+  const page = await open(t, '#/jobs/999999', { expected: /404/ });
+  await page.waitForSelector('.note.error');
+  assert.match(await page.textContent('h1'), /no job 999999/);
+  await page.evaluate(() => { location.hash = '#/nowhere'; });
+  await page.waitForFunction(() => /no such page/.test(document.querySelector('h1').textContent));
+});
