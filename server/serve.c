@@ -167,7 +167,7 @@ int serve_main(const options *o)
         stop(&d);
         err.pointer[0] = '\0'; /* the options are not a document */
         text_complain(&err);
-        return 1;
+        return err.code == ERR_RANGE ? 2 : 1; /* an option that makes no sense is bad input */
     }
     sigwait(&ends, &which);
     printf("normscope: stopping\n");

@@ -42,7 +42,7 @@ const documents = [
     'combination', '/model/n_kv_heads', ['3', '4']],
   ['the same seed twice', '{"seeds": [1, 2, 1]}', 422, undefined, '/seeds/2', ['1']],
   ['no seeds', '{"seeds": []}', 422, 'range', '/seeds', []],
-  ['a probe after the end', '{"train": 5, "measure": {"steps": [0, 9]}}', 422, 'range', '/measure/steps/1',
+  ['a probe after the end', '{"train": 5, "measure": {"steps": [0, 9]}}', 422, 'combination', '/measure/steps/1',
     ['9', '5']],
   ['a bad value inside a sweep', '{"sweep": {"depth": [6, 12, -1]}}', 422, 'range', '/sweep/depth/2',
     ['-1', '4096']],
@@ -95,9 +95,10 @@ test('a corpus that is not there: its pointer and its name, by POST and by run',
   assert.match(run.stderr, /nowhere/);
 });
 
-test('a file that is not there is bad input on the command line', async () => {
+test('a file that cannot be read is named, and no result is printed', async () => {
   const run = await runProgram(['run', '/nowhere/job.json']);
-  assert.equal(run.status, 2);
+  assert.equal(run.status, 1);
+  assert.equal(run.stdout, '');
   assert.match(run.stderr, /\/nowhere\/job\.json/);
 });
 
