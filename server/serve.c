@@ -88,26 +88,26 @@ static void print_start(const daemon_parts *d, bool demo)
 static err_code start_http(daemon_parts *d, error *err)
 {
     const options *o = d->options;
-    http_options http = {.listen = o->text[OPTION_listen],
-                         .static_dir = o->text[OPTION_static_dir],
-                         .token_file = o->text[OPTION_token_file],
-                         .hosts = o->text[OPTION_hosts],
-                         .limits = d->lim,
-                         .corpus_bytes = (size_t)o->number[OPTION_max_corpus],
-                         .connections = (int)o->number[OPTION_connections],
-                         .demo_job = d->has_demo ? demo_job() : NULL};
-    return http_start(&d->http, d->store, d->scheduler, &http, err);
+    http_options settings = {.listen = o->text[OPTION_listen],
+                             .static_dir = o->text[OPTION_static_dir],
+                             .token_file = o->text[OPTION_token_file],
+                             .hosts = o->text[OPTION_hosts],
+                             .limits = d->lim,
+                             .corpus_bytes = (size_t)o->number[OPTION_max_corpus],
+                             .connections = (int)o->number[OPTION_connections],
+                             .demo_job = d->has_demo ? demo_job() : NULL};
+    return http_start(&d->http, d->store, d->scheduler, &settings, err);
 }
 
 static err_code start_scheduler(daemon_parts *d, error *err)
 {
     const options *o = d->options;
-    scheduler_options scheduler = {.worker_command = o->text[OPTION_worker_command],
-                                   .workers = (int)o->number[OPTION_workers],
-                                   .threads = d->lim.threads,
-                                   .queue_runs = (int)o->number[OPTION_queue],
-                                   .memory_bytes = (uint64_t)o->number[OPTION_memory]};
-    return scheduler_start(&d->scheduler, d->store, &scheduler, err);
+    scheduler_options settings = {.worker_command = o->text[OPTION_worker_command],
+                                  .workers = (int)o->number[OPTION_workers],
+                                  .threads = d->lim.threads,
+                                  .queue_runs = (int)o->number[OPTION_queue],
+                                  .memory_bytes = (uint64_t)o->number[OPTION_memory]};
+    return scheduler_start(&d->scheduler, d->store, &settings, err);
 }
 
 /* A daemon without a demo is still a daemon: what goes wrong here is only said, unless a text was
