@@ -8,12 +8,12 @@ const study = {
   name: 'crash study',
   model: { d_model: 64, n_heads: 4 },
   data: { source: 'random_tokens', batch: 4, seq_len: 64 },
-  train: { steps: 12 },
+  train: { steps: 4 },
   seeds: [0, 1, 2],
   sweep: { strategy: ['pre_ln', 'post_ln'], depth: [8, 16] },
 };
 // One run that takes some seconds.
-const long = { model: { d_model: 128, n_heads: 4 }, depth: 24, train: { steps: 60 }, seeds: [7] };
+const long = { model: { d_model: 128, n_heads: 4 }, depth: 16, train: { steps: 30 }, seeds: [7] };
 
 // Nothing doubled, nothing half there, nothing damaged.
 function checkDatabase(db) {
