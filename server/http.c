@@ -14,11 +14,25 @@ enum {
     THREAD_STACK = 1 << 20
 };
 
-static conn *conn_of(struct MHD_Connection *c)
+/* What hangs on a connection of the library. The request is kept here as well, because the library
+ * forgets to report some requests completed: those whose query does not fit into its memory. */
+typedef struct attached {
+    conn *conn;
+    request *request;
+} attached;
+
+static attached *attached_to(struct MHD_Connection *c)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     return info ? info->socket_context : NULL;
+}
+
+static void drop_request(attached *l)
+{
+    if (!l) return;
+    request_free(l->request);
+    l->request = NULL;
 }
 
 static void on_connection(void *cls,
@@ -27,23 +41,38 @@ static void on_connection(void *cls,
                           enum MHD_ConnectionNotificationCode code)
 {
     http *h = cls;
+    attached *l = *socket_context;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        conn_close(h->conns, *socket_context);
+        if (l) {
+            drop_request(l);
+            conn_close(h->conns, l->conn);
+        }
+        free(l);
         *socket_context = NULL;
         return;
     }
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-    *socket_context = info ? conn_open(h->conns, info->connect_fd) : NULL;
+    l = info ? calloc(1, sizeof *l) : NULL;
+    if (l) l->conn = conn_open(h->conns, info->connect_fd);
+    if (l && !l->conn) {
+        free(l);
+        l = NULL;
+    }
+    *socket_context = l;
 }
 
-/* The request line has arrived. What is returned becomes *state of on_request. */
+/* The request line has arrived. What is returned becomes *state of on_request; with NULL the
+ * connection ends there. */
 static void *on_target(void *cls, const char *target, struct MHD_Connection *c)
 {
     http *h = cls;
-    conn *connection = conn_of(c);
-    conn_enter(h->conns, connection, CONN_HEADER, 0);
-    return request_new(h, c, connection, target);
+    attached *l = attached_to(c);
+    if (!l) return NULL;
+    drop_request(l);
+    conn_enter(h->conns, l->conn, CONN_HEADER, 0);
+    l->request = request_new(h, c, l->conn, target);
+    return l->request;
 }
 
 static enum MHD_Result on_request(void *cls,
@@ -81,9 +110,11 @@ static void on_completed(void *cls,
 {
     (void)code;
     http *h = cls;
-    conn_enter(h->conns, conn_of(c), CONN_IDLE, 0);
-    request_free(*state);
+    attached *l = attached_to(c);
     *state = NULL;
+    if (!l) return;
+    drop_request(l);
+    conn_enter(h->conns, l->conn, CONN_IDLE, 0);
 }
 
 static int or_default(int value, int fallback)
