@@ -89,14 +89,18 @@ END_TEST
 
 START_TEST(test_nothing_to_measure_and_nan)
 {
-    const real entropy[] = {0, (real)NAN};
-    const uint32_t one[] = {1}, both[] = {2, 2};
-    double scratch[2];
+    real entropy[64] = {0};
+    uint32_t one[] = {1}, both[64];
+    double scratch[64];
+    for (int i = 0; i < 64; i++) {
+        entropy[i] = (real)(i == 40 ? NAN : (i * 37 % 64) / 100.0);
+        both[i] = 2;
+    }
     metric_value out[METRIC_COUNT];
-    attention_finish(entropy, 2, 1, one, scratch, out);
+    attention_finish(entropy, 64, 1, one, scratch, out);
     ck_reason(out[METRIC_attn_entropy], REASON_NO_ENTRIES);
     ck_reason(out[METRIC_attn_entropy_norm_p5], REASON_NO_ENTRIES);
-    attention_finish(entropy, 1, 2, both, scratch, out);
+    attention_finish(entropy, 1, 64, both, scratch, out);
     ck_reason(out[METRIC_attn_entropy_norm], REASON_NAN);
     ck_reason(out[METRIC_attn_entropy_norm_p5], REASON_NAN);
 }

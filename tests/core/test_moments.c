@@ -181,6 +181,38 @@ START_TEST(test_moments_are_their_definitions)
 }
 END_TEST
 
+/* Slabs of different length and mean, put together, are the moments of all their entries. */
+START_TEST(test_merge_is_the_moments_of_the_union)
+{
+    const size_t rows[] = {2, 9, 4}, D = 8;
+    real *x = numbers_matrix(15 * D, 31);
+    double token_sq[15];
+    void *memory = numbers_block(slab_bytes(15, D));
+    moments all, part, sum;
+    slab s;
+    for (size_t i = 0; i < 15 * D; i++) x[i] += i < 2 * D ? 20 : i < 11 * D ? -3 : 1;
+    moments_reset(&all);
+    slab_sums(&s, x, 15, D, D, false, memory);
+    slab_centre(&s);
+    moments_add(&all, &s, token_sq);
+    moments_reset(&sum);
+    for (size_t k = 0, at = 0; k < 3; at += rows[k++]) {
+        moments_reset(&part);
+        slab_sums(&s, x + at * D, rows[k], D, D, false, memory);
+        slab_centre(&s);
+        moments_add(&part, &s, token_sq + at);
+        moments_merge(&sum, &part);
+    }
+    ck_assert(sum.n == all.n && sum.tokens == all.tokens);
+    ck_close(sum.mean, all.mean, 1e-13, 1e-13);
+    ck_close(sum.m2, all.m2, 1e-13, 0);
+    ck_close(sum.m3, all.m3, 1e-13, 0);
+    ck_close(sum.m4, all.m4, 1e-13, 0);
+    free(x);
+    free(memory);
+}
+END_TEST
+
 /* mean x^2 = var_token + ||mean token||^2/D, exactly. */
 START_TEST(test_var_token_and_mean_token_make_the_mean_square)
 {
@@ -294,6 +326,7 @@ int main(void)
     tcase_set_timeout(c, 20);
     tcase_add_loop_test(c, test_moments_are_their_definitions, 0,
                         (int)(sizeof shapes / sizeof *shapes));
+    tcase_add_test(c, test_merge_is_the_moments_of_the_union);
     tcase_add_test(c, test_var_token_and_mean_token_make_the_mean_square);
     tcase_add_test(c, test_signs_have_kurtosis_minus_two_and_equal_tokens);
     tcase_add_test(c, test_token_rms_median_of_an_even_number_is_the_middle);
