@@ -414,8 +414,8 @@ END_TEST
 static const char bits_job[] =
     "{\"model\":{\"mask\":\"%s\",\"d_model\":32,\"n_heads\":4,\"n_kv_heads\":2,\"d_ff\":300,"
     "\"vocab\":700,\"activation\":\"swiglu\",\"position\":\"%s\",\"bias\":true,\"qk_norm\":true},"
-    "\"strategy\":\"%s\",\"depth\":4,\"data\":{\"source\":\"random_tokens\",\"batch\":9,"
-    "\"seq_len\":131},\"train\":{\"steps\":3,\"lr\":0.01},\"seeds\":[%d],\"precision\":\"%s\"}";
+    "\"strategy\":\"%s\",\"depth\":2,\"data\":{\"source\":\"random_tokens\",\"batch\":9,"
+    "\"seq_len\":131},\"train\":{\"steps\":2,\"lr\":0.01},\"seeds\":[%d],\"precision\":\"%s\"}";
 
 static size_t different_bits(const record *a, const record *b)
 {
