@@ -4,10 +4,10 @@
  *   power        ln y = a + b ln l   least squares on ln y
  *   linear       y = a + b l         least squares on y
  *
- * R^2 = 1 - sum (ln y - ln fit)^2/sum (ln y - mean ln y)^2 for all three; a linear fit that is not
+ * R^2 = 1 - sum (ln y - ln fit)^2/sum (ln y - mean ln y)^2 for all three; a line that is not
  * positive at every layer has R^2 = 0; a series whose ln y are all equal has R^2 = 1. law is the
- * one with the largest R^2 (the first of linear, exponential, power when equal), or flat when max
- * ln y - min ln y < 0.05. Layers whose y is not finite or not positive are left out; with fewer
+ * one with the largest R^2 (the first of linear, exponential, power when equal), or flat when
+ * max ln y - min ln y < 0.05. Layers whose y is not finite or not positive are left out; with fewer
  * than 4 left everything is REASON_TOO_FEW. Allocates nothing. Any thread.
  */
 #ifndef CORE_METRIC_FIT_H

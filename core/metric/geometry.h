@@ -1,10 +1,11 @@
 /* How alike the tokens of a sequence are: each value is the mean over sequences.
  *
- *   cos_mean       mean over i < j of x_i.x_j/(||x_i|| ||x_j||), by (||sum u_i||^2 - n)/(n(n-1))
- * with u_i = x_i/||x_i|| over the n tokens that are not zero token_corr     (||1'X||^2 -
- * ||X||_F^2)/((T-1) ||X||_F^2) residual_fro   ||X - 1 xbar'||_F/||X||_F, xbar the token mean,
- * subtracted before squaring residual_1inf  the same ratio in sqrt(||.||_1 ||.||_inf): largest
- * column sum of |.| times largest row sum of |.|
+ *   cos_mean       mean over i < j of x_i.x_j/(||x_i|| ||x_j||), by (||sum u_i||^2 - n)/(n(n-1)),
+ *                  u_i = x_i/||x_i||, over the n tokens that are not zero
+ *   token_corr     (||1'X||^2 - ||X||_F^2)/((T-1) ||X||_F^2)
+ *   residual_fro   ||X - 1 xbar'||_F/||X||_F, xbar the token mean, subtracted before squaring
+ *   residual_1inf  the same ratio in sqrt(||.||_1 ||.||_inf), which are the largest column sum
+ *                  and the largest row sum of magnitudes
  *
  * T = 1: REASON_ONE_TOKEN. A zero sequence is left out of the mean; when all are: REASON_ZERO (for
  * cos_mean, sequences with fewer than two tokens that are not zero). One sequence with a non-finite

@@ -1,13 +1,13 @@
 /* Norms of the loss gradient at a site, G [B, T, D]; G_b is the slab of one sequence.
  *
- *   grad_norm         ||G||_F
- *   grad_rms          ||G||_F/sqrt(N), N finite entries
- *   grad_max_abs      max |g|
- *   grad_token_corr   (sum_b ||1'G_b||^2 - ||G||_F^2)/((T-1) ||G||_F^2); REASON_ONE_TOKEN if T = 1,
- *                     REASON_ZERO if G = 0, NaN if G has a non-finite entry
- *   grad_nonfinite    NaN and Inf entries; they are left out of the norms
+ *   grad_norm        ||G||_F
+ *   grad_rms         ||G||_F/sqrt(N), N finite entries
+ *   grad_max_abs     max |g|
+ *   grad_token_corr  (sum_b ||1'G_b||^2 - ||G||_F^2)/((T-1) ||G||_F^2); REASON_ONE_TOKEN if T = 1,
+ *                    REASON_ZERO if G = 0, NaN if G has a non-finite entry
+ *   grad_nonfinite   NaN and Inf entries; they are left out of the norms
  *
- * With no finite entry the norms are REASON_NO_ENTRIES. grad_norm_rel needs the norm at another
+ * Without a finite entry the norms are REASON_NO_ENTRIES. grad_norm_rel needs the norm at another
  * site: gradient_norm gives it (NaN when there is none). gradient_add reads a slab after slab_sums;
  * slab_centre is not needed. Allocates nothing. Any thread.
  * In float64 runs ||G|| below 1e-154 loses digits and below 1e-162 reads 0: squares underflow.

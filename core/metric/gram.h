@@ -1,18 +1,20 @@
 /* The Gram matrix of one sequence, from which its singular values follow.
  *
  *   n = min(T, D); K = X X' if T <= D, else X'X; [n, n] row-major, of which the lower triangle
- *   (j <= i) is written. With col_mean [D] not NULL, X - 1 col_mean' takes the place of X:
- * subtracted entry by entry, because forming it from K has no digits left when tokens collapse.
+ *   (j <= i) is written.
  *
- * gram_pair: K of X and centred K of the same slab (after slab_centre, not causal); either may be
- * NULL. Where at least a quarter of ||X||^2 is left after centring, two digits at most are lost by
- * the short way, C K C with C = I - 11'/T (X'X - T xbar xbar' if T > D), which saves a product.
+ * gram_of: with col_mean [D] not NULL, X - 1 col_mean' takes the place of X, subtracted entry by
+ * entry, because forming it from K leaves no digits when tokens collapse.
  *
- * X [T, D] is converted to float64 before the product. A sequence with non-finite entries gives
- * NaN. gram_work_bytes is the size of work (64-byte aligned), gram_bytes of K. Calls cblas_dsyrk.
- * Allocates nothing. Any thread.
- * Forming K squares the condition number: singular values below sqrt(max(T, D) eps) of the largest
- * are rounding noise (spectrum.h sets them to 0).
+ * gram_pair: K and centred K of one slab (after slab_centre, not causal); either may be NULL. Where
+ * at least a quarter of ||X||_F^2 is left after centring, the centred matrix is made from K and two
+ * bits at most are lost: C K C with C = I - 11'/T, or X'X - T xbar xbar'. That saves a product.
+ *
+ * X is converted to float64 first. A sequence with non-finite entries gives NaN. work:
+ * gram_work_bytes, K: gram_bytes, both 64-byte aligned. Calls cblas_dsyrk. Allocates nothing. Any
+ * thread.
+ * Forming K squares the condition number: singular values below sqrt(max(T, D) 2^-52) of the
+ * largest are rounding noise (ranks.h sets them to 0).
  */
 #ifndef CORE_METRIC_GRAM_H
 #define CORE_METRIC_GRAM_H

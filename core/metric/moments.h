@@ -1,18 +1,18 @@
 /* Moments of a site: moments_add for each slab, moments_merge in a fixed order, moments_finish.
  *
- *   mean, var         over all N entries, var = mean((x - mean)^2)
- *   var_feat          variance over the features of one token, mean over tokens
- *   var_token         variance over the tokens of one slab, mean over features, mean over slabs:
- *                     ||X - 1 xbar'||_F^2/(T D)
- *   rms, max_abs      sqrt(mean(x^2)), max |x|
- *   kurtosis          m4/m2^2 - 3; REASON_ZERO if var < 1e-30 rms^2
- *   token_rms_*       of r_i = sqrt(mean_j x_ij^2) over all tokens of all slabs: min, median (mean
- * of the middle two), max, cv = population std / mean (REASON_ZERO if the mean is 0) nonfinite NaN
- * and Inf entries
+ *   mean, var      over all N entries, var = mean((x - mean)^2)
+ *   var_feat       variance over the features of one token, mean over tokens
+ *   var_token      variance over the tokens of one slab, mean over features, mean over slabs:
+ *                  ||X - 1 xbar'||_F^2/(T D)
+ *   rms, max_abs   sqrt(mean(x^2)), max |x|
+ *   kurtosis       m4/m2^2 - 3; REASON_ZERO if var < 1e-30 rms^2
+ *   token_rms_*    of r_i = sqrt(mean_j x_ij^2) over all tokens of all slabs: min, max, median
+ *                  (mean of the middle two), cv = population std/mean (REASON_ZERO if mean = 0)
+ *   nonfinite      NaN and Inf entries
  *
  * Masked and non-finite entries are left out everywhere: a token's mean square is over the entries
- * it has, tokens and features without any entry are left out of the means over tokens and features.
- * With no finite entry at all every moment is REASON_NO_ENTRIES, nonfinite still a number.
+ * it has; tokens and features without any are left out of the means over tokens and features.
+ * Without a finite entry every moment is REASON_NO_ENTRIES, nonfinite still a number.
  *
  * moments_add reads a slab after slab_centre and writes token_sq [rows], the mean square of each
  * token (NaN for a token without entries). moments_finish reorders token_sq [n_tokens], the

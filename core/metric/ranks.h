@@ -1,22 +1,25 @@
-/* Ranks of a sequence X [T, D] from the eigenvalues of its Gram matrix K, and their mean.
+/* Ranks of a sequence X [T, D] from the eigenvalues of its Gram matrix, and their mean.
  *
- * ranks_of: eig [n] ascending eigenvalues of K, T and D the shape of X, eps the epsilon of
- * the run's precision. With l_i = eig_i, set to 0 where it is below max(T, D) 2^-52 l_1 (noise of
- * forming K), s_i = sqrt(l_i): stable_rank            sum l/l_1 participation_rank     (sum
- * l)^2/sum l^2 effective_rank         exp(-sum p ln p), p = s/sum s;   0 ln 0 = 0
- *   effective_rank_energy  the same with p = l/sum l
- *   numerical_rank         #{s > max(T, D) eps s_1}
+ * ranks_of: eig [n] ascending, n = min(T, D); eps of the run's precision. With l_i = eig_i, set to
+ * 0 where it is below max(T, D) 2^-52 l_1 (noise of forming the matrix), and s_i = sqrt(l_i):
+ *
+ *   stable_rank                sum l/l_1
+ *   participation_rank         (sum l)^2/sum l^2
+ *   effective_rank             exp(-sum p ln p), p = s/sum s; 0 ln 0 = 0
+ *   effective_rank_energy      the same with p = l/sum l
+ *   numerical_rank             #{s > max(T, D) eps s_1}
  *   numerical_rank_1e3, _1e2   #{s > 1e-3 s_1}, #{s > 1e-2 s_1}
- *   anisotropy             l_1/sum l
- *   rank1_residual         sqrt(sum of the others/sum l)
+ *   anisotropy                 l_1/sum l
+ *   rank1_residual             sqrt(sum of the others/sum l)
+ *
  * out has them in this order. Returns REASON_NONE, or REASON_ZERO when l_1 <= 0; NaN eigenvalues
  * give NaN in out and REASON_NONE.
  *
  * ranks: the mean over sequences. Zero sequences are left out; when all are: REASON_ZERO, or, with
  * centred and T = 1, REASON_ONE_TOKEN. One NaN sequence makes the mean NaN.
  * Allocates nothing. Any thread.
- * Source: metrics-and-theory A3.3. The zeroing of noise is ours: it makes the result that of the
- * singular values of X instead of that of rounding.
+ * Source: metrics-and-theory A3.3. Setting noise to zero is ours: without it a singular value of
+ * zero (centring makes one) enters as up to 1e-8 of the largest, and effective_rank is off by 1e-8.
  */
 #ifndef CORE_METRIC_RANKS_H
 #define CORE_METRIC_RANKS_H

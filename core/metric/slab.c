@@ -1,3 +1,4 @@
+/* Fused multiply-adds: GCC 12 treats -ffp-contract=on as off. */
 #pragma GCC optimize("fp-contract=fast")
 
 #include "core/metric/slab.h"
@@ -37,7 +38,7 @@ INLINE size_t row_length(const slab *s, size_t i)
 }
 
 /* Eight entries of a row at x, of which the first `visible` are (possibly none or all): out, and in
- * *counts which of them count. Reads no further than the row, of which `left` entries are left. */
+ * counts which of them count. Reads no further than the row, of which `left` entries are left. */
 #define LOAD_EDGE(out, counts, x, visible, left, masked)                                           \
     do {                                                                                           \
         const f64x8 lane_ = {0, 1, 2, 3, 4, 5, 6, 7};                                              \

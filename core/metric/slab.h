@@ -12,15 +12,15 @@
  *   row_* [rows], col_* [cols]
  *   row_n, col_n      entries that count (visible and finite)
  *   row_sum, row_sq, row_abs, col_sum, col_abs
- *   central           sums of (x - mean)^2, ^3, ^4 over all entries, mean = total/n
+ *   central           sums of (x - mean)^2, ^3, ^4 over all entries, mean = sum/n
  *   row_var           population variance of the row; 0 where row_n is 0
- *   col_var           sum over columns of the population variance of the column, col_n > 0
- *   row_residual, col_residual  sums of |x - col_mean|; residual_sq the sum of its squares
- *   col_unit          sum over rows with row_sq > 0 of x / sqrt(row_sq)
+ *   col_var           sum over columns with col_n > 0 of the population variance of the column
+ *   row_residual, col_residual   sums of |x - col_mean|; residual_sq the sum of its squares
+ *   col_unit          sum over rows with row_sq > 0 of x/sqrt(row_sq)
  *
  * memory: slab_bytes(rows, cols), 64-byte aligned; it belongs to the caller and the slab borrows it
- * and x. Allocates nothing. Any thread. The order of summation depends on rows, cols and causal
- * only, so equal input gives equal bits.
+ * and x. Allocates nothing. Any thread. The order of summation depends on rows, cols, causal and on
+ * whether an entry is not finite, so equal input gives equal bits.
  */
 #ifndef CORE_METRIC_SLAB_H
 #define CORE_METRIC_SLAB_H

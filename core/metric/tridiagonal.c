@@ -1,3 +1,4 @@
+/* Fused multiply-adds: GCC 12 treats -ffp-contract=on as off. */
 #pragma GCC optimize("fp-contract=fast")
 
 #include "core/metric/tridiagonal.h"

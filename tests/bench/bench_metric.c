@@ -14,9 +14,17 @@
 #include <time.h>
 
 extern void openblas_set_num_threads(int n);
-extern void dsyevd_(const char *job, const char *triangle, const int *n, double *a, const int *lda,
-                    double *w, double *work, const int *work_size, int *iwork,
-                    const int *iwork_size, int *info);
+extern void dsyevd_(const char *job,
+                    const char *triangle,
+                    const int *n,
+                    double *a,
+                    const int *lda,
+                    double *w,
+                    double *work,
+                    const int *work_size,
+                    int *iwork,
+                    const int *iwork_size,
+                    int *info);
 
 enum { REPETITIONS = 15 };
 
@@ -154,8 +162,7 @@ int main(int argc, char **argv)
            second * per_entry);
     printf("\"moments_geometry_ns\": %.3f, ", best_of(finish, &b) * per_entry);
     if (b.T <= b.D)
-        printf("\"causal_ns\": %.3f, ",
-               best_of(causal, &b) * 2e9 / (double)(b.T * b.T + b.T));
+        printf("\"causal_ns\": %.3f, ", best_of(causal, &b) * 2e9 / (double)(b.T * b.T + b.T));
     printf("\"gram_ms\": %.4f, ", best_of(gram, &b) * ms);
     slab_sums(&b.s, b.x, b.T, b.D, b.D, false, b.memory);
     slab_centre(&b.s);
