@@ -1,6 +1,7 @@
 #include "server/expand.h"
 
 #include "server/canonical.h"
+#include "server/cost.h"
 #include "server/preset.h"
 #include "server/resolve.h"
 
@@ -108,43 +109,7 @@ static err_code blame(const reading *r, const sweep_arm *arm, error *err)
     return err->code;
 }
 
-/* --- costs ------------------------------------------------------------------------------------ */
-
-static void bytes_text(char out[32], double bytes)
-{
-    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    int unit = 0;
-    while (bytes >= 1024 && unit < 6) bytes /= 1024, unit++;
-    snprintf(out, 32, "%.4g %s", bytes, units[unit]);
-}
-
-static err_code cost_run(job_run *run, const reading *r, error *err)
-{
-    const engine *e = engine_for(run->spec.precision);
-    if (run->spec.depth > r->lim->depth)
-        return error_set(err, ERR_LIMIT, "/depth", "depth is %d; the limit is %d", run->spec.depth,
-                         r->lim->depth);
-    int threads = r->lim->threads > 0 ? r->lim->threads : 1;
-    err_code code = e->check(&run->spec, err);
-    if (!code) code = e->estimate(&run->spec, threads, false, &run->cost, err);
-    if (code || run->cost.peak_bytes <= r->lim->peak_bytes) return code;
-    char needed[32], limit[32];
-    bytes_text(needed, (double)run->cost.peak_bytes);
-    bytes_text(limit, (double)r->lim->peak_bytes);
-    return error_set(err, ERR_LIMIT, "",
-                     "a run with %llu parameters needs %s of memory; the limit is %s",
-                     (unsigned long long)run->cost.parameters, needed, limit);
-}
-
-static err_code check_flops(const reading *r, const job *j, error *err)
-{
-    double flops = 0;
-    for (int i = 0; i < j->n_runs; i++) flops += j->runs[i].cost.flops;
-    if (flops <= r->lim->flops) return ERR_OK;
-    return error_set(err, ERR_LIMIT, "",
-                     "the job's %d runs need %.3g floating-point operations; the limit is %.3g",
-                     j->n_runs, flops, r->lim->flops);
-}
+/* --- all arms --------------------------------------------------------------------------------- */
 
 /* A corpus that no run reads is a mistake, not something to ignore. */
 static err_code check_corpus(const reading *r, const job *j, error *err)
@@ -159,15 +124,15 @@ static err_code check_corpus(const reading *r, const job *j, error *err)
                      "a corpus is named but data.source is not text");
 }
 
-/* --- all arms --------------------------------------------------------------------------------- */
-
-static err_code expand_arm(reading *r, int number, draft *merged, job_run *runs, error *err)
+static err_code
+expand_arm(reading *r, int number, draft *merged, cost_memo *memo, job *out, error *err)
 {
     sweep_arm arm;
+    job_run *runs = &out->runs[number * r->n_seeds];
     sweep_find_arm(&arm, &r->sweep, number);
     err_code code = merge(merged, r, &arm, err);
     if (code) return code;
-    if (resolve_run(&runs[0].spec, merged, err) || cost_run(&runs[0], r, err))
+    if (resolve_run(&runs[0].spec, merged, err) || cost_run(memo, out, number * r->n_seeds, err))
         return blame(r, &arm, err);
     json_out text = {0};
     sweep_arm_text(&text, &r->sweep, &arm);
@@ -195,6 +160,7 @@ err_code expand_runs(reading *r, job *out, error *err)
         error_prefix(err, r->sweep.n ? "sweep" : "seeds");
         return code;
     }
+    cost_memo memo = {0};
     draft *merged = malloc(sizeof *merged);
     r->presets = calloc((size_t)preset_registry.n, sizeof *r->presets);
     r->preset_read = calloc((size_t)preset_registry.n, sizeof *r->preset_read);
@@ -202,12 +168,14 @@ err_code expand_runs(reading *r, job *out, error *err)
     if (!merged || !r->presets || !r->preset_read || !out->runs)
         code =
             error_set(err, ERR_MEMORY, "", "not enough memory for %d runs", r->n_arms * r->n_seeds);
+    if (!code) code = cost_memo_init(&memo, r->lim, r->n_arms, err);
     for (int arm = 0; arm < r->n_arms && !code; arm++) {
-        code = expand_arm(r, arm, merged, &out->runs[arm * r->n_seeds], err);
+        code = expand_arm(r, arm, merged, &memo, out, err);
         out->n_runs = (arm + 1) * r->n_seeds;
     }
-    if (!code) code = check_flops(r, out, err);
+    if (!code) code = cost_check_job(out, r->lim, err);
     if (!code) code = check_corpus(r, out, err);
+    cost_memo_deinit(&memo);
     free(merged);
     return code;
 }

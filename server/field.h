@@ -34,6 +34,7 @@ typedef struct field {
     double min, max;
     bool open_min, open_max; /* the bound itself is not allowed */
     bool nullable;
+    bool free; /* changes neither memory nor arithmetic nor rows of a run, so not its estimate */
     const char *choices; /* kind of registry */
     double number;       /* default of INTEGER, DEPTH, NUMBER, BOOL */
     const char *text;    /* default of the others */

@@ -64,5 +64,6 @@ limits limits_default(void)
                     .peak_bytes = least(memory, cgroup_limit()) / 2,
                     .flops = 1e16,
                     .depth = 4096,
+                    .blocks = 4e5,
                     .threads = 1};
 }

@@ -17,7 +17,9 @@ typedef struct limits {
     uint64_t peak_bytes; /* of one run; default: half of the memory, cgroup limit included */
     double flops;        /* of one job; default 1e16: days on a small machine */
     int depth;           /* default 4096 */
-    int threads;         /* of the engine, for which peak bytes are estimated; 0 is taken as 1 */
+    double blocks; /* depth summed over the combinations of a job that cost differently; 4e5; 0: no
+                      limit */
+    int threads;   /* of the engine, for which peak bytes are estimated; 0 is taken as 1 */
 } limits;
 
 typedef struct job_run {

@@ -1,6 +1,7 @@
 #include "server/run.h"
 
 #include "server/blas.h"
+#include "server/block.h"
 #include "server/file_read.h"
 #include "server/provenance.h"
 #include "server/reader.h"
@@ -13,7 +14,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -150,15 +150,12 @@ static err_code read_corpora(run_state *s, error *err)
 static err_code reserve(run_state *s, size_t bytes, error *err)
 {
     if (bytes <= s->memory_bytes) return ERR_OK;
-    if (s->memory) munmap(s->memory, s->memory_bytes);
-    s->memory = NULL, s->memory_bytes = 0;
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
+    block_unmap(s->memory, s->memory_bytes);
+    s->memory = block_map(bytes);
+    s->memory_bytes = s->memory ? bytes : 0;
+    if (!s->memory)
         return error_set(err, ERR_MEMORY, "", "the system has no %zu bytes of memory for the run",
                          bytes);
-    madvise(memory, bytes, MADV_HUGEPAGE);
-    s->memory = memory, s->memory_bytes = bytes;
     return ERR_OK;
 }
 
@@ -171,11 +168,11 @@ static err_code compute(run_state *s, int index, error *err)
     run_input input = {.corpus = c ? (const unsigned char *)c->bytes : NULL,
                        .corpus_bytes = c ? c->n : 0};
     sink to = {.user = s,
-                 .measure = on_measure,
-                 .step = on_step,
-                 .progress = on_progress,
-                 .tensor = any ? on_tensor : NULL,
-                 .want_probe_tensors = dump};
+               .measure = on_measure,
+               .step = on_step,
+               .progress = on_progress,
+               .tensor = any ? on_tensor : NULL,
+               .want_probe_tensors = dump};
     run_summary summary;
     estimate cost;
     s->run = index;
@@ -227,6 +224,7 @@ static err_code read_job(run_state *s, error *err)
     s->lim.threads = o->number[OPTION_threads] > 0 ? (int)o->number[OPTION_threads] : count_cores();
     s->lim.runs = (int)o->number[OPTION_max_runs];
     s->lim.depth = (int)o->number[OPTION_max_depth];
+    s->lim.blocks = 0; /* nobody waits for this process but its caller */
     s->lim.flops = o->number[OPTION_max_flops];
     if (o->number[OPTION_max_run_memory] > 0)
         s->lim.peak_bytes = (uint64_t)o->number[OPTION_max_run_memory];
@@ -261,7 +259,8 @@ static err_code open_output(run_state *s, run_format *format, error *err)
         return error_set(err, ERR_UNKNOWN_NAME, "", "--format is %.40s; allowed: json, csv, ndjson",
                          name);
     s->to = path ? fopen(path, "we") : stdout;
-    return s->to ? ERR_OK : error_set(err, ERR_IO, "", "cannot write %s: %s", path, strerror(errno));
+    return s->to ? ERR_OK
+                 : error_set(err, ERR_IO, "", "cannot write %s: %s", path, strerror(errno));
 }
 
 static err_code run_job(run_state *s, error *err)
@@ -281,7 +280,7 @@ static void close_all(run_state *s)
 {
     team_stop(&s->team);
     if (s->to && s->to != stdout) fclose(s->to);
-    if (s->memory) munmap(s->memory, s->memory_bytes);
+    block_unmap(s->memory, s->memory_bytes);
     run_tensors_close(&s->tensors);
     for (int i = 0; i < s->n_corpora; i++) free(s->corpora[i].bytes);
     job_deinit(&s->job);

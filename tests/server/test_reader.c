@@ -388,6 +388,56 @@ START_TEST(test_sweep_product_is_checked_before_it_is_made)
 }
 END_TEST
 
+START_TEST(test_blocks_of_all_combinations_are_limited)
+{
+    job j;
+    error err;
+    char *text = malloc(1 << 17);
+    int n = sprintf(text, "{\"seeds\":[1],\"sweep\":{\"depth\":[4096");
+    for (int i = 1; i < 4000; i++) n += sprintf(text + n, ",%d", i);
+    sprintf(text + n, "]}}");
+    ck_assert_int_eq(read_text(text, &j, &err), ERR_LIMIT);
+    ck_assert_msg(strstr(err.message, "400000 blocks"), "%s", err.message);
+    ck_assert_int_eq(strncmp(err.pointer, "/sweep/depth/", 13), 0);
+    free(text);
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_free_fields_do_not_change_the_estimate)
+{
+    static const char *const bases[] = {
+        "\"model\":\"tiny\",\"train\":{\"steps\":3,\"optimizer\":\"%s\",\"schedule\":\"cosine\"}",
+        "\"model\":\"llama_tiny\",\"train\":{\"steps\":3,\"optimizer\":\"%s\"},\"precision\":"
+        "\"float64\""};
+    const field *f = &field_table[_i];
+    if (!f->free) return;
+    char path[FIELD_PATH];
+    field_path(path, f);
+    for (int i = 0; i < 4; i++) {
+        job j;
+        char base[256], text[512];
+        snprintf(base, sizeof base, bases[i / 2], i % 2 ? "sgd" : "adamw");
+        snprintf(text, sizeof text, "{%s,\"depth\":2,\"seeds\":[0],\"sweep\":{\"%s\":[%s,%s,%s]}}",
+                 base, path, f->open_min ? "0.25" : "0", f->open_max ? "0.75" : "1",
+                 f->type == FIELD_INTEGER ? "3" : "0.5");
+        error err;
+        read_ok(text, &j);
+        for (int k = 0; k < j.n_runs; k++) {
+            estimate own;
+            const run_spec *spec = &j.runs[k].spec;
+            ck_assert_int_eq(engine_for(spec->precision)->estimate(spec, 1, false, &own, &err),
+                             ERR_OK);
+            ck_assert_uint_eq(own.peak_bytes, j.runs[k].cost.peak_bytes);
+            ck_assert_uint_eq(own.parameters, j.runs[k].cost.parameters);
+            ck_assert_uint_eq(own.measurements, j.runs[k].cost.measurements);
+            ck_assert_double_eq(own.flops, j.runs[k].cost.flops);
+        }
+        job_deinit(&j);
+    }
+}
+END_TEST
+
 START_TEST(test_most_runs_and_a_long_axis_are_read_at_once)
 {
     job j;
@@ -842,6 +892,8 @@ int main(void)
     tcase_add_test(c, test_depth_limit_is_the_servers);
     tcase_add_test(c, test_too_large_a_run_is_refused_with_figures);
     tcase_add_test(c, test_sweep_product_is_checked_before_it_is_made);
+    tcase_add_test(c, test_blocks_of_all_combinations_are_limited);
+    tcase_add_loop_test(c, test_free_fields_do_not_change_the_estimate, 0, FIELD_COUNT);
     tcase_add_test(c, test_most_runs_and_a_long_axis_are_read_at_once);
     tcase_add_test(c, test_arm_too_long_is_refused);
     suite_add_tcase(s, c);
