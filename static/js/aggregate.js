@@ -29,9 +29,13 @@ export function byArm(table, x, y, geometric) {
     points: [...at].sort((a, b) => a[0] - b[0]).map(([where, values]) => point(where, values, geometric)) }));
 }
 
+const reasonOf = (v) => (Number.isNaN(v) ? 'NAN' : v > 0 ? 'POS_INF' : 'NEG_INF');
+
 export function point(x, values, geometric) {
   const finite = values.filter((v) => typeof v === 'number' && Number.isFinite(v));
   const bad = values.filter((v) => typeof v === 'number' && !Number.isFinite(v)).length;
+  const reasons = {};
+  for (const v of values) if (typeof v === 'number' && !Number.isFinite(v)) reasons[reasonOf(v)] = (reasons[reasonOf(v)] || 0) + 1;
   return { x, y: average(finite, geometric), lo: finite.length ? Math.min(...finite) : null,
-    hi: finite.length ? Math.max(...finite) : null, n: finite.length, bad };
+    hi: finite.length ? Math.max(...finite) : null, n: finite.length, bad, reasons };
 }

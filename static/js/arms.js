@@ -10,6 +10,16 @@ export const MARKERS = ['circle', 'square', 'triangle', 'diamond', 'down', 'cros
 
 export const keyOf = (arm) => JSON.stringify(arm, Object.keys(arm || {}).sort());
 
+/* An arm in words; a job without a sweep has one arm, named by what it is. */
+export function labelOf(run) {
+  return Object.keys(run.arm || {}).length ? armLabel(run.arm) : `${run.placement} · depth ${run.depth}`;
+}
+
+/* The arms of a list of runs, in their order: [{arm, key, label}]. */
+export function armsOf(runs) {
+  return [...new Map(runs.map((r) => [keyOf(r.arm), { arm: r.arm, key: keyOf(r.arm), label: labelOf(r) }])).values()];
+}
+
 function axes(arms) {
   const seen = new Map();
   for (const arm of arms) {

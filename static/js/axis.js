@@ -19,7 +19,7 @@ function logDomain(values) {
 function linearDomain(values) {
   let lo = Math.min(...values);
   let hi = Math.max(...values);
-  if (lo === hi) {
+  if (hi - lo <= 1e-9 * Math.max(Math.abs(lo), Math.abs(hi))) {
     const pad = Math.abs(lo) * 0.1 || 1;
     if (lo === 0) return [0, 1];
     lo -= pad;
@@ -91,9 +91,9 @@ export function ticks(scale, log, room) {
 function linearText(v, step) {
   if (v === 0) return '0';
   const size = Math.abs(v);
-  if (size >= 1e5 || step < 1e-4) return number(v, 3);
-  const places = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-  return (v < 0 ? MINUS : '') + size.toFixed(Math.min(places, 6));
+  const last = Math.floor(Math.log10(step) + 1e-9);
+  if (size >= 1e5 || size < 1e-3) return number(v, Math.min(12, Math.max(1, Math.floor(Math.log10(size)) - last + 1)));
+  return (v < 0 ? MINUS : '') + size.toFixed(Math.min(12, Math.max(0, -last)));
 }
 
 /* Integer positions (layers, steps) that fit without touching; or fractions 0 to 1. */

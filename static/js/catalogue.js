@@ -41,7 +41,7 @@ function presetCards(list) {
     scrollBox(h('table', { class: 'data' }, h('thead', {}, h('tr', {}, ['Name', 'What', 'Fields', 'Source'].map((t) => h('th', { scope: 'col', text: t })))),
       h('tbody', {}, list.map((p) => h('tr', {}, h('th', { scope: 'row' }, h('a', { href: href(['new'], { model: p.name }), text: p.name })),
         h('td', { class: 'wrap', text: p.summary || '' }),
-        h('td', {}, h('code', { class: 'pre', text: pretty(p.job, '', 60) })), h('td', { class: 'faint', text: p.source || '' }))))), 'Presets'));
+        h('td', {}, h('code', { class: 'pre', text: pretty(p.job, '', 9999) })), h('td', { class: 'faint', text: p.source || '' }))))), 'Presets'));
 }
 
 export async function cataloguePage(root, { parts }) {

@@ -13,6 +13,12 @@ const SHAPE = [['fill', ''], ['fill-opacity', '1'], ['stroke', 'none'], ['stroke
   ['stroke-linecap', 'butt'], ['stroke-linejoin', 'miter']];
 const TEXT = [...SHAPE, ['font-size', ''], ['font-weight', '400'], ['text-anchor', 'start'], ['paint-order', 'normal']];
 
+/* color(srgb 0.1 0.2 0.3), which a mixed colour computes to, as old readers of SVG know it. */
+function plain(value) {
+  const m = /^color\(srgb ([\d.e-]+) ([\d.e-]+) ([\d.e-]+)\)$/.exec(value);
+  return m ? `rgb(${m.slice(1).map((v) => Math.round(255 * Number(v))).join(', ')})` : value;
+}
+
 function legendRows(lines, width) {
   const rows = [];
   let x = 8;
@@ -51,7 +57,7 @@ function compose(chart, spec, lines) {
     const style = getComputedStyle(el);
     for (const [name, usual] of { text: TEXT, path: SHAPE, line: SHAPE, rect: SHAPE }[el.tagName] || []) {
       const value = style.getPropertyValue(name);
-      if (value && value !== usual) el.setAttribute(name, value);
+      if (value && value !== usual) el.setAttribute(name, plain(value));
     }
   }
   /* Only now, for what an element looks like depends on the classes around it. */

@@ -114,7 +114,7 @@ export function armLabel(arm) {
     const leaf = path.split('.').pop();
     return typeof value === 'string' ? value : `${leaf} ${armValue(value)}`;
   });
-  return parts.join(' · ') || 'the job';
+  return parts.join(' · ');
 }
 
 const DIRECTIONS = {
@@ -126,7 +126,7 @@ export function direction(d) {
 }
 
 const REASONS = { NAN: 'NaN', POS_INF: '+Infinity', NEG_INF: '−Infinity', ZERO: 'undefined: the tensor is zero',
-  ONE_TOKEN: 'undefined: it needs two tokens', NO_ENTRIES: 'undefined: nothing to measure', ABSENT: 'did not happen',
+  ONE_TOKEN: 'undefined: it needs two tokens', NO_ENTRIES: 'undefined: no finite entry', ABSENT: 'did not happen',
   TOO_FEW: 'undefined: too few layers' };
 
 export function reasonText(reason) {

@@ -3,7 +3,7 @@
 import { h, clear, scrollBox } from './dom.js';
 import { get, records, arm as armOf } from './api.js';
 import { cell, decode, number, reasonText } from './format.js';
-import { keyOf, styles } from './arms.js';
+import { armsOf, keyOf, styles } from './arms.js';
 import { average } from './aggregate.js';
 import { swatch } from './swatch.js';
 
@@ -69,7 +69,8 @@ export function growthPanel() {
       if (key === loaded) return;
       loaded = key;
       const arms = collect(await get(`jobs/${job.id}/series`, { metric: METRICS.join(','), site: 'run', step }));
-      const look = styles([...new Map(runs.map((r) => [keyOf(r.arm), r.arm])).values()]).filter((s) => arms.has(s.key));
+      const all = armsOf(runs);
+      const look = styles(all.map((a) => a.arm), all.map((a) => a.label)).filter((s) => arms.has(s.key));
       root.hidden = !look.length;
       const rows = look.map((s) => {
         const m = arms.get(s.key);

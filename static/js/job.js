@@ -10,6 +10,7 @@ import { lossPanel } from './losses.js';
 import { runsPanel } from './runs.js';
 import { jsonView } from './json_view.js';
 
+const REFRESH_MS = 1500;
 const FILES = [['Measurements', 'series'], ['Losses', 'steps']];
 
 function downloads(job, say) {
@@ -51,6 +52,7 @@ export async function jobPage(root, { parts, query }) {
   const say = (text) => { sayBox.textContent = text; sayBox.hidden = false; };
   let live = true;
   let asked = '';
+  let waiting = 0;
   let stop = () => {};
   const head = jobHead((next) => take(next));
   const picture = picturePanel(metrics);
@@ -65,27 +67,33 @@ export async function jobPage(root, { parts, query }) {
     losses.update(query, job, runs).catch((e) => say(e.message));
   };
 
-  /* An event may say less than the job object; what it does not say stays. New runs are fetched only
-   * when their number or the state has changed. */
-  const take = async (part) => {
-    if (!live) return;
-    const { fraction, eta_s, step, steps, layer, layers, ...rest } = part;
-    const progress = part.progress || (fraction === undefined ? job.progress : { fraction, eta_s, step, steps, layer, layers });
-    job = { ...job, ...rest, progress };
-    const key = `${job.state} ${job.runs_done} ${job.runs_failed}`;
-    if (key === asked) {
-      head.update(job);
-      return;
-    }
-    asked = key;
+  const reload = async () => {
+    waiting = 0;
     try {
       const [full, list] = await Promise.all([get(`jobs/${id}`), get(`jobs/${id}/runs`)]);
       if (!live) return;
-      job = { ...full, progress: full.progress || progress };
+      job = { ...full, progress: full.progress || job.progress };
       runs = list.runs;
       show();
     } catch (e) {
       if (live) say(e.message);
+    }
+  };
+
+  /* An event says less than the job object; what it does not say stays. Runs and pictures are loaded
+   * again when a run or the job has ended, and at most every REFRESH_MS while it goes on. */
+  const take = (part) => {
+    if (!live) return;
+    job = { ...job, ...part, progress: part.progress || job.progress };
+    const key = `${job.state} ${job.runs_done} ${job.runs_failed}`;
+    head.update(job);
+    if (key === asked) return;
+    asked = key;
+    if (!isActive(job.state)) {
+      clearTimeout(waiting);
+      reload();
+    } else if (!waiting) {
+      waiting = setTimeout(reload, REFRESH_MS);
     }
   };
 
@@ -109,6 +117,7 @@ export async function jobPage(root, { parts, query }) {
     },
     destroy() {
       live = false;
+      clearTimeout(waiting);
       stop();
     },
   };

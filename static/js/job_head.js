@@ -13,10 +13,15 @@ function percent(job) {
   return job.runs_total ? Math.round((100 * (job.runs_done || 0)) / job.runs_total) : 0;
 }
 
+/* queue_position counts the runs of other jobs that come first. */
+export function ahead(job) {
+  return job.queue_position ? `${count(job.queue_position, 'run')} ahead in the queue` : 'next in the queue';
+}
+
 export function progressText(job) {
   const p = job.progress || {};
   const parts = [count(job.runs_done || 0, 'run') + ` of ${job.runs_total}`];
-  if (job.state === 'queued' && job.queue_position) parts.push(`position ${job.queue_position} in the queue`);
+  if (job.state === 'queued') parts.push(ahead(job));
   if (job.state === 'running') {
     if (p.steps) parts.push(`step ${p.step ?? 0} of ${p.steps}`);
     if (p.layers) parts.push(`layer ${p.layer ?? 0} of ${p.layers}`);

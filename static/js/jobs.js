@@ -4,7 +4,7 @@ import { h, clear, badge, button } from './dom.js';
 import { get, post } from './api.js';
 import { ago, clock, count } from './format.js';
 import { go, href, setQuery } from './router.js';
-import { errorNote, isActive, progressBar } from './job_head.js';
+import { ahead, errorNote, isActive, progressBar } from './job_head.js';
 import { smallPicture } from './picture.js';
 
 const PAGE = 25;
@@ -36,7 +36,7 @@ function row(job) {
     h('a', { href: href(['jobs', String(job.id)]), class: 'job-name', text: name }), badge(job.state)),
   h('div', { class: 'job-row-sub' }, h('span', { text: `#${job.id}` }),
     h('span', { title: clock(job.created_at), text: ago(job.created_at) }), h('span', { text: runs }),
-    job.queue_position ? h('span', { text: `position ${job.queue_position} in the queue` }) : null),
+    job.state === 'queued' ? h('span', { text: ahead(job) }) : null),
   isActive(job.state) ? progressBar(job) : null);
 }
 

@@ -3,7 +3,7 @@
 import { h, clear } from './dom.js';
 import { get } from './api.js';
 import { setQuery } from './router.js';
-import { keyOf, styles } from './arms.js';
+import { armsOf, styles } from './arms.js';
 import { byArm } from './aggregate.js';
 import { figure } from './figure.js';
 import { leftOut } from './left_out.js';
@@ -41,8 +41,8 @@ export function lossPanel() {
     const q = QUANTITIES[name];
     const log = query.get('lossy') ? query.get('lossy') === 'log' : q.log;
     const measured = new Map(byArm(loaded.table, 'step', name, q.log).map((a) => [a.key, a.points]));
-    const all = [...new Map(runs.map((r) => [keyOf(r.arm), r.arm])).values()];
-    lines = styles(all).map((s) => ({ ...s,
+    const all = armsOf(runs);
+    lines = styles(all.map((a) => a.arm), all.map((a) => a.label)).map((s) => ({ ...s,
       points: (measured.get(s.key) || []).map((p) => ({ ...p, name: `step ${p.x}` })) }));
     root.hidden = !lines.some((l) => l.points.length > 1);
     const focused = controlBox.contains(document.activeElement) ? document.activeElement.name : null;

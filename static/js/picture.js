@@ -34,7 +34,7 @@ export function choice(query, job, metrics) {
   const metric = metrics.find((m) => m.name === name) || { name, group: '', scale: 'linear', unit: '1', summary: '' };
   const usual = { attention: 'attn_prob', parameter: 'param' }[metric.group] || 'resid_out';
   const steps = measure.steps || [];
-  const step = query.has('step') ? Number(query.get('step')) : steps.at(-1);
+  const step = query.has('step') ? Number(query.get('step')) : undefined; /* the last that has results */
   return { metric, metrics: list, site: query.get('site') || usual, sites: measure.sites || [], steps, step,
     param: query.get('param') || '', log: query.get('y') ? query.get('y') === 'log' : metric.scale === 'log',
     relative: query.get('x') === 'share', band: query.get('band') !== '0', ref: query.get('ref') || '',
@@ -176,6 +176,7 @@ export async function smallPicture(box, job, signal) {
   const [metrics, { runs }] = await Promise.all([registry('metrics'), get(`jobs/${job.id}/runs`, {}, signal)]);
   const c = choice(new URLSearchParams(), job, metrics);
   const data = await load(job, c, await availability(job, runs, c.metric.name), signal);
+  c.step ??= data.step;
   const { spec } = specOf(data, c, job, runs);
   const state = { hidden: null };
   const fig = figure({ name: `small-${job.id}`, compact: true, height: 0.62,

@@ -53,7 +53,7 @@ export function controls(box, c, lines, data, available) {
   const site = c.metric.group === 'parameter'
     ? select('param', [['', data.params.map((p) => [p, p])]], data.param, (v) => setQuery({ param: v }))
     : select('site', siteGroups(c, available), c.site, (v) => setQuery({ site: v }));
-  clear(box).append(
+  clear(box).append(...[
     field('Metric', select('metric', metricGroups(c.metrics), c.metric.name,
       (v) => setQuery({ metric: v, site: null, param: null, y: null }))),
     field(place(c), site),
@@ -62,6 +62,6 @@ export function controls(box, c, lines, data, available) {
     h('div', { class: 'checks' },
       check('log axis', c.log, (on) => setQuery({ y: on === (c.metric.scale === 'log') ? null : on ? 'log' : 'linear' }, true), { name: 'log' }),
       check('seed band', c.band, (on) => setQuery({ band: on ? null : '0' }, true), { name: 'band' }),
-      check('layer / depth', c.relative, (on) => setQuery({ x: on ? 'share' : null }, true), { name: 'share' })));
+      check('layer / depth', c.relative, (on) => setQuery({ x: on ? 'share' : null }, true), { name: 'share' }))].filter(Boolean));
   if (focused) box.querySelector(`[name="${focused}"]`)?.focus();
 }

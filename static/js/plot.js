@@ -117,7 +117,8 @@ function drawBad(g, line, x, top, row) {
   }
 }
 
-/* Labels at the line ends, moved apart where they would overlap. */
+/* Labels at the line ends, moved apart where they would overlap. Those of lines that end inside the
+ * plot are left out when they would have to move far: the legend has them too. */
 function drawLabels(g, ends, top, bottom) {
   ends.sort((a, b) => a.y - b.y);
   const clash = (a, b) => a.x < b.x + b.w && b.x < a.x + a.w;
@@ -137,7 +138,8 @@ function drawLabels(g, ends, top, bottom) {
     if (!moved) break;
   }
   const group = g.append('g').attr('class', 'end-labels').attr('aria-hidden', 'true');
-  for (const e of ends) {
+  const readable = ends.filter((e) => !e.inside || Math.abs(e.y - e.at) <= 8);
+  for (const e of readable) {
     group.append('text').attr('class', `c${e.line.colour}`).attr('data-key', e.line.key)
       .attr('x', e.x).attr('y', e.y).attr('dy', '0.35em').text(e.line.short);
   }
@@ -150,7 +152,7 @@ export function plot(box, spec, width, height) {
   const limits = ys.length ? nearLimits(spec, ys) : [];
   const all = ys.concat(limits.map((l) => l.y));
   const room = Math.max(3, Math.floor(height / 55));
-  const tickSet = ticks(yScale(all, log, [height - 42, 30]), log, room);
+  const tickSet = all.length ? ticks(yScale(all, log, [height - 42, 30]), log, room) : { major: [], minor: [] };
   const m = layout(spec, width, height, tickSet.major);
   const y = yScale(all, log, [height - m.bottom, m.top]);
   let [x0, x1] = xs.length ? [xs[0], xs.at(-1)] : [0, 1];
@@ -171,11 +173,12 @@ export function plot(box, spec, width, height) {
     if (spec.labels && shown.length) {
       const last = shown.at(-1);
       const inside = last.x < xs.at(-1);
-      ends.push({ line, x: x(last.x) + (inside ? 2 : 9), y: y(last.y) - (inside ? 11 : 0), w: textWidth(line.short) });
+      const at = y(last.y) - (inside ? 11 : 0);
+      ends.push({ line, inside, x: x(last.x) + (inside ? 2 : 9), y: at, at, w: textWidth(line.short) });
     }
   });
   spec.lines.forEach((line, i) => drawBad(root, line, x, m.top, i % 4));
-  drawLabels(root, ends, m.top + 4, height - m.bottom - 4);
+  drawLabels(root, ends, m.top - 8, height - m.bottom - 4);
   const move = (v) => {
     if (v === null) cursor.attr('visibility', 'hidden');
     else cursor.attr('visibility', 'visible').attr('x1', x(v)).attr('x2', x(v));

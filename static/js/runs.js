@@ -1,7 +1,8 @@
 /* The table of runs: one row per arm and seed, with how it ended. */
 
 import { h, clear, badge, scrollBox, button } from './dom.js';
-import { armLabel, duration } from './format.js';
+import { duration } from './format.js';
+import { labelOf } from './arms.js';
 import { download } from './api.js';
 
 const PAGE = 60;
@@ -17,7 +18,7 @@ export function ending(run) {
 
 function row(run) {
   const end = ending(run);
-  return h('tr', {}, h('td', { class: 'num', text: run.idx }), h('th', { scope: 'row', text: armLabel(run.arm) }),
+  return h('tr', {}, h('td', { class: 'num', text: run.idx }), h('th', { scope: 'row', text: labelOf(run) }),
     h('td', { class: 'num', text: run.seed }), h('td', {}, badge(run.state)),
     h('td', { class: 'num', text: run.wall_ms === null || run.wall_ms === undefined ? '–' : duration(run.wall_ms / 1000) }),
     h('td', { class: run.error ? 'error-text' : run.diverged ? 'warn' : '', text: end }),

@@ -325,6 +325,20 @@ test('live: a running job moves by itself, and cancel stops it', async (t) => {
   assert.equal((await api(`jobs/${id}`)).status, 404);
 });
 
+test('many jobs: a page of them, and more on demand', async (t) => {
+  for (let seed = 1000; seed < 1026; seed++) await api('jobs', post({ model: { d_model: 8, n_heads: 1 }, depth: 1, seeds: [seed] }));
+  const page = await open(t);
+  await page.waitForSelector('.job-row');
+  assert.equal(await page.locator('.job-row').count(), 25);
+  await page.click('button:has-text("More jobs")');
+  await page.waitForFunction(() => document.querySelectorAll('.job-row').length > 25);
+  const ids = await page.locator('.job-row').evaluateAll((all) => all.map((e) => Number(e.dataset.id)));
+  assert.deepEqual(ids, [...new Set(ids)].sort((a, b) => b - a), 'newest first, none twice');
+  await page.selectOption('select[name="state"]', 'failed');
+  await page.waitForFunction(() => /No job is failed/.test(document.querySelector('.job-list').textContent));
+  assert.match(page.url(), /state=failed/);
+});
+
 test('by keyboard: skip link, chart values, legend, table', async (t) => {
   const page = await open(t, `#/jobs/${await studyId()}`);
   await lines(page).first().waitFor();
