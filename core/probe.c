@@ -85,6 +85,24 @@ static void layout_spectra(probe *p, int n_threads, arena *a)
     p->eigen = arena_alloc(a, (size_t)n_threads * p->eigen_bytes);
 }
 
+static int segment_of(const graph *g, int tap_index)
+{
+    return g->nodes[g->values[g->taps[tap_index].value].producer].segment;
+}
+
+/* Taps come in the order of the graph, so those of a segment stand together. */
+static void number_slots(probe *p)
+{
+    const graph *g = p->g;
+    int i = 0;
+    for (int segment = 0; segment < g->n_segments; segment++) {
+        p->segment_taps[segment] = i;
+        for (int slot = 0; i < g->n_taps && segment_of(g, i) == segment; i++)
+            if (has_spectrum(p, &g->taps[i])) p->taps[i].slot = slot++;
+    }
+    p->segment_taps[g->n_segments] = i;
+}
+
 void probe_layout(probe *p, const graph *g, int n_threads, arena *a)
 {
     probe_init(p, g);
@@ -103,13 +121,8 @@ void probe_layout(probe *p, const graph *g, int n_threads, arena *a)
     p->work_bytes = (p->work_bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
     p->work = arena_alloc(a, (size_t)n_threads * p->work_bytes);
     p->order = arena_alloc(a, rows * sizeof *p->order);
-    for (int i = 0, segment = NONE, slot = 0; p->taps && i < g->n_taps; i++) {
-        if (!has_spectrum(p, &g->taps[i])) continue;
-        int own = g->nodes[g->values[g->taps[i].value].producer].segment;
-        slot = own == segment ? slot + 1 : 0;
-        segment = own;
-        p->taps[i].slot = slot;
-    }
+    p->segment_taps = arena_alloc(a, (size_t)(g->n_segments + 1) * sizeof *p->segment_taps);
+    if (p->segment_taps) number_slots(p);
 }
 
 static char *work_of(const probe *p, int worker)
@@ -140,9 +153,8 @@ static void matrix_values(probe *p, const tap *t, probe_tap *pt, const exec *x, 
 static void grams(probe *p, const probe_tap *pt, const slab *s, int b, char *work)
 {
     char *gram_work = work + (p->work_bytes - (p->gram_work_bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN);
-    for (int kind = 0; kind < 2; kind++)
-        if (p->spectrum[kind])
-            gram_of(gram_at(p, pt->slot, kind, b), s->x, s->rows, s->cols, s->ld, kind ? s->col_mean : NULL, gram_work);
+    gram_pair(p->spectrum[0] ? gram_at(p, pt->slot, 0, b) : NULL,
+              p->spectrum[1] ? gram_at(p, pt->slot, 1, b) : NULL, s, gram_work);
 }
 
 static void tap_values(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, int b, char *work)
@@ -238,11 +250,8 @@ void probe_spectra(probe *p, team *t, int segment)
 {
     int slots = 0, kinds = p->spectrum[0] + p->spectrum[1];
     if (!kinds) return;
-    for (int i = 0; i < p->g->n_taps; i++) {
-        if (p->taps[i].slot == NONE) continue;
-        int own = p->g->nodes[p->g->values[p->g->taps[i].value].producer].segment;
-        if (own == segment) p->slot_taps[slots++] = i;
-    }
+    for (int i = p->segment_taps[segment]; i < p->segment_taps[segment + 1]; i++)
+        if (p->taps[i].slot != NONE) p->slot_taps[slots++] = i;
     struct spectra run = {p, (kinds * p->g->batch + SPECTRUM_LANES - 1) / SPECTRUM_LANES};
     if (slots) team_run(t, spectra_task, &run, slots * run.groups);
 }

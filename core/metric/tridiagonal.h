@@ -1,9 +1,9 @@
 /* Eigenvalues of symmetric tridiagonal matrices, one per lane, in one or two groups of eight lanes.
  *
  * d [n] the diagonals, e [n] the squares of the off-diagonals: e[i] couples i and i + 1, e[n - 1]
- * is ignored. Both are overwritten; d ends up with the eigenvalues in no particular order. split [n]
- * is work space. Entries must be finite and at most about 1 in size. A lane that has not converged
- * after 30 n sweeps (never seen) ends up NaN.
+ * is ignored. Both are overwritten; d ends up with the eigenvalues in no particular order.
+ * split [n] is work space. Entries must be finite and at most about 1 in size. A lane that has not
+ * converged after 30 n sweeps (never seen) ends up NaN.
  *
  * A sweep is one chain of dependent divisions, so two groups go through it together in the time of
  * one. Each lane has its own position and its own end of sweep; lanes at different positions share
