@@ -137,6 +137,11 @@ lint: ## format, clang-tidy, shellcheck, strict warnings
 	@tests/lint
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/lint WERROR=1 all test-bins
 
+schema: all ## rewrite schema/job.json and schema/openapi.json from the tables
+	@for name in job openapi; do \
+	    $(BUILD)/normscope schema $$name | python3 -m json.tool --indent 2 --no-ensure-ascii >$(BUILD)/$$name.json && \
+	    mv $(BUILD)/$$name.json schema/$$name.json || exit 1; done
+
 golden: ## rewrite tests/golden from the PyTorch oracle (needs torch and numpy)
 	python3 -B tests/oracle/make_goldens.py
 
@@ -147,5 +152,5 @@ help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all run test golden asan tsan sanitized fuzz fuzzers lint test-bins clean help always
+.PHONY: all run test golden schema asan tsan sanitized fuzz fuzzers lint test-bins clean help always
 .SECONDARY:

@@ -1,6 +1,7 @@
 #include "server/bench.h"
 #include "server/blas.h"
 #include "server/describe.h"
+#include "server/openapi.h"
 #include "server/option.h"
 #include "server/provenance.h"
 #include "server/reader.h"
@@ -25,7 +26,8 @@ static int schema_main(const options *o)
 {
     if (o->n_arguments == 0 || (o->n_arguments == 1 && strcmp(o->arguments[0], "job") == 0))
         return put(reader_job_schema());
-    fprintf(stderr, "normscope: schema takes job, not %.40s\n", o->arguments[0]);
+    if (o->n_arguments == 1 && strcmp(o->arguments[0], "openapi") == 0) return put(openapi_text());
+    fprintf(stderr, "normscope: schema takes job or openapi, not %.40s\n", o->arguments[0]);
     return 2;
 }
 
@@ -49,7 +51,7 @@ static int dispatch(const options *o)
     case COMMAND_schema:
         return schema_main(o);
     case COMMAND_bench:
-        return bench_main(o->n_arguments, o->arguments);
+        return bench_main(o);
     case COMMAND_version:
         return version_main(o);
     case COMMAND_worker:

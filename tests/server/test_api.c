@@ -1,6 +1,8 @@
 /* The API over stored results: rows as JSON and CSV, selections, charts, tags, slow readers,
  * events. */
+#include "server/embed.h"
 #include "server/http.h"
+#include "server/openapi.h"
 #include "server/reader.h"
 #include "tests/server/http_client.h"
 #include "tests/server/temp.h"
@@ -386,6 +388,26 @@ START_TEST(test_api_describes_itself_in_json)
 }
 END_TEST
 
+/* What `make schema` wrote, against the tables as they are. */
+START_TEST(test_api_schema_files_are_current)
+{
+    static const char *const paths[] = {"schema/job.json", "schema/openapi.json"};
+    char *now = _i ? openapi_text() : reader_job_schema();
+    const embed *file = embed_find(paths[_i]);
+    ck_assert_ptr_nonnull(now);
+    ck_assert_msg(file != NULL, "%s is missing: make schema", paths[_i]);
+    cJSON *a = cJSON_Parse(now), *b = cJSON_ParseWithLength((const char *)file->bytes, file->size);
+    char *x = cJSON_PrintUnformatted(a), *y = cJSON_PrintUnformatted(b);
+    ck_assert_msg(x && y && strcmp(x, y) == 0, "%s is not what the tables say: make schema",
+                  paths[_i]);
+    free(x);
+    free(y);
+    cJSON_Delete(a);
+    cJSON_Delete(b);
+    free(now);
+}
+END_TEST
+
 START_TEST(test_api_keeps_texts)
 {
     client_reply r = client_ask(http_port(the_http),
@@ -534,6 +556,7 @@ static Suite *suite(void)
     tcase_add_test(c, test_api_chart_aggregates_the_seeds_of_an_arm);
     tcase_add_test(c, test_api_lists_jobs_page_by_page);
     tcase_add_test(c, test_api_describes_itself_in_json);
+    tcase_add_loop_test(c, test_api_schema_files_are_current, 0, 2);
     tcase_add_test(c, test_api_keeps_texts);
     tcase_add_test(c, test_api_slow_readers_hold_nothing);
     suite_add_tcase(s, c);
