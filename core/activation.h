@@ -13,8 +13,8 @@ typedef struct activation {
     entry entry;
     const struct activation *gate; /* f of a gated activation, else NULL */
     void (*forward)(real *restrict y, const real *restrict x, size_t n);
-    /* dx = dy f'(x); dx may be dy. */
-    void (*backward)(real *dx, const real *dy, const real *restrict x, size_t n);
+    /* dx = dy f'(x); dx may be dy. With y not NULL also y = f(x), the same bits as forward. */
+    void (*backward)(real *dx, const real *dy, const real *restrict x, real *restrict y, size_t n);
 } activation;
 
 #define ACTIVATION(name) extern const activation activation_##name;

@@ -101,12 +101,10 @@ static void forward_span(exec *x, const stage *st, const span *s)
 
 static void backward_span(exec *x, const stage *st, const span *s)
 {
-    for (int i = st->first_node; i < st->first_node + st->n_nodes; i++)
-        if (x->g->nodes[i].recompute) x->g->nodes[i].op->forward(x, &x->g->nodes[i], s);
     for (int i = st->first_node + st->n_nodes - 1; i >= st->first_node; i--) {
         const node *n = &x->g->nodes[i];
         if (x->probe) probe_grads(x->probe, x, n, s, false);
-        bool wanted = n->partial_count > 0;
+        bool wanted = n->partial_count > 0 || n->recompute;
         for (int k = 0; k < n->n_inputs; k++) wanted |= n->grads[k].wanted;
         if (n->op->backward && wanted) n->op->backward(x, n, s);
         if (x->probe) probe_grads(x->probe, x, n, s, true);

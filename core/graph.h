@@ -81,7 +81,7 @@ typedef struct node {
     size_t partials; /* first of n_panels x partial_count doubles of panel sums, plan */
     size_t partial_count;
     int first_tap; /* list of taps on what this node makes, NONE ends it */
-    bool recompute; /* plan: run again at the start of the segment's backward stage */
+    bool recompute; /* plan: output 0 is written again by the backward pass */
     /* What the op needs to know. */
     const struct norm *norm;
     const struct activation *activation;

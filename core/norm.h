@@ -22,6 +22,8 @@ typedef struct norm {
     bool is_identity; /* no node is built at all */
     bool has_gain, has_bias;
     void (*forward)(const norm_rows *r, real *y);
+    /* y again from the stats that forward left, the same bits. */
+    void (*remake)(const norm_rows *r, real *y);
     /* dx = base + own term (base NULL: 0; dx NULL: not wanted; base may equal dx). dgain and dbias
      * [width] are added to; NULL when there are no parameters. dx has ldx, dy has ldy. */
     void (*backward)(const norm_rows *r,

@@ -20,9 +20,10 @@ typedef struct op {
     entry entry;
     bool alias_grad;        /* the gradient of every input is that of output 0: shared, not copied */
     bool can_add;           /* backward can add to a base (linear, norm, …); else it overwrites */
-    bool cheap;             /* may run again in the backward pass instead of being kept */
-    unsigned reads_inputs;  /* bit i: backward or param_task reads input i */
-    unsigned reads_outputs; /* bit i: backward or param_task reads output i */
+    bool remakes;           /* backward can write output 0 again (node.recompute), so it need not be kept */
+    unsigned reads_inputs;  /* bit i: backward reads input i */
+    unsigned param_inputs;  /* bit i: param_task reads input i */
+    unsigned reads_outputs; /* bit i: backward reads output i */
     void (*forward)(const exec *x, const node *n, const span *s);
     void (*backward)(const exec *x, const node *n, const span *s); /* NULL: nothing below */
     int (*n_param_tasks)(const graph *g, const node *n);           /* NULL: no parameters */

@@ -48,33 +48,26 @@ static void touch(maker *m, int b, int at)
     if (at > buf->last) buf->last = at;
 }
 
-/* Which values must outlive the forward pass, and which are made again instead. From the last node to
- * the first, so that what a recomputed node reads is known to be needed before its producer is met. */
+/* Which values must outlive the forward pass, and which are made again instead: those that only the
+ * parameter tasks of the same segment read, by an op whose own backward pass can write them again on
+ * its way. It runs before those tasks, so they find the value in place. */
 static void mark_needed(maker *m)
 {
     graph *g = m->g;
-    for (int i = g->n_nodes - 1; i >= 0; i--) {
-        node *n = &g->nodes[i];
-        bool needed_later = false;
-        for (int k = 0; k < n->n_outputs; k++) needed_later |= g->values[n->outputs[k]].needed;
-        n->recompute = n->recompute && n->op->cheap && needed_later && !m->o->keep_all;
-        for (int k = 0; k < n->n_inputs; k++)
-            if (n->recompute || n->op->reads_inputs >> k & 1) g->values[root_of(g, n->inputs[k])].needed = true;
+    for (int i = 0; i < g->n_nodes; i++) g->nodes[i].recompute = g->nodes[i].op->remakes && !m->o->keep_all;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const node *n = &g->nodes[i];
+        for (int k = 0; k < n->n_inputs; k++) {
+            unsigned early = n->op->reads_inputs >> k & 1, late = n->op->param_inputs >> k & 1;
+            int v = root_of(g, n->inputs[k]);
+            node *producer = &g->nodes[g->values[v].producer];
+            if (early | late) g->values[v].needed = true;
+            if (early || (late && producer->segment != n->segment)) producer->recompute = false;
+        }
         for (int k = 0; k < n->n_outputs; k++)
             if (n->op->reads_outputs >> k & 1) g->values[n->outputs[k]].needed = true;
     }
-}
-
-/* A node may be recomputed only when nothing outside its segment reads what it makes. */
-static void mark_recomputable(maker *m)
-{
-    graph *g = m->g;
-    for (int i = 0; i < g->n_nodes; i++) g->nodes[i].recompute = true;
-    for (int i = 0; i < g->n_nodes; i++)
-        for (int k = 0; k < g->nodes[i].n_inputs; k++) {
-            node *producer = &g->nodes[g->values[g->nodes[i].inputs[k]].producer];
-            if (producer->segment != g->nodes[i].segment) producer->recompute = false;
-        }
+    for (int i = 0; i < g->n_nodes; i++) g->nodes[i].recompute &= g->values[g->nodes[i].outputs[0]].needed;
 }
 
 static void place_values(maker *m)
@@ -88,7 +81,7 @@ static void place_values(maker *m)
             int late = backward_stage(g, n->segment);
             v->buffer[0] = v->buffer[1] = new_buffer(m, value_bytes(g, n->outputs[k]), n->segment);
             if (!v->needed || !m->o->backward) continue;
-            if (n->recompute) v->buffer[1] = new_buffer(m, value_bytes(g, n->outputs[k]), late);
+            if (n->recompute && k == 0) v->buffer[1] = new_buffer(m, value_bytes(g, n->outputs[k]), late);
             touch(m, v->buffer[1], late + 1);
         }
     }
@@ -358,7 +351,6 @@ err_code plan_make(plan *p, graph *g, const plan_options *o, arena *a, error *er
     maker m = {.p = p, .g = g, .o = o, .pending = pending};
     for (int i = 0; i < g->n_values; i++) pending[i] = NONE;
     make_stages(&m);
-    mark_recomputable(&m);
     mark_needed(&m);
     place_values(&m);
     if (o->backward) {

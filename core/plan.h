@@ -7,7 +7,7 @@
  * task stage:
  *
  *   forward   segment 0 .. L+1
- *   backward  segment L+1 .. 0: recomputed nodes, then gradients of inputs; then of parameters
+ *   backward  segment L+1 .. 0: gradients of inputs (and values made again), then of parameters
  *
  * Buffers live from the first to the last stage that touches them, and are placed by one sweep over
  * the stages with a free list: linear in depth, and the high-water mark is known before a run.

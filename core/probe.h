@@ -32,6 +32,7 @@ typedef struct probe {
     double *grams; /* [slots, 2, B, n n] */
     size_t gram_reals;
     int *slot_taps; /* taps of the running segment by slot */
+    int *segment_taps; /* [n_segments + 1] first tap whose value is made in the segment */
     int n_slots;    /* largest over segments */
     double *eigenvalues, *order;
     size_t eigen_bytes; /* scratch of one worker */

@@ -4,12 +4,12 @@
 CLONES static void forward(real *restrict y, const real *restrict x, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        real half = R(0.5) * x[i];
-        y[i] = half + half * ERF(x[i] * R(0.70710678118654752440));
+        real cdf = R(0.5) + R(0.5) * ERF(x[i] * R(0.70710678118654752440));
+        y[i] = x[i] * cdf;
     }
 }
 
-CLONES static void backward(real *dx, const real *dy, const real *restrict x, size_t n)
+CLONES static void gradient(real *dx, const real *dy, const real *restrict x, size_t n)
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
@@ -17,6 +17,26 @@ CLONES static void backward(real *dx, const real *dy, const real *restrict x, si
         real cdf = R(0.5) + R(0.5) * ERF(x[i] * R(0.70710678118654752440));
         dx[i] = dy[i] * (cdf + x[i] * phi);
     }
+}
+
+CLONES static void gradient_and_value(
+    real *dx, const real *dy, const real *restrict x, real *restrict y, size_t n)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        real phi = R(0.39894228040143267794) * EXP(R(-0.5) * x[i] * x[i]);
+        real cdf = R(0.5) + R(0.5) * ERF(x[i] * R(0.70710678118654752440));
+        dx[i] = dy[i] * (cdf + x[i] * phi);
+        y[i] = x[i] * cdf;
+    }
+}
+
+static void backward(real *dx, const real *dy, const real *restrict x, real *restrict y, size_t n)
+{
+    if (y)
+        gradient_and_value(dx, dy, x, y, n);
+    else
+        gradient(dx, dy, x, n);
 }
 
 const activation activation_gelu = {

@@ -76,8 +76,10 @@ CLONES static void normal_pairs(const rng *r, uint64_t first, double *restrict o
         radius[i] = unit((uint64_t)w[1] << 32 | w[0]);
         angle[i] = 6.283185307179586476925 * unit((uint64_t)w[3] << 32 | w[2]);
     }
-    for (int i = 0; i < RNG_BLOCK / 2; i++) radius[i] = sqrt(-2 * log(radius[i]));
     double c[RNG_BLOCK / 2], s[RNG_BLOCK / 2];
+#pragma omp simd
+    for (int i = 0; i < RNG_BLOCK / 2; i++) c[i] = log(radius[i]);
+    for (int i = 0; i < RNG_BLOCK / 2; i++) radius[i] = sqrt(-2 * c[i]);
     for (int i = 0; i < RNG_BLOCK / 2; i++) c[i] = cos(angle[i]);
     for (int i = 0; i < RNG_BLOCK / 2; i++) s[i] = sin(angle[i]);
     for (int i = 0; i < RNG_BLOCK / 2; i++) {

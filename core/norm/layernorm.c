@@ -9,13 +9,7 @@
  */
 #include "core/norm.h"
 
-CLONES static void forward_row(real *restrict y,
-                               real *restrict stats,
-                               const real *restrict x,
-                               const real *gain,
-                               const real *bias,
-                               size_t n,
-                               double eps)
+CLONES static void stats_row(real *stats, const real *x, size_t n, double eps)
 {
     real sum = 0, square = 0;
 #pragma omp simd reduction(+ : sum)
@@ -23,8 +17,17 @@ CLONES static void forward_row(real *restrict y,
     real mu = sum / (real)n;
 #pragma omp simd reduction(+ : square)
     for (size_t i = 0; i < n; i++) square += (x[i] - mu) * (x[i] - mu);
-    real r = (real)(1 / sqrt((double)square / (double)n + eps));
-    stats[0] = mu, stats[1] = r;
+    stats[0] = mu, stats[1] = (real)(1 / sqrt((double)square / (double)n + eps));
+}
+
+CLONES static void apply_row(real *restrict y,
+                             const real *stats,
+                             const real *restrict x,
+                             const real *gain,
+                             const real *bias,
+                             size_t n)
+{
+    real mu = stats[0], r = stats[1];
     if (gain && bias)
         for (size_t i = 0; i < n; i++) y[i] = (x[i] - mu) * r * gain[i] + bias[i];
     else if (gain)
@@ -76,17 +79,25 @@ CLONES static void param_row(double *restrict dgain,
     }
 }
 
-static void forward(const norm_rows *a, real *y)
+static void apply(const norm_rows *a, real *y, bool with_stats)
 {
     for (size_t r = 0; r < a->rows; r++)
-        for (size_t g = 0; g < a->groups; g++)
-            forward_row(y + r * a->ldy + g * a->width,
-                        a->stats + (r * a->groups + g) * NORM_STATS,
-                        a->x + r * a->ldx + g * a->width,
-                        a->gain,
-                        a->bias,
-                        a->width,
-                        a->eps);
+        for (size_t g = 0; g < a->groups; g++) {
+            const real *x = a->x + r * a->ldx + g * a->width;
+            real *stats = a->stats + (r * a->groups + g) * NORM_STATS;
+            if (with_stats) stats_row(stats, x, a->width, a->eps);
+            apply_row(y + r * a->ldy + g * a->width, stats, x, a->gain, a->bias, a->width);
+        }
+}
+
+static void forward(const norm_rows *a, real *y)
+{
+    apply(a, y, true);
+}
+
+static void remake(const norm_rows *a, real *y)
+{
+    apply(a, y, false);
 }
 
 static void backward(const norm_rows *a,
@@ -113,5 +124,6 @@ const norm norm_layernorm = {
     .has_gain = true,
     .has_bias = true,
     .forward = forward,
+    .remake = remake,
     .backward = backward,
 };

@@ -6,18 +6,17 @@
  */
 #include "core/norm.h"
 
-CLONES static void forward_row(real *restrict y,
-                               real *restrict stats,
-                               const real *restrict x,
-                               const real *gain,
-                               size_t n,
-                               double eps)
+CLONES static void stats_row(real *stats, const real *x, size_t n, double eps)
 {
     real square = 0;
 #pragma omp simd reduction(+ : square)
     for (size_t i = 0; i < n; i++) square += x[i] * x[i];
-    real r = (real)(1 / sqrt((double)square / (double)n + eps));
-    stats[0] = 0, stats[1] = r;
+    stats[0] = 0, stats[1] = (real)(1 / sqrt((double)square / (double)n + eps));
+}
+
+CLONES static void
+apply_row(real *restrict y, real r, const real *restrict x, const real *gain, size_t n)
+{
     if (gain)
         for (size_t i = 0; i < n; i++) y[i] = x[i] * r * gain[i];
     else
@@ -59,16 +58,25 @@ param_row(double *restrict dgain, const real *restrict dy, const real *restrict 
     for (size_t i = 0; i < n; i++) dgain[i] += (double)(dy[i] * (x[i] * r));
 }
 
-static void forward(const norm_rows *a, real *y)
+static void apply(const norm_rows *a, real *y, bool with_stats)
 {
     for (size_t r = 0; r < a->rows; r++)
-        for (size_t g = 0; g < a->groups; g++)
-            forward_row(y + r * a->ldy + g * a->width,
-                        a->stats + (r * a->groups + g) * NORM_STATS,
-                        a->x + r * a->ldx + g * a->width,
-                        a->gain,
-                        a->width,
-                        a->eps);
+        for (size_t g = 0; g < a->groups; g++) {
+            const real *x = a->x + r * a->ldx + g * a->width;
+            real *stats = a->stats + (r * a->groups + g) * NORM_STATS;
+            if (with_stats) stats_row(stats, x, a->width, a->eps);
+            apply_row(y + r * a->ldy + g * a->width, stats[1], x, a->gain, a->width);
+        }
+}
+
+static void forward(const norm_rows *a, real *y)
+{
+    apply(a, y, true);
+}
+
+static void remake(const norm_rows *a, real *y)
+{
+    apply(a, y, false);
 }
 
 static void backward(const norm_rows *a,
@@ -95,5 +103,6 @@ const norm norm_rmsnorm = {
               .source = "arXiv:1910.07467"},
     .has_gain = true,
     .forward = forward,
+    .remake = remake,
     .backward = backward,
 };

@@ -14,6 +14,7 @@ int op_activate_build(graph *g, int x, const activation *kind)
     return y;
 }
 
+/* y may be a. */
 CLONES static void multiply(real *y, const real *a, const real *restrict b, size_t n)
 {
 #pragma omp simd
@@ -42,21 +43,22 @@ static void backward(const exec *x, const node *n, const span *s)
     size_t width = (size_t)out->cols, rows = (size_t)out->rows * (size_t)(s->b1 - s->b0);
     const real *in = exec_value(x, n->inputs[0], s->b0), *dy = exec_grad(x, n->outputs[0], s->b0);
     real *dx = exec_grad(x, n->inputs[0], s->b0);
+    real *again = n->recompute ? exec_value(x, n->outputs[0], s->b0) : NULL;
     if (!n->activation->gate) {
-        n->activation->backward(dx, dy, in, rows * width);
+        n->activation->backward(dx, dy, in, again, rows * width);
         return;
     }
     for (size_t r = 0; r < rows; r++, in += 2 * width, dx += 2 * width, dy += width) {
         multiply(dx, dy, in + width, width);
-        n->activation->gate->backward(dx, dx, in, width);
-        n->activation->gate->forward(dx + width, in, width);
+        n->activation->gate->backward(dx, dx, in, dx + width, width);
+        if (again) multiply(again + r * width, dx + width, in + width, width);
         multiply(dx + width, dx + width, dy, width);
     }
 }
 
 const op op_activate = {
     .entry = {.name = "activate", .summary = "y = f(x), a row of the activations registry"},
-    .cheap = true,
+    .remakes = true,
     .reads_inputs = 1,
     .forward = forward,
     .backward = backward,

@@ -144,7 +144,7 @@ static double flops(const graph *g, const node *n)
 
 const op op_linear = {
     .entry = {.name = "linear", .summary = "y = x W' + b"},
-    .reads_inputs = 1,
+    .param_inputs = 1,
     .can_add = true,
     .forward = forward,
     .backward = backward,

@@ -49,6 +49,7 @@ static void forward(const exec *x, const node *n, const span *s)
 static void backward(const exec *x, const node *n, const span *s)
 {
     norm_rows r = rows_of(x, n, s);
+    if (n->recompute) n->norm->remake(&r, exec_value(x, n->outputs[0], s->b0));
     double *partials = n->partial_count ? exec_partials(x, n, s->panel) : NULL;
     if (partials) memset(partials, 0, n->partial_count * sizeof *partials);
     real *dx = n->grads[0].wanted ? exec_grad(x, n->inputs[0], s->b0) : NULL;
@@ -90,7 +91,7 @@ static void param_task(const exec *x, const node *n, int task)
 
 const op op_norm = {
     .entry = {.name = "norm", .summary = "y = N(x), a row of the norms registry"},
-    .cheap = true,
+    .remakes = true,
     .reads_inputs = 1,
     .reads_outputs = 2,
     .can_add = true,

@@ -47,7 +47,6 @@ static void backward(const exec *x, const node *n, const span *s)
 
 const op op_scale = {
     .entry = {.name = "scale", .summary = "y = c x, c constant"},
-    .cheap = true,
     .can_add = true,
     .forward = forward,
     .backward = backward,
