@@ -99,6 +99,11 @@ static err_code start_http(daemon_parts *d, error *err)
     return http_start(&d->http, d->store, d->scheduler, &settings, err);
 }
 
+static void say(const char *line)
+{
+    fprintf(stderr, "normscope: %s\n", line);
+}
+
 static err_code start_scheduler(daemon_parts *d, error *err)
 {
     const options *o = d->options;
@@ -106,7 +111,8 @@ static err_code start_scheduler(daemon_parts *d, error *err)
                                   .workers = (int)o->number[OPTION_workers],
                                   .threads = d->lim.threads,
                                   .queue_runs = (int)o->number[OPTION_queue],
-                                  .memory_bytes = (uint64_t)o->number[OPTION_memory]};
+                                  .memory_bytes = (uint64_t)o->number[OPTION_memory],
+                                   .log = say};
     return scheduler_start(&d->scheduler, d->store, &settings, err);
 }
 
