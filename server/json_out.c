@@ -175,32 +175,6 @@ void json_unsigned(json_out *o, uint64_t value)
     json_raw_n(o, text, (size_t)n);
 }
 
-/* "1e-05" becomes "1e-5", "1e+20" becomes "1e20". */
-static size_t trim_exponent(char *text)
-{
-    char *e = strchr(text, 'e');
-    if (!e) return strlen(text);
-    char *to = e + 1, *from = e + 1;
-    if (*from == '-')
-        *to++ = *from++;
-    else if (*from == '+')
-        from++;
-    while (*from == '0' && from[1]) from++;
-    while ((*to++ = *from++)) continue;
-    return (size_t)(to - text) - 1;
-}
-
-size_t json_number_text(char out[JSON_NUMBER], double value)
-{
-    if (fabs(value) < 0x1p53 && value == (double)(int64_t)value && !(value == 0 && signbit(value)))
-        return (size_t)snprintf(out, JSON_NUMBER, "%lld", (long long)value);
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(out, JSON_NUMBER, "%.*g", digits, value);
-        if (digits == 17 || strtod(out, NULL) == value) break;
-    }
-    return trim_exponent(out);
-}
-
 static const char *infinite_text(reason why)
 {
     switch (why) {
