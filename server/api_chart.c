@@ -4,6 +4,7 @@
 #include "server/api.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,7 +59,7 @@ static bool read_question(request *r, chart *c)
     c->site = place ? place->name : usual_site(c->metric);
     if (!param) return true;
     if (strlen(param) < sizeof c->param) {
-        strcpy(c->param, param);
+        snprintf(c->param, sizeof c->param, "%s", param);
         return true;
     }
     reply_problem(&r->reply, PROBLEM_BAD_PARAMETER, "param", "there is no parameter of that name");
@@ -138,12 +139,12 @@ static bool find_params(sqlite3 *db, chart *c, int64_t job_id, reply *out)
         json_string(&c->params, name);
         if (!name || strlen(name) >= sizeof first) continue;
         usual = usual || strcmp(name, "attn.o.weight") == 0;
-        if (!first[0]) strcpy(first, name);
+        if (!first[0]) snprintf(first, sizeof first, "%s", name);
     }
     json_end(&c->params);
     sqlite3_finalize(s);
     if (row != SQLITE_DONE) api_store_failed(out, db);
-    if (!c->param[0]) strcpy(c->param, usual ? "attn.o.weight" : first);
+    if (!c->param[0]) snprintf(c->param, sizeof c->param, "%s", usual ? "attn.o.weight" : first);
     return row == SQLITE_DONE;
 }
 

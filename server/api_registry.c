@@ -106,7 +106,7 @@ void api_schema(request *r, reply *out)
         if (!schema_name(e->path, name) || strcmp(name, r->capture[0]) != 0) continue;
         out->status = MHD_HTTP_OK;
         out->type = "application/schema+json";
-        out->body = (char *)(uintptr_t)e->bytes;
+        out->body = (char *)e->bytes;
         out->n = e->size;
         out->tagged = true;
         return;

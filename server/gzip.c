@@ -17,7 +17,7 @@ char *gzip_buffer(const void *bytes, size_t n, size_t *out_n)
         free(out);
         return NULL;
     }
-    z.next_in = (Bytef *)(uintptr_t)bytes;
+    z.next_in = (Bytef *)bytes;
     z.avail_in = (uInt)n;
     z.next_out = (Bytef *)out;
     z.avail_out = (uInt)n;

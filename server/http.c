@@ -222,7 +222,7 @@ void http_stop(http *h)
     atomic_store(&h->stopping, true);
     if (h->daemon) MHD_stop_daemon(h->daemon);
     conn_table_free(h->conns);
-    free((char *)(uintptr_t)h->options.static_dir);
-    free((char *)(uintptr_t)h->options.demo_job);
+    free((char *)h->options.static_dir);
+    free((char *)h->options.demo_job);
     free(h);
 }

@@ -60,7 +60,7 @@ err_code http_listen_parse(http_listen *l, const char *text, error *err)
     if (ok && n > 0) {
         memcpy(host, from, n);
         host[n] = '\0';
-        if (strcmp(host, "localhost") == 0) strcpy(host, "127.0.0.1");
+        if (strcmp(host, "localhost") == 0) snprintf(host, sizeof host, "127.0.0.1");
     }
     ok = ok && (brackets ? set_v6(l, host, port) : set_v4(l, host, port));
     if (ok) return ERR_OK;
@@ -70,7 +70,7 @@ err_code http_listen_parse(http_listen *l, const char *text, error *err)
 
 static int bound_port(int fd)
 {
-    struct sockaddr_storage a;
+    struct sockaddr_storage a = {0};
     socklen_t n = sizeof a;
     if (getsockname(fd, (struct sockaddr *)&a, &n) != 0) return 0;
     if (a.ss_family == AF_INET6) return ntohs(((struct sockaddr_in6 *)&a)->sin6_port);

@@ -74,7 +74,7 @@ void reply_etag(reply *p, const char *const *parts)
     sha256_init(&ctx);
     for (; *parts; parts++) sha256_update(&ctx, strlen(*parts) + 1, (const uint8_t *)*parts);
     sha256_digest(&ctx, sizeof digest, digest);
-    for (int i = 0; i < 16; i++) snprintf(p->etag + 2 * i, 3, "%02x", digest[i]);
+    for (size_t i = 0; i < 16; i++) snprintf(p->etag + 2 * i, 3, "%02x", digest[i]);
     p->tagged = true;
 }
 
@@ -85,7 +85,7 @@ static void tag_body(reply *p)
     sha256_init(&ctx);
     sha256_update(&ctx, p->n, (const uint8_t *)p->body);
     sha256_digest(&ctx, sizeof digest, digest);
-    for (int i = 0; i < 16; i++) snprintf(p->etag + 2 * i, 3, "%02x", digest[i]);
+    for (size_t i = 0; i < 16; i++) snprintf(p->etag + 2 * i, 3, "%02x", digest[i]);
 }
 
 /* Does If-None-Match name the tag? Weakly: the tags are of the content, not of its coding. */

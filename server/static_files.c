@@ -96,7 +96,7 @@ static void from_program(reply *out, const char *path)
         not_found(out);
         return;
     }
-    out->body = (char *)(uintptr_t)e->bytes;
+    out->body = (char *)e->bytes;
     out->n = e->size;
 }
 
