@@ -112,7 +112,7 @@ static err_code start_scheduler(daemon_parts *d, error *err)
                                   .threads = d->lim.threads,
                                   .queue_runs = (int)o->number[OPTION_queue],
                                   .memory_bytes = (uint64_t)o->number[OPTION_memory],
-                                   .log = say};
+                                  .log = say};
     return scheduler_start(&d->scheduler, d->store, &settings, err);
 }
 
