@@ -20,7 +20,7 @@ export function ahead(job) {
 
 export function progressText(job) {
   const p = job.progress || {};
-  const parts = [count(job.runs_done || 0, 'run') + ` of ${job.runs_total}`];
+  const parts = [`${job.runs_done || 0} of ${count(job.runs_total, 'run')}`];
   if (job.state === 'queued') parts.push(ahead(job));
   if (job.state === 'running') {
     if (p.steps) parts.push(`step ${p.step ?? 0} of ${p.steps}`);

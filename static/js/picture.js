@@ -106,7 +106,7 @@ function toLines(data, c, runs) {
   return data.arms.map((a, i) => {
     const depth = depthOf(runs, a.key);
     const place = (layer) => (c.relative && depth ? Number((layer / depth).toFixed(5)) : layer);
-    const points = a.points.map((p) => ({ ...p, x: place(p.x), name: layerName(p.x, depth),
+    const points = a.points.map((p) => ({ ...p, x: place(p.x), name: c.relative ? `layer / depth ${place(p.x)}` : layerName(p.x, depth),
       label: c.relative ? String(place(p.x)) : String(p.x) }));
     return { ...look[i], key: a.key, points, flags: flagsOf(runs, a.key).map((f) => ({ ...f, x: place(f.x) }))
       .filter((f) => points.some((p) => p.x === f.x)) };
