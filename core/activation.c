@@ -12,4 +12,5 @@ static const entry *const rows[] = {
 #undef ACTIVATION
 };
 
-const registry activation_registry = {"activations", "pointwise functions of the MLP", rows, sizeof rows / sizeof *rows};
+const registry activation_registry = {"activations", "pointwise functions of the MLP", rows,
+                                      sizeof rows / sizeof *rows};

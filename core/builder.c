@@ -18,7 +18,8 @@ static const struct {
     [SLOT_FINAL] = {"final_norm.weight", "final_norm.bias", NONE},
 };
 
-static int norm_node(builder *b, const norm *n, const char *gain_role, const char *bias_role, int x, int groups)
+static int norm_node(
+    builder *b, const norm *n, const char *gain_role, const char *bias_role, int x, int groups)
 {
     if (n->is_identity) return x;
     graph *g = b->g;
@@ -36,13 +37,20 @@ int builder_norm(builder *b, norm_slot slot, int x)
     return y;
 }
 
-static int linear(builder *b, int x, param_kind kind, const char *const *roles, const char *const *bias_roles,
-                  const int *widths, int n)
+static int linear(builder *b,
+                  int x,
+                  param_kind kind,
+                  const char *const *roles,
+                  const char *const *bias_roles,
+                  const int *widths,
+                  int n)
 {
     int weights[3], biases[3], in = b->g->values[x].cols;
-    for (int i = 0; i < n; i++) weights[i] = graph_param(b->g, kind, roles[i], (size_t)widths[i], (size_t)in);
+    for (int i = 0; i < n; i++)
+        weights[i] = graph_param(b->g, kind, roles[i], (size_t)widths[i], (size_t)in);
     if (b->spec->model.bias)
-        for (int i = 0; i < n; i++) biases[i] = graph_param(b->g, PARAM_BIAS, bias_roles[i], (size_t)widths[i], 0);
+        for (int i = 0; i < n; i++)
+            biases[i] = graph_param(b->g, PARAM_BIAS, bias_roles[i], (size_t)widths[i], 0);
     return op_linear_build(b->g, x, weights, b->spec->model.bias ? biases : NULL, n);
 }
 
@@ -76,13 +84,10 @@ int builder_attention(builder *b, int x)
     graph *g = b->g;
     const spec_model *m = &b->spec->model;
     int width = m->d_model / m->n_heads, kv = m->n_kv_heads * width;
-    int qkv = linear(b,
-                     x,
-                     PARAM_INNER,
+    int qkv = linear(b, x, PARAM_INNER,
                      (const char *const[]){"attn.q.weight", "attn.k.weight", "attn.v.weight"},
                      (const char *const[]){"attn.q.bias", "attn.k.bias", "attn.v.bias"},
-                     (const int[]){m->d_model, kv, kv},
-                     3);
+                     (const int[]){m->d_model, kv, kv}, 3);
     int q = graph_view(g, qkv, 0, m->d_model), k = graph_view(g, qkv, m->d_model, kv);
     int v = graph_view(g, qkv, m->d_model + kv, kv);
     q = prepare_head(b, q, m->n_heads, "attn.q_norm.weight", "attn.q_norm.bias");
@@ -93,13 +98,8 @@ int builder_attention(builder *b, int x)
     int y = op_attention_build(g, q, k, v, m->n_heads, m->n_kv_heads, m->mask == MASK_CAUSAL);
     if (!g->failed) attention_sites(b, &g->nodes[g->n_nodes - 1]);
     graph_site(g, y, SITE_attn_head_out);
-    int raw = linear(b,
-                     y,
-                     PARAM_OUTER,
-                     (const char *const[]){"attn.o.weight"},
-                     (const char *const[]){"attn.o.bias"},
-                     &m->d_model,
-                     1);
+    int raw = linear(b, y, PARAM_OUTER, (const char *const[]){"attn.o.weight"},
+                     (const char *const[]){"attn.o.bias"}, &m->d_model, 1);
     graph_site(g, raw, SITE_attn_raw);
     return raw;
 }
@@ -108,19 +108,17 @@ int builder_mlp(builder *b, int x)
 {
     const spec_model *m = &b->spec->model;
     bool gated = b->activation->gate != NULL;
-    const char *const roles[] = {"mlp.gate.weight", "mlp.up.weight"}, *const biases[] = {"mlp.gate.bias", "mlp.up.bias"};
+    const char *const roles[] = {"mlp.gate.weight", "mlp.up.weight"}, *const biases[] = {
+                                                                          "mlp.gate.bias",
+                                                                          "mlp.up.bias"};
     int skip = gated ? 0 : 1;
-    int hidden = linear(b, x, PARAM_INNER, roles + skip, biases + skip, (const int[]){m->d_ff, m->d_ff}, 2 - skip);
+    int hidden = linear(b, x, PARAM_INNER, roles + skip, biases + skip,
+                        (const int[]){m->d_ff, m->d_ff}, 2 - skip);
     graph_site(b->g, hidden, SITE_mlp_pre);
     int active = op_activate_build(b->g, hidden, b->activation);
     graph_site(b->g, active, SITE_mlp_act);
-    int raw = linear(b,
-                     active,
-                     PARAM_OUTER,
-                     (const char *const[]){"mlp.down.weight"},
-                     (const char *const[]){"mlp.down.bias"},
-                     &m->d_model,
-                     1);
+    int raw = linear(b, active, PARAM_OUTER, (const char *const[]){"mlp.down.weight"},
+                     (const char *const[]){"mlp.down.bias"}, &m->d_model, 1);
     graph_site(b->g, raw, SITE_mlp_raw);
     return raw;
 }

@@ -11,7 +11,8 @@
 #include "core/norm.h"
 #include "core/position.h"
 
-/* Where a norm sits in a block. Each slot has its parameter role and, where it is a site, its name. */
+/* Where a norm sits in a block. Each slot has its parameter role and, where it is a site, its name.
+ */
 typedef enum norm_slot {
     SLOT_ATTN_IN,   /* attn.norm_in, site norm1_out */
     SLOT_ATTN_OUT,  /* attn.norm_out */

@@ -16,7 +16,8 @@ static const entry *const rows[] = {
 #undef DATA
 };
 
-const registry data_registry = {"data_sources", "what the network reads", rows, sizeof rows / sizeof *rows};
+const registry data_registry = {"data_sources", "what the network reads", rows,
+                                sizeof rows / sizeof *rows};
 
 static size_t sequences(const run_spec *spec)
 {
@@ -33,7 +34,8 @@ void batches_layout(batches *d, const run_spec *spec, arena *a)
     size_t n = sequences(spec), length = (size_t)spec->data.seq_len;
     const loss *l = loss_table[spec->train.loss];
     *d = (batches){.tokens = arena_alloc(a, n * (length + 1) * sizeof *d->tokens)};
-    if (spec->model.mask == MASK_BIDIRECTIONAL && l->uses_tokens) d->loss_mask = arena_alloc(a, n * length);
+    if (spec->model.mask == MASK_BIDIRECTIONAL && l->uses_tokens)
+        d->loss_mask = arena_alloc(a, n * length);
     if (data_table[spec->data.source]->gives_inputs)
         d->inputs = arena_alloc(a, n * length * (size_t)spec->model.d_model * sizeof *d->inputs);
     if (!l->uses_tokens) d->grad_seed = arena_alloc(a, seed_count(spec) * sizeof *d->grad_seed);

@@ -1,7 +1,7 @@
 /* Data sources: one file each under core/data/, one row in data.def.
  *
- * All batches of a run are made before the first pass, from streams keyed by the run's seed, so arms
- * with equal seeds see equal data whatever their strategy.
+ * All batches of a run are made before the first pass, from streams keyed by the run's seed, so
+ * arms with equal seeds see equal data whatever their strategy.
  */
 #ifndef CORE_DATA_H
 #define CORE_DATA_H

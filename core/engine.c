@@ -2,10 +2,10 @@
 #include "core/engine.h"
 
 #include "core/init.h"
+#include "core/loss.h"
 #include "core/model.h"
 #include "core/optimizer.h"
 #include "core/placement.h"
-#include "core/loss.h"
 #include "core/report.h"
 #include "core/schedule.h"
 #include "core/train.h"
@@ -14,9 +14,13 @@
 #include <string.h>
 
 static const registry *const registries[] = {
-    &model_registry,     &placement_registry, &norm_registry,     &activation_registry, &position_registry,
-    &init_registry,      &data_registry,      &loss_registry,     &optimizer_registry,  &schedule_registry,
-    &site_registry,      &metric_registry,    &op_registry,       NULL,
+    &model_registry,     &placement_registry,
+    &norm_registry,      &activation_registry,
+    &position_registry,  &init_registry,
+    &data_registry,      &loss_registry,
+    &optimizer_registry, &schedule_registry,
+    &site_registry,      &metric_registry,
+    &op_registry,        NULL,
 };
 
 static err_code check(const run_spec *spec, error *err)
@@ -25,13 +29,16 @@ static err_code check(const run_spec *spec, error *err)
     err_code code = model_table[spec->model.family]->check(spec, err);
     if (code) return code;
     if (data_table[spec->data.source]->needs_corpus && !spec->data.corpus[0])
-        return error_set(err, ERR_COMBINATION, "/data/corpus", "source text needs the name of a corpus");
+        return error_set(err, ERR_COMBINATION, "/data/corpus",
+                         "source text needs the name of a corpus");
     if (t->warmup > t->steps)
-        return error_set(err, ERR_COMBINATION, "/train/warmup", "warmup is %d; allowed are 0 to train.steps = %d", t->warmup, t->steps);
+        return error_set(err, ERR_COMBINATION, "/train/warmup",
+                         "warmup is %d; allowed are 0 to train.steps = %d", t->warmup, t->steps);
     for (int i = 0; i < spec->measure.n_steps; i++) {
         int step = spec->measure.steps[i];
         if (step < 0 || step > t->steps)
-            return error_set(err, ERR_COMBINATION, "/measure/steps", "step %d is not in 0..train.steps = %d", step, t->steps);
+            return error_set(err, ERR_COMBINATION, "/measure/steps",
+                             "step %d is not in 0..train.steps = %d", step, t->steps);
     }
     return ERR_OK;
 }
@@ -60,7 +67,8 @@ static void fill_estimate(session *s, int n_threads, size_t tables, estimate *ou
 }
 
 /* The only allocation of core/: tables of the graph, gone before it returns. */
-static err_code estimate_run(const run_spec *spec, int n_threads, bool want_tensors, estimate *out, error *err)
+static err_code
+estimate_run(const run_spec *spec, int n_threads, bool want_tensors, estimate *out, error *err)
 {
     err_code code = check(spec, err);
     if (code) return code;
@@ -96,7 +104,8 @@ static bool on_stage(void *user, int at, int n_stages, int layer)
     runner *r = user;
     if (!r->to->progress) return true;
     int n_forward = r->s->p.n_forward;
-    double inside = at < n_forward ? (at + 1.0) / n_forward / 3 : (1 + 2.0 * (at + 1 - n_forward) / (n_stages - n_forward)) / 3;
+    double inside = at < n_forward ? (at + 1.0) / n_forward / 3
+                                   : (1 + 2.0 * (at + 1 - n_forward) / (n_stages - n_forward)) / 3;
     progress p = {.step = r->step,
                   .steps = r->s->spec->train.steps,
                   .layer = layer,
@@ -112,7 +121,8 @@ static void use_batch(session *s, int step)
     exec *x = &s->x;
     x->tokens = s->data.tokens + k * rows * (length + 1);
     x->loss_mask = s->data.loss_mask ? s->data.loss_mask + k * rows * length : NULL;
-    x->inputs = s->data.inputs ? s->data.inputs + k * rows * length * (size_t)s->spec->model.d_model : NULL;
+    x->inputs =
+        s->data.inputs ? s->data.inputs + k * rows * length * (size_t)s->spec->model.d_model : NULL;
     x->grad_seed = s->data.grad_seed;
     double places = (double)(rows * length);
     if (x->loss_mask) {
@@ -129,8 +139,8 @@ static bool is_probed(const spec_measure *m, int step)
     return false;
 }
 
-/* Where the forward pass first met a non-finite value: the site of the first node that made one, or of the
- * next named value it feeds. */
+/* Where the forward pass first met a non-finite value: the site of the first node that made one, or
+ * of the next named value it feeds. */
 static void locate_divergence(runner *r)
 {
     const graph *g = &r->s->g;
@@ -202,9 +212,11 @@ static err_code run_step(runner *r, bool *stop, error *err)
         r->summary->steps_done = r->step + 1;
     }
     if (r->to->step) r->to->step(r->to->user, &record);
-    report_pass pass = {.step = r->step, .loss = record.loss, .backward = backward, .updated = updated};
+    report_pass pass = {
+        .step = r->step, .loss = record.loss, .backward = backward, .updated = updated};
     if (probed) report_measurements(s, &pass, r->to);
-    if (probed && s->want_tensors && r->to->tensor && !report_probe_tensors(s, r->step, r->to)) return refused(err);
+    if (probed && s->want_tensors && r->to->tensor && !report_probe_tensors(s, r->step, r->to))
+        return refused(err);
     *stop = bad;
     return ERR_OK;
 }
@@ -222,7 +234,8 @@ static err_code train(runner *r, error *err)
         err_code code = run_step(r, &stop, err);
         if (code) return code;
     }
-    if (r->to->tensor && !report_tensors(s, TENSOR_FINAL, s->spec->train.steps, r->to)) return refused(err);
+    if (r->to->tensor && !report_tensors(s, TENSOR_FINAL, s->spec->train.steps, r->to))
+        return refused(err);
     return ERR_OK;
 }
 
@@ -231,13 +244,20 @@ static err_code check_input(const run_spec *spec, const run_input *input, error 
     size_t least = (size_t)spec->data.seq_len + 2;
     if (!data_table[spec->data.source]->needs_corpus) return ERR_OK;
     if (!input || !input->corpus || input->corpus_bytes < least)
-        return error_set(err, ERR_RANGE, "/data/corpus", "the corpus has %zu bytes; seq_len needs at least %zu",
+        return error_set(err, ERR_RANGE, "/data/corpus",
+                         "the corpus has %zu bytes; seq_len needs at least %zu",
                          input && input->corpus ? input->corpus_bytes : (size_t)0, least);
     return ERR_OK;
 }
 
-static err_code run(const run_spec *spec, const run_input *input, void *memory, size_t memory_bytes, team *t,
-                    const sink *to, run_summary *summary, error *err)
+static err_code run(const run_spec *spec,
+                    const run_input *input,
+                    void *memory,
+                    size_t memory_bytes,
+                    team *t,
+                    const sink *to,
+                    run_summary *summary,
+                    error *err)
 {
     *summary = (run_summary){.diverged_step = -1, .diverged_layer = -1, .diverged_site = SITE_run};
     err_code code = check(spec, err);
@@ -246,7 +266,8 @@ static err_code run(const run_spec *spec, const run_input *input, void *memory, 
     arena a;
     arena_init(&a, memory, memory_bytes);
     session *s = arena_alloc(&a, sizeof *s);
-    if (!s) return error_set(err, ERR_MEMORY, "", "%zu bytes are too few for this run", memory_bytes);
+    if (!s)
+        return error_set(err, ERR_MEMORY, "", "%zu bytes are too few for this run", memory_bytes);
     code = session_build(s, spec, to->want_probe_tensors, &a, err);
     if (!code) {
         arena counting;
@@ -254,7 +275,8 @@ static err_code run(const run_spec *spec, const run_input *input, void *memory, 
         session sizes = *s;
         session_layout(&sizes, t->size, &counting);
         if (counting.used > a.size - a.used)
-            code = error_set(err, ERR_MEMORY, "", "the run needs %zu bytes, it was given %zu", a.used + counting.used, memory_bytes);
+            code = error_set(err, ERR_MEMORY, "", "the run needs %zu bytes, it was given %zu",
+                             a.used + counting.used, memory_bytes);
     }
     if (!code) {
         session_layout(s, t->size, &a);

@@ -1,8 +1,8 @@
 /* The engine: a run_spec in, measurements out. This is all that server/ sees of core/.
  *
- * The engine is compiled twice, for float and for double; each build exports one table. Nothing here
- * touches files, JSON, SQL or a clock, and nothing a run_spec can contain makes it crash or exit:
- * what is too large is refused by estimate, NaN and Inf are results.
+ * The engine is compiled twice, for float and for double; each build exports one table. Nothing
+ * here touches files, JSON, SQL or a clock, and nothing a run_spec can contain makes it crash or
+ * exit: what is too large is refused by estimate, NaN and Inf are results.
  */
 #ifndef CORE_ENGINE_H
 #define CORE_ENGINE_H
@@ -16,13 +16,13 @@
 /* What a run costs, computed before it is accepted. Exact for parameters and peak_bytes. */
 typedef struct estimate {
     uint64_t parameters;
-    double flops;         /* matrix products of the whole run, one multiply-add = 2 */
-    uint64_t peak_bytes;  /* the one block of memory that run needs */
+    double flops;          /* matrix products of the whole run, one multiply-add = 2 */
+    uint64_t peak_bytes;   /* the one block of memory that run needs */
     uint64_t measurements; /* an upper bound on rows emitted */
 } estimate;
 
-/* One measured number. layer 0 is the embedding, 1..L the blocks, L+1 the final norm and the logits;
- * -1 for the run as a whole. param is the name of the parameter without its block prefix
+/* One measured number. layer 0 is the embedding, 1..L the blocks, L+1 the final norm and the
+ * logits; -1 for the run as a whole. param is the name of the parameter without its block prefix
  * ("attn.q.weight") at SITE_param, else NULL; borrowed, lives as long as the program. */
 typedef struct measurement {
     int step, layer;
@@ -87,27 +87,34 @@ typedef struct run_input {
 typedef struct run_summary {
     bool diverged;
     int diverged_step;  /* step whose pass first met a non-finite value */
-    int diverged_layer; /* where the forward pass first met it; -1 when only the loss or a gradient */
+    int diverged_layer; /* where the forward pass first met it; -1 when only the loss or a gradient
+                         */
     site diverged_site;
     int steps_done; /* updates made */
 } run_summary;
 
 typedef struct engine {
-    const char *precision; /* "float32", "float64" */
+    const char *precision;             /* "float32", "float64" */
     const registry *const *registries; /* NULL-terminated: norms, placements, … , sites, metrics */
 
-    /* Do the choices make sense together? ERR_COMBINATION or ERR_RANGE with the pointer of the job's
-     * field ("/model/n_heads"). */
+    /* Do the choices make sense together? ERR_COMBINATION or ERR_RANGE with the pointer of the
+     * job's field ("/model/n_heads"). */
     err_code (*check)(const run_spec *spec, error *err);
 
     /* check first. n_threads: 1..TEAM_MAX (the memory differs a little; the results do not). */
-    err_code (*estimate)(const run_spec *spec, int n_threads, bool want_probe_tensors, estimate *out,
-                         error *err);
+    err_code (*estimate)(
+        const run_spec *spec, int n_threads, bool want_probe_tensors, estimate *out, error *err);
 
     /* memory: peak_bytes of estimate, aligned to 64. The caller frees it. Errors: those of check,
      * ERR_CANCELLED, ERR_IO, ERR_MEMORY. */
-    err_code (*run)(const run_spec *spec, const run_input *input, void *memory, size_t memory_bytes,
-                    team *team, const sink *sink, run_summary *summary, error *err);
+    err_code (*run)(const run_spec *spec,
+                    const run_input *input,
+                    void *memory,
+                    size_t memory_bytes,
+                    team *team,
+                    const sink *sink,
+                    run_summary *summary,
+                    error *err);
 
     /* Defaults that depend on another choice. */
     bool (*placement_final_norm)(int placement);

@@ -35,7 +35,8 @@ real exec_grad_prepare(const exec *x, const node *n, int i, int b0, int b1)
     const real *base = exec_grad_base(x, n, i, b0);
     if (!base) return 0;
     real *out = exec_grad(x, n->inputs[i], b0);
-    if (base != out) memcpy(out, base, (size_t)(b1 - b0) * (size_t)v->rows * (size_t)v->ld * sizeof *out);
+    if (base != out)
+        memcpy(out, base, (size_t)(b1 - b0) * (size_t)v->rows * (size_t)v->ld * sizeof *out);
     return 1;
 }
 
@@ -86,7 +87,8 @@ static void locate(exec *x, int index, const span *s)
     size_t count = (size_t)v->rows * (size_t)v->ld * (size_t)(s->b1 - s->b0);
     if (all_finite(exec_value(x, n->outputs[0], s->b0), count)) return;
     int seen = atomic_load(&x->first_bad_node);
-    while (index < seen && !atomic_compare_exchange_weak(&x->first_bad_node, &seen, index)) {}
+    while (index < seen && !atomic_compare_exchange_weak(&x->first_bad_node, &seen, index)) {
+    }
 }
 
 static void forward_span(exec *x, const stage *st, const span *s)
@@ -139,7 +141,8 @@ static err_code run_stages(exec *x, int first, int last, exec_progress *progress
     for (int i = first; i < last; i++) {
         const stage *st = &x->p->stages[i];
         struct stage_run run = {x, st};
-        team_run(x->team, stage_work, &run, st->kind == STAGE_PARAMS ? st->n_tasks : x->g->n_panels);
+        team_run(x->team, stage_work, &run,
+                 st->kind == STAGE_PARAMS ? st->n_tasks : x->g->n_panels);
         if (x->probe && !st->backward) probe_spectra(x->probe, x->team, st->segment);
         if (progress && !progress(user, i, x->p->n_stages, st->segment)) return ERR_CANCELLED;
     }

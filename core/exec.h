@@ -16,22 +16,22 @@ typedef struct exec {
     const graph *g;
     const plan *p;
     team *team;
-    char *tensors;       /* the planned block: buffers are byte offsets into it */
-    real *params;        /* all parameters, packed in order */
-    double *partials;    /* panel sums of vector gradients */
-    double *slices;      /* sums of squares of slices of parameter gradients */
-    real *scratch;       /* plan.scratch_reals for each worker */
-    double *losses;      /* [B] summed loss of each sequence */
-    int phase;           /* 0 forward, 1 backward: which buffer of a value */
+    char *tensors;    /* the planned block: buffers are byte offsets into it */
+    real *params;     /* all parameters, packed in order */
+    double *partials; /* panel sums of vector gradients */
+    double *slices;   /* sums of squares of slices of parameter gradients */
+    real *scratch;    /* plan.scratch_reals for each worker */
+    double *losses;   /* [B] summed loss of each sequence */
+    int phase;        /* 0 forward, 1 backward: which buffer of a value */
     /* The batch of this pass. */
-    const int32_t *tokens;      /* [B, T+1] */
-    const uint8_t *loss_mask;   /* [B, T], bidirectional only */
-    const real *inputs;         /* [B, T, D], gaussian source only */
-    const real *grad_seed;      /* [B, T, D], synthetic losses only */
-    double loss_scale;          /* 1 / positions that carry the loss */
-    struct probe *probe;        /* what is measured in this pass; NULL: nothing */
-    bool locate;                /* look for the first non-finite value of the forward pass */
-    atomic_int first_bad_node;  /* lowest node index that made one, n_nodes when none */
+    const int32_t *tokens;     /* [B, T+1] */
+    const uint8_t *loss_mask;  /* [B, T], bidirectional only */
+    const real *inputs;        /* [B, T, D], gaussian source only */
+    const real *grad_seed;     /* [B, T, D], synthetic losses only */
+    double loss_scale;         /* 1 / positions that carry the loss */
+    struct probe *probe;       /* what is measured in this pass; NULL: nothing */
+    bool locate;               /* look for the first non-finite value of the forward pass */
+    atomic_int first_bad_node; /* lowest node index that made one, n_nodes when none */
 } exec;
 
 /* Sequence b of a value, and of its gradient (NULL when it has none). */

@@ -6,9 +6,18 @@
 #include <string.h>
 
 /* Upper bounds of what one block or the two ends of any placement need; graph_finish checks. */
-enum { BLOCK_NODES = 24, BLOCK_VALUES = 40, BLOCK_PARAMS = 32, END_NODES = 16, END_VALUES = 24, END_PARAMS = 12 };
+enum {
+    BLOCK_NODES = 24,
+    BLOCK_VALUES = 40,
+    BLOCK_PARAMS = 32,
+    END_NODES = 16,
+    END_VALUES = 24,
+    END_PARAMS = 12
+};
 
-enum { PANEL_TOKENS = 256 }; /* a panel has at least this many tokens, where the batch allows more */
+enum {
+    PANEL_TOKENS = 256
+}; /* a panel has at least this many tokens, where the batch allows more */
 
 static void *table(arena *a, int n, size_t size)
 {

@@ -1,10 +1,10 @@
 /* The static graph: values, parameters and nodes, built once and run many times.
  *
- * A value is [B, rows, cols]: one [rows, cols] matrix for each of the B sequences. A view is a range
- * of columns of another value (q, k, v inside the fused projection) and has its leading dimension.
- * Nodes are appended in topological order; shapes are inferred by the op while building. Nodes
- * belong to a segment: 0 the embedding, 1..L the blocks, L+1 the head; segments are the unit of
- * scheduling (plan.h).
+ * A value is [B, rows, cols]: one [rows, cols] matrix for each of the B sequences. A view is a
+ * range of columns of another value (q, k, v inside the fused projection) and has its leading
+ * dimension. Nodes are appended in topological order; shapes are inferred by the op while building.
+ * Nodes belong to a segment: 0 the embedding, 1..L the blocks, L+1 the head; segments are the unit
+ * of scheduling (plan.h).
  *
  * Nothing here allocates: the tables live in the arena given to graph_init, and a graph that
  * outgrows them sets failed, checked once by graph_finish.
@@ -44,8 +44,8 @@ typedef struct param {
     param_kind kind;
     int rank;
     size_t dims[2], count;
-    size_t data;   /* element offset in the parameter block */
-    int segment;   /* of the node that uses it first in the backward pass */
+    size_t data; /* element offset in the parameter block */
+    int segment; /* of the node that uses it first in the backward pass */
     int grad_buffer;
     int n_slices;  /* partial sums of squares of the gradient, one per slice */
     size_t slices; /* first slot */
@@ -57,11 +57,11 @@ typedef struct value {
     int producer;       /* node */
     bool needs_grad;
     int layer;
-    int site;            /* enum site or NONE: names the value where a non-finite entry is located */
-    bool measured;       /* a tap reads it, or its gradient */
-    bool needed;         /* read by a backward pass */
-    int buffer[2];       /* plan: where it lives in the forward and in the backward pass */
-    int grad_buffer;     /* plan; shared with another value when the gradients are equal */
+    int site;        /* enum site or NONE: names the value where a non-finite entry is located */
+    bool measured;   /* a tap reads it, or its gradient */
+    bool needed;     /* read by a backward pass */
+    int buffer[2];   /* plan: where it lives in the forward and in the backward pass */
+    int grad_buffer; /* plan; shared with another value when the gradients are equal */
 } value;
 
 /* How one input's gradient is formed: out = (base >= 0 ? gradient of value base : 0) + own term.
@@ -80,15 +80,15 @@ typedef struct node {
     grad_mode grads[NODE_INPUTS];
     size_t partials; /* first of n_panels x partial_count doubles of panel sums, plan */
     size_t partial_count;
-    int first_tap; /* list of taps on what this node makes, NONE ends it */
+    int first_tap;  /* list of taps on what this node makes, NONE ends it */
     bool recompute; /* plan: output 0 is written again by the backward pass */
     /* What the op needs to know. */
     const struct norm *norm;
     const struct activation *activation;
     const struct position *position;
     double eps, scale;
-    int groups;           /* norm: sub-rows per row */
-    int heads, kv_heads;  /* attention, rope */
+    int groups;          /* norm: sub-rows per row */
+    int heads, kv_heads; /* attention, rope */
     bool causal;
     bool accumulate_params; /* a tied parameter already has a gradient */
 } node;
@@ -100,10 +100,10 @@ typedef struct tap {
     site site;
     int also_layer; /* the same tensor under a second name (resid_in of the next block), or NONE */
     site also_site;
-    bool is_matrix;  /* [H T, T] attention matrix: visible entries only */
-    int entropy;     /* attn_prob: the value with the row entropies, else NONE */
-    bool hidden;     /* measured for others (grad_norm_rel), not reported */
-    int next;        /* of the same node */
+    bool is_matrix; /* [H T, T] attention matrix: visible entries only */
+    int entropy;    /* attn_prob: the value with the row entropies, else NONE */
+    bool hidden;    /* measured for others (grad_norm_rel), not reported */
+    int next;       /* of the same node */
 } tap;
 
 typedef struct graph {
@@ -140,13 +140,13 @@ int graph_param(graph *g, param_kind kind, const char *role, size_t dims0, size_
 int graph_find_param(const graph *g, const char *name);
 node *graph_node(graph *g, const struct op *kind);
 
-/* Names a value as a site of the current layer; measured when the spec selects it. Returns the tap or
- * NULL. */
+/* Names a value as a site of the current layer; measured when the spec selects it. Returns the tap
+ * or NULL. */
 tap *graph_site(graph *g, int value, site s);
 int graph_hidden_tap(graph *g, int value); /* index, or NONE */
 
-/* After the last node: which values get a gradient. First outputs and views do; attention matrices only
- * where they are measured. */
+/* After the last node: which values get a gradient. First outputs and views do; attention matrices
+ * only where they are measured. */
 void graph_mark_gradients(graph *g);
 
 #endif

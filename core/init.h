@@ -1,5 +1,5 @@
-/* Inits: one file each under core/init/, one row in init.def. All matrices are normal with mean 0; gains
- * start at 1, biases at 0. */
+/* Inits: one file each under core/init/, one row in init.def. All matrices are normal with mean 0;
+ * gains start at 1, biases at 0. */
 #ifndef CORE_INIT_H
 #define CORE_INIT_H
 
@@ -8,8 +8,8 @@
 
 typedef struct init {
     entry entry;
-    bool depth_scale;                                             /* default of init.depth_scale */
-    double (*std)(const spec_init *init, const param *p);         /* of a matrix [out, in] */
+    bool depth_scale;                                     /* default of init.depth_scale */
+    double (*std)(const spec_init *init, const param *p); /* of a matrix [out, in] */
 } init;
 
 #define INIT(name) extern const init init_##name;

@@ -12,4 +12,5 @@ static const entry *const rows[] = {
 #undef LOSS
 };
 
-const registry loss_registry = {"losses", "what the gradient starts from", rows, sizeof rows / sizeof *rows};
+const registry loss_registry = {"losses", "what the gradient starts from", rows,
+                                sizeof rows / sizeof *rows};

@@ -6,8 +6,8 @@
 
 typedef struct loss {
     entry entry;
-    bool uses_tokens;  /* cross entropy: targets, and a head with vocabulary logits */
-    bool same_rows;    /* synthetic seeds: one row repeated for all tokens of a sequence */
+    bool uses_tokens; /* cross entropy: targets, and a head with vocabulary logits */
+    bool same_rows;   /* synthetic seeds: one row repeated for all tokens of a sequence */
 } loss;
 
 #define LOSS(name) extern const loss loss_##name;

@@ -12,4 +12,5 @@ static const entry *const rows[] = {
 #undef MODEL
 };
 
-const registry model_registry = {"models", "families of networks", rows, sizeof rows / sizeof *rows};
+const registry model_registry = {"models", "families of networks", rows,
+                                 sizeof rows / sizeof *rows};

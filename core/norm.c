@@ -12,4 +12,5 @@ static const entry *const rows[] = {
 #undef NORM
 };
 
-const registry norm_registry = {"norms", "how values are normalized", rows, sizeof rows / sizeof *rows};
+const registry norm_registry = {"norms", "how values are normalized", rows,
+                                sizeof rows / sizeof *rows};

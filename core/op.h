@@ -1,5 +1,6 @@
-/* Ops: one file each under core/op/, one row in op.def. An op has a shape rule (its builder function
- * below), a forward pass, a backward pass for its inputs, and tasks for its parameters' gradients.
+/* Ops: one file each under core/op/, one row in op.def. An op has a shape rule (its builder
+ * function below), a forward pass, a backward pass for its inputs, and tasks for its parameters'
+ * gradients.
  *
  * forward and backward are called for a span of sequences, possibly on several threads at once for
  * disjoint spans; sums over all tokens (parameter gradients) are made afterwards by param_task, cut
@@ -18,9 +19,9 @@ typedef struct span {
 
 typedef struct op {
     entry entry;
-    bool alias_grad;        /* the gradient of every input is that of output 0: shared, not copied */
-    bool can_add;           /* backward can add to a base (linear, norm, …); else it overwrites */
-    bool remakes;           /* backward can write output 0 again (node.recompute), so it need not be kept */
+    bool alias_grad; /* the gradient of every input is that of output 0: shared, not copied */
+    bool can_add;    /* backward can add to a base (linear, norm, …); else it overwrites */
+    bool remakes; /* backward can write output 0 again (node.recompute), so it need not be kept */
     unsigned reads_inputs;  /* bit i: backward reads input i */
     unsigned param_inputs;  /* bit i: param_task reads input i */
     unsigned reads_outputs; /* bit i: backward reads output i */
@@ -30,7 +31,8 @@ typedef struct op {
     int (*n_slices)(const graph *g, const node *n, int i); /* of the gradient of parameter i */
     void (*param_task)(const exec *x, const node *n, int task);
     size_t (*scratch)(const graph *g, const node *n); /* reals per worker; NULL: none */
-    double (*flops)(const graph *g, const node *n);   /* matrix products of the forward pass; NULL: none */
+    double (*flops)(const graph *g,
+                    const node *n); /* matrix products of the forward pass; NULL: none */
 } op;
 
 #define OP(name) extern const op op_##name;
@@ -40,11 +42,13 @@ typedef struct op {
 extern const registry op_registry;
 
 /* Builders: append the node, return output 0. */
-int op_embed_build(graph *g, int table, int positions, const struct position *position, double scale);
+int op_embed_build(
+    graph *g, int table, int positions, const struct position *position, double scale);
 int op_input_build(graph *g);
 /* y = x W' (+ b): n_weights row-adjacent matrices make one output of their summed width. */
 int op_linear_build(graph *g, int x, const int *weights, const int *biases, int n_weights);
-int op_norm_build(graph *g, int x, const struct norm *norm, int gain, int bias, int groups, double eps);
+int op_norm_build(
+    graph *g, int x, const struct norm *norm, int gain, int bias, int groups, double eps);
 int op_add_build(graph *g, int a, int b);
 int op_scale_build(graph *g, int x, double scale);
 int op_activate_build(graph *g, int x, const struct activation *activation);

@@ -12,4 +12,5 @@ static const entry *const rows[] = {
 #undef OPTIMIZER
 };
 
-const registry optimizer_registry = {"optimizers", "how weights move", rows, sizeof rows / sizeof *rows};
+const registry optimizer_registry = {"optimizers", "how weights move", rows,
+                                     sizeof rows / sizeof *rows};

@@ -12,4 +12,5 @@ static const entry *const rows[] = {
 #undef PLACEMENT
 };
 
-const registry placement_registry = {"placements", "where the norms of a block sit", rows, sizeof rows / sizeof *rows};
+const registry placement_registry = {"placements", "where the norms of a block sit", rows,
+                                     sizeof rows / sizeof *rows};

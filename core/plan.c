@@ -49,12 +49,13 @@ static void touch(maker *m, int b, int at)
 }
 
 /* Which values must outlive the forward pass, and which are made again instead: those that only the
- * parameter tasks of the same segment read, by an op whose own backward pass can write them again on
- * its way. It runs before those tasks, so they find the value in place. */
+ * parameter tasks of the same segment read, by an op whose own backward pass can write them again
+ * on its way. It runs before those tasks, so they find the value in place. */
 static void mark_needed(maker *m)
 {
     graph *g = m->g;
-    for (int i = 0; i < g->n_nodes; i++) g->nodes[i].recompute = g->nodes[i].op->remakes && !m->o->keep_all;
+    for (int i = 0; i < g->n_nodes; i++)
+        g->nodes[i].recompute = g->nodes[i].op->remakes && !m->o->keep_all;
     for (int i = 0; i < g->n_nodes; i++) {
         const node *n = &g->nodes[i];
         for (int k = 0; k < n->n_inputs; k++) {
@@ -67,7 +68,8 @@ static void mark_needed(maker *m)
         for (int k = 0; k < n->n_outputs; k++)
             if (n->op->reads_outputs >> k & 1) g->values[n->outputs[k]].needed = true;
     }
-    for (int i = 0; i < g->n_nodes; i++) g->nodes[i].recompute &= g->values[g->nodes[i].outputs[0]].needed;
+    for (int i = 0; i < g->n_nodes; i++)
+        g->nodes[i].recompute &= g->values[g->nodes[i].outputs[0]].needed;
 }
 
 static void place_values(maker *m)
@@ -81,13 +83,15 @@ static void place_values(maker *m)
             int late = backward_stage(g, n->segment);
             v->buffer[0] = v->buffer[1] = new_buffer(m, value_bytes(g, n->outputs[k]), n->segment);
             if (!v->needed || !m->o->backward) continue;
-            if (n->recompute && k == 0) v->buffer[1] = new_buffer(m, value_bytes(g, n->outputs[k]), late);
+            if (n->recompute && k == 0)
+                v->buffer[1] = new_buffer(m, value_bytes(g, n->outputs[k]), late);
             touch(m, v->buffer[1], late + 1);
         }
     }
     for (int i = 0; i < g->n_nodes; i++) {
         const node *n = &g->nodes[i];
-        for (int k = 0; k < n->n_inputs; k++) touch(m, g->values[root_of(g, n->inputs[k])].buffer[0], n->segment);
+        for (int k = 0; k < n->n_inputs; k++)
+            touch(m, g->values[root_of(g, n->inputs[k])].buffer[0], n->segment);
     }
     for (int i = 0; i < g->n_values; i++) {
         value *v = &g->values[i];
@@ -97,8 +101,8 @@ static void place_values(maker *m)
 }
 
 /* The gradient of a value is the sum of one term per reader, met in reverse order of the graph.
- * Sums (op add) only hand their own gradient on; it is kept as pending, and the next term is added to
- * it into a new buffer, or it is shared when no other term comes. */
+ * Sums (op add) only hand their own gradient on; it is kept as pending, and the next term is added
+ * to it into a new buffer, or it is shared when no other term comes. */
 static void settle_grad(maker *m, int v)
 {
     value *val = &m->g->values[v];
@@ -121,7 +125,8 @@ static void add_term(maker *m, node *n, int k, int at)
     value *val = &g->values[v];
     n->grads[k] = (grad_mode){.base = NONE};
     if (!val->needs_grad) return;
-    if (n->op->alias_grad && val->grad_buffer == NONE && m->pending[v] == NONE && val->parent == NONE) {
+    if (n->op->alias_grad && val->grad_buffer == NONE && m->pending[v] == NONE &&
+        val->parent == NONE) {
         m->pending[v] = own;
         return;
     }
@@ -153,7 +158,9 @@ static void place_grads(maker *m)
             touch(m, v->grad_buffer, at + 1);
         }
         for (int k = 0; k < n->n_inputs; k++) add_term(m, n, k, at);
-        for (int k = 0; k < n->n_inputs; k++) touch(m, g->values[root_of(g, n->inputs[k])].buffer[1], g->values[root_of(g, n->inputs[k])].needed ? at + 1 : 0);
+        for (int k = 0; k < n->n_inputs; k++)
+            touch(m, g->values[root_of(g, n->inputs[k])].buffer[1],
+                  g->values[root_of(g, n->inputs[k])].needed ? at + 1 : 0);
     }
 }
 
@@ -233,14 +240,17 @@ static size_t take(sweep *s, size_t bytes)
 {
     int best = NONE;
     for (int i = 0; i < s->n; i++)
-        if (s->holes[i].bytes >= bytes && (best == NONE || s->holes[i].bytes < s->holes[best].bytes)) best = i;
+        if (s->holes[i].bytes >= bytes &&
+            (best == NONE || s->holes[i].bytes < s->holes[best].bytes))
+            best = i;
     size_t offset;
     if (best != NONE) {
         offset = s->holes[best].offset;
         s->holes[best].offset += bytes;
         s->holes[best].bytes -= bytes;
         if (!s->holes[best].bytes)
-            memmove(&s->holes[best], &s->holes[best + 1], (size_t)(--s->n - best) * sizeof *s->holes);
+            memmove(&s->holes[best], &s->holes[best + 1],
+                    (size_t)(--s->n - best) * sizeof *s->holes);
         return offset;
     }
     if (bytes > SIZE_MAX / 8 - s->end) {
@@ -280,11 +290,13 @@ static void give(sweep *s, size_t offset, size_t bytes)
     } /* else: a hole too many is never reused, which only wastes it */
 }
 
-/* order: 2 x n_buffers ints; heads: 2 x (n_stages + 1). Counting sort by first and by last stage. */
+/* order: 2 x n_buffers ints; heads: 2 x (n_stages + 1). Counting sort by first and by last stage.
+ */
 static void sort_by(const plan *p, int *order, int *heads, bool by_last)
 {
     memset(heads, 0, (size_t)(p->n_stages + 1) * sizeof *heads);
-    for (int i = 0; i < p->n_buffers; i++) heads[(by_last ? p->buffers[i].last : p->buffers[i].first) + 1]++;
+    for (int i = 0; i < p->n_buffers; i++)
+        heads[(by_last ? p->buffers[i].last : p->buffers[i].first) + 1]++;
     for (int s = 0; s < p->n_stages; s++) heads[s + 1] += heads[s];
     for (int i = 0; i < p->n_buffers; i++)
         order[heads[by_last ? p->buffers[i].last : p->buffers[i].first]++] = i;
@@ -360,7 +372,8 @@ err_code plan_make(plan *p, graph *g, const plan_options *o, arena *a, error *er
     if (o->keep_all) keep_everything(p);
     if (m.failed) return error_set(err, ERR_INTERNAL, "", "the plan cannot be made for this graph");
     place_buffers(p, order, heads, &s);
-    if (s.overflow) return error_set(err, ERR_LIMIT, "", "the run needs more memory than can be addressed");
+    if (s.overflow)
+        return error_set(err, ERR_LIMIT, "", "the run needs more memory than can be addressed");
     const param *last = g->n_params ? &g->params[g->n_params - 1] : NULL;
     p->param_count = last ? last->data + last->count : 0;
     p->scratch_reals = scratch_of(g);

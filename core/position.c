@@ -12,4 +12,5 @@ static const entry *const rows[] = {
 #undef POSITION
 };
 
-const registry position_registry = {"positions", "how tokens know their place", rows, sizeof rows / sizeof *rows};
+const registry position_registry = {"positions", "how tokens know their place", rows,
+                                    sizeof rows / sizeof *rows};

@@ -53,9 +53,11 @@ static void layout_tap(probe *p, const tap *t, probe_tap *out, arena *a)
         pt.token_sq = arena_alloc(a, batch * rows * sizeof *pt.token_sq);
     }
     if (p->gradient) pt.gradient = arena_alloc(a, batch * sizeof *pt.gradient);
-    if (p->geometry && !t->is_matrix && !t->hidden) pt.geometry = arena_alloc(a, batch * sizeof *pt.geometry);
+    if (p->geometry && !t->is_matrix && !t->hidden)
+        pt.geometry = arena_alloc(a, batch * sizeof *pt.geometry);
     if (has_spectrum(p, t)) pt.ranks = arena_alloc(a, 2 * batch * sizeof *pt.ranks);
-    if (t->entropy != NONE && p->attention) pt.entropy = arena_alloc(a, batch * rows * sizeof *pt.entropy);
+    if (t->entropy != NONE && p->attention)
+        pt.entropy = arena_alloc(a, batch * rows * sizeof *pt.entropy);
     if (out) *out = pt;
 }
 
@@ -70,7 +72,8 @@ static void layout_spectra(probe *p, int n_threads, arena *a)
         if (!has_spectrum(p, t)) continue;
         const value *v = &g->values[t->value];
         n = max_size(n, gram_n((size_t)v->rows, (size_t)v->cols));
-        p->gram_work_bytes = max_size(p->gram_work_bytes, gram_work_bytes((size_t)v->rows, (size_t)v->cols));
+        p->gram_work_bytes =
+            max_size(p->gram_work_bytes, gram_work_bytes((size_t)v->rows, (size_t)v->cols));
         int own = g->nodes[v->producer].segment;
         slots = own == segment ? slots + 1 : 1;
         segment = own;
@@ -80,7 +83,8 @@ static void layout_spectra(probe *p, int n_threads, arena *a)
     p->gram_reals = n * n;
     p->grams = arena_alloc(a, (size_t)p->n_slots * slot * n * n * sizeof *p->grams);
     p->slot_taps = arena_alloc(a, (size_t)p->n_slots * sizeof *p->slot_taps);
-    p->eigenvalues = arena_alloc(a, (size_t)n_threads * SPECTRUM_LANES * n * sizeof *p->eigenvalues);
+    p->eigenvalues =
+        arena_alloc(a, (size_t)n_threads * SPECTRUM_LANES * n * sizeof *p->eigenvalues);
     p->eigen_bytes = (spectrum_scratch_bytes((int)n) + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
     p->eigen = arena_alloc(a, (size_t)n_threads * p->eigen_bytes);
 }
@@ -137,7 +141,8 @@ static double *gram_at(const probe *p, int slot, int kind, int b)
 }
 
 /* An attention matrix: one slab per head. */
-static void matrix_values(probe *p, const tap *t, probe_tap *pt, const exec *x, int b, bool causal, char *work)
+static void
+matrix_values(probe *p, const tap *t, probe_tap *pt, const exec *x, int b, bool causal, char *work)
 {
     size_t length = (size_t)p->g->seq_len, rows = (size_t)p->g->values[t->value].rows;
     const real *m = exec_value(x, t->value, b);
@@ -152,17 +157,20 @@ static void matrix_values(probe *p, const tap *t, probe_tap *pt, const exec *x, 
 
 static void grams(probe *p, const probe_tap *pt, const slab *s, int b, char *work)
 {
-    char *gram_work = work + (p->work_bytes - (p->gram_work_bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN);
+    char *gram_work =
+        work + (p->work_bytes - (p->gram_work_bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN);
     gram_pair(p->spectrum[0] ? gram_at(p, pt->slot, 0, b) : NULL,
               p->spectrum[1] ? gram_at(p, pt->slot, 1, b) : NULL, s, gram_work);
 }
 
-static void tap_values(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, int b, char *work)
+static void
+tap_values(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, int b, char *work)
 {
     const value *v = &p->g->values[t->value];
     if (pt->entropy) {
         size_t count = (size_t)v->rows;
-        memcpy(pt->entropy + (size_t)b * count, exec_value(x, t->entropy, b), count * sizeof *pt->entropy);
+        memcpy(pt->entropy + (size_t)b * count, exec_value(x, t->entropy, b),
+               count * sizeof *pt->entropy);
     }
     if (!pt->moments && !pt->geometry && pt->slot == NONE) return;
     if (t->is_matrix) {
@@ -170,7 +178,8 @@ static void tap_values(probe *p, const tap *t, probe_tap *pt, const exec *x, con
         return;
     }
     slab s;
-    slab_sums(&s, exec_value(x, t->value, b), (size_t)v->rows, (size_t)v->cols, (size_t)v->ld, false, work);
+    slab_sums(&s, exec_value(x, t->value, b), (size_t)v->rows, (size_t)v->cols, (size_t)v->ld,
+              false, work);
     slab_centre(&s);
     if (pt->moments) {
         moments_reset(&pt->moments[b]);
@@ -190,7 +199,8 @@ void probe_values(probe *p, const exec *x, const node *n, const span *s)
             tap_values(p, &p->g->taps[i], &p->taps[i], x, n, b, work_of(p, s->worker));
 }
 
-static void tap_grads(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, int b, char *work)
+static void
+tap_grads(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, int b, char *work)
 {
     const value *v = &p->g->values[t->value];
     const real *dx = exec_grad(x, t->value, b);
@@ -199,7 +209,8 @@ static void tap_grads(probe *p, const tap *t, probe_tap *pt, const exec *x, cons
     if (!dx) return;
     for (size_t r = 0; r < (size_t)v->rows; r += rows) {
         slab s;
-        slab_sums(&s, dx + r * (size_t)v->ld, rows, (size_t)v->cols, (size_t)v->ld, t->is_matrix && n->causal, work);
+        slab_sums(&s, dx + r * (size_t)v->ld, rows, (size_t)v->cols, (size_t)v->ld,
+                  t->is_matrix && n->causal, work);
         gradient_add(&pt->gradient[b], &s);
     }
 }
@@ -210,7 +221,8 @@ void probe_grads(probe *p, const exec *x, const node *n, const span *s, bool aft
     for (int i = n->first_tap; i != NONE; i = p->g->taps[i].next) {
         const tap *t = &p->g->taps[i];
         if (t->is_matrix != after) continue; /* attention writes these itself */
-        for (int b = s->b0; b < s->b1; b++) tap_grads(p, t, &p->taps[i], x, n, b, work_of(p, s->worker));
+        for (int b = s->b0; b < s->b1; b++)
+            tap_grads(p, t, &p->taps[i], x, n, b, work_of(p, s->worker));
     }
 }
 
@@ -224,7 +236,8 @@ static void spectra_task(void *context, int task, int worker)
     struct spectra *run = context;
     probe *p = run->p;
     const graph *g = p->g;
-    int slot = task / run->groups, first = task % run->groups * SPECTRUM_LANES, kinds[2], n_kinds = 0;
+    int slot = task / run->groups, first = task % run->groups * SPECTRUM_LANES, kinds[2],
+        n_kinds = 0;
     for (int kind = 0; kind < 2; kind++)
         if (p->spectrum[kind]) kinds[n_kinds++] = kind;
     const value *v = &g->values[g->taps[p->slot_taps[slot]].value];
@@ -235,7 +248,8 @@ static void spectra_task(void *context, int task, int worker)
     double *values[SPECTRUM_LANES];
     for (int i = first; i < n_kinds * g->batch && lanes < SPECTRUM_LANES; i++, lanes++) {
         matrices[lanes] = gram_at(p, slot, kinds[i / g->batch], i % g->batch);
-        values[lanes] = p->eigenvalues + ((size_t)worker * SPECTRUM_LANES + (size_t)lanes) * (size_t)n;
+        values[lanes] =
+            p->eigenvalues + ((size_t)worker * SPECTRUM_LANES + (size_t)lanes) * (size_t)n;
     }
     spectrum_lanes(matrices, lanes, n, values, p->eigen + p->eigen_bytes * (size_t)worker);
     for (int i = 0; i < lanes; i++) {
@@ -274,7 +288,8 @@ void probe_finish(probe *p, int tap_index, bool with_grads, metric_value out[MET
         if (pt->geometry) geometry_merge(&pt->geometry[0], &pt->geometry[b]);
         if (pt->gradient && with_grads) gradient_merge(&pt->gradient[0], &pt->gradient[b]);
         for (int kind = 0; pt->ranks && kind < 2; kind++)
-            if (p->spectrum[kind]) ranks_merge(&pt->ranks[kind * g->batch], &pt->ranks[kind * g->batch + b]);
+            if (p->spectrum[kind])
+                ranks_merge(&pt->ranks[kind * g->batch], &pt->ranks[kind * g->batch + b]);
     }
     if (pt->moments) moments_finish(&pt->moments[0], pt->token_sq, (size_t)g->batch * rows, out);
     if (pt->geometry) geometry_finish(&pt->geometry[0], out);
@@ -285,5 +300,6 @@ void probe_finish(probe *p, int tap_index, bool with_grads, metric_value out[MET
     uint32_t *visible = (uint32_t *)(void *)p->work;
     bool causal = g->spec->model.mask == MASK_CAUSAL;
     for (int i = 0; i < g->seq_len; i++) visible[i] = (uint32_t)(causal ? i + 1 : g->seq_len);
-    attention_finish(pt->entropy, (size_t)g->batch * rows / (size_t)g->seq_len, (size_t)g->seq_len, visible, p->order, out);
+    attention_finish(pt->entropy, (size_t)g->batch * rows / (size_t)g->seq_len, (size_t)g->seq_len,
+                     visible, p->order, out);
 }

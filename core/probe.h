@@ -1,6 +1,6 @@
-/* Measuring while a pass runs: each tap is reduced at once, sequence by sequence, while its values are
- * in cache; what is kept is a few hundred bytes per tap and sequence. Sums over sequences are made at
- * the end in the order of the batch, so no result depends on threads.
+/* Measuring while a pass runs: each tap is reduced at once, sequence by sequence, while its values
+ * are in cache; what is kept is a few hundred bytes per tap and sequence. Sums over sequences are
+ * made at the end in the order of the batch, so no result depends on threads.
  */
 #ifndef CORE_PROBE_H
 #define CORE_PROBE_H
@@ -25,15 +25,16 @@ typedef struct probe_tap {
 
 typedef struct probe {
     const graph *g;
-    bool moments, gradient, geometry, spectrum[2], attention, parameter; /* groups that are wanted */
+    bool moments, gradient, geometry, spectrum[2], attention,
+        parameter; /* groups that are wanted */
     probe_tap *taps;
     char *work; /* work_bytes for each worker */
     size_t work_bytes, gram_work_bytes;
     double *grams; /* [slots, 2, B, n n] */
     size_t gram_reals;
-    int *slot_taps; /* taps of the running segment by slot */
+    int *slot_taps;    /* taps of the running segment by slot */
     int *segment_taps; /* [n_segments + 1] first tap whose value is made in the segment */
-    int n_slots;    /* largest over segments */
+    int n_slots;       /* largest over segments */
     double *eigenvalues, *order;
     size_t eigen_bytes; /* scratch of one worker */
     char *eigen;
@@ -52,8 +53,8 @@ void probe_spectra(probe *p, team *t, int segment);
 /* Norm of the gradient at a tap over the whole batch; before probe_finish. */
 double probe_grad_norm(const probe *p, int tap);
 
-/* All metrics of one tap, indexed by metric; fills only the groups that are wanted. with_grads: a backward
- * pass was made. */
+/* All metrics of one tap, indexed by metric; fills only the groups that are wanted. with_grads: a
+ * backward pass was made. */
 void probe_finish(probe *p, int tap, bool with_grads, metric_value out[METRIC_COUNT]);
 
 #endif

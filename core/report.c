@@ -56,7 +56,8 @@ static metric_value relative(metric_value norm, metric_value reference)
 {
     if (norm.reason) return norm;
     if (reference.reason) return reference;
-    return reference.value == 0 ? value_undefined(REASON_ZERO) : value_of(norm.value / reference.value);
+    return reference.value == 0 ? value_undefined(REASON_ZERO)
+                                : value_of(norm.value / reference.value);
 }
 
 static double *series_of(session *s, enum series which)
@@ -94,7 +95,8 @@ static void write_taps(session *s, const report_pass *pass, writer *w)
             if (applies(t, pass, m)) write_row(w, t->layer, t->site, NULL, (metric)m, v[m]);
         if (t->also_layer == NONE) continue;
         for (int m = 0; m < METRIC_COUNT; m++)
-            if (applies(t, pass, m)) write_row(w, t->also_layer, t->also_site, NULL, (metric)m, v[m]);
+            if (applies(t, pass, m))
+                write_row(w, t->also_layer, t->also_site, NULL, (metric)m, v[m]);
     }
 }
 
@@ -108,14 +110,19 @@ static void write_params(session *s, const report_pass *pass, writer *w)
     for (int i = 0; i < s->g.n_params; i++) {
         const param *p = &s->g.params[i];
         double weight_sq = s->weight_sq[i];
-        write_row(w, p->layer, SITE_param, p->role, METRIC_param_weight_norm, value_of(sqrt(weight_sq)));
+        write_row(w, p->layer, SITE_param, p->role, METRIC_param_weight_norm,
+                  value_of(sqrt(weight_sq)));
         if (!pass->backward || p->grad_buffer == NONE) continue;
         double grad_sq = train_grad_sq(s, i);
-        write_row(w, p->layer, SITE_param, p->role, METRIC_param_grad_norm, value_of(sqrt(grad_sq)));
-        write_row(w, p->layer, SITE_param, p->role, METRIC_param_grad_rms, value_of(sqrt(grad_sq / (double)p->count)));
-        write_row(w, p->layer, SITE_param, p->role, METRIC_param_grad_ratio, ratio(grad_sq, weight_sq));
+        write_row(w, p->layer, SITE_param, p->role, METRIC_param_grad_norm,
+                  value_of(sqrt(grad_sq)));
+        write_row(w, p->layer, SITE_param, p->role, METRIC_param_grad_rms,
+                  value_of(sqrt(grad_sq / (double)p->count)));
+        write_row(w, p->layer, SITE_param, p->role, METRIC_param_grad_ratio,
+                  ratio(grad_sq, weight_sq));
         if (pass->updated)
-            write_row(w, p->layer, SITE_param, p->role, METRIC_param_update_ratio, ratio(train_moved_sq(s, i), weight_sq));
+            write_row(w, p->layer, SITE_param, p->role, METRIC_param_update_ratio,
+                      ratio(train_moved_sq(s, i), weight_sq));
     }
 }
 
@@ -124,7 +131,8 @@ static void write_fit(writer *w, metric first, const double *y, int layers)
     fit f;
     fit_growth(y, layers, &f);
     const metric_value values[] = {f.slope, f.r2_linear, f.r2_exponential, f.r2_power, f.law};
-    for (int i = 0; i < 5; i++) write_row(w, -1, SITE_run, NULL, (metric)((int)first + i), values[i]);
+    for (int i = 0; i < 5; i++)
+        write_row(w, -1, SITE_run, NULL, (metric)((int)first + i), values[i]);
 }
 
 static metric_value layer_or_absent(int layer)
@@ -169,12 +177,19 @@ uint64_t report_rows(const session *s)
         rows += s->g.taps[i].also_layer == NONE ? own : 2 * own;
     }
     for (int m = 0; m < METRIC_COUNT; m++)
-        if (s->spec->measure.metrics[m] && in_group(m, "parameter")) rows += (uint64_t)s->g.n_params;
+        if (s->spec->measure.metrics[m] && in_group(m, "parameter"))
+            rows += (uint64_t)s->g.n_params;
     return rows;
 }
 
-static bool emit(const sink *to, enum tensor_when when, int step, const char *name, tensor_type type, int rank,
-                 const size_t *dims, void *data)
+static bool emit(const sink *to,
+                 enum tensor_when when,
+                 int step,
+                 const char *name,
+                 tensor_type type,
+                 int rank,
+                 const size_t *dims,
+                 void *data)
 {
     tensor_view t = {.name = name, .type = type, .rank = rank, .data = data};
     memcpy(t.dims, dims, (size_t)rank * sizeof *dims);
@@ -184,28 +199,33 @@ static bool emit(const sink *to, enum tensor_when when, int step, const char *na
 bool report_tensors(session *s, enum tensor_when when, int step, const sink *to)
 {
     const spec_data *d = &s->spec->data;
-    size_t n = (size_t)d->batches, b = (size_t)d->batch, t = (size_t)d->seq_len, width = (size_t)s->spec->model.d_model;
+    size_t n = (size_t)d->batches, b = (size_t)d->batch, t = (size_t)d->seq_len,
+           width = (size_t)s->spec->model.d_model;
     for (int i = 0; i < s->g.n_params; i++) {
         const param *p = &s->g.params[i];
-        if (!emit(to, when, step, p->name, REAL_TYPE, p->rank, p->dims, exec_param(&s->x, i))) return false;
+        if (!emit(to, when, step, p->name, REAL_TYPE, p->rank, p->dims, exec_param(&s->x, i)))
+            return false;
     }
-    return emit(to, when, step, "data.tokens", TENSOR_I32, 3, (size_t[]){n, b, t + 1}, s->data.tokens) &&
-           (!s->data.loss_mask ||
-            emit(to, when, step, "data.loss_mask", TENSOR_U8, 3, (size_t[]){n, b, t}, s->data.loss_mask)) &&
-           (!s->data.inputs ||
-            emit(to, when, step, "data.inputs", REAL_TYPE, 4, (size_t[]){n, b, t, width}, s->data.inputs)) &&
-           (!s->data.grad_seed ||
-            emit(to, when, step, "data.grad_seed", REAL_TYPE, 3, (size_t[]){b, t, width}, s->data.grad_seed));
+    return emit(to, when, step, "data.tokens", TENSOR_I32, 3, (size_t[]){n, b, t + 1},
+                s->data.tokens) &&
+           (!s->data.loss_mask || emit(to, when, step, "data.loss_mask", TENSOR_U8, 3,
+                                       (size_t[]){n, b, t}, s->data.loss_mask)) &&
+           (!s->data.inputs || emit(to, when, step, "data.inputs", REAL_TYPE, 4,
+                                    (size_t[]){n, b, t, width}, s->data.inputs)) &&
+           (!s->data.grad_seed || emit(to, when, step, "data.grad_seed", REAL_TYPE, 3,
+                                       (size_t[]){b, t, width}, s->data.grad_seed));
 }
 
 /* Views have a leading dimension of their own; tensors that go out have none. */
 static void gather(session *s, const value *v, const real *from)
 {
     size_t rows = (size_t)v->rows * (size_t)s->g.batch, cols = (size_t)v->cols;
-    for (size_t r = 0; r < rows; r++) memcpy(s->staging + r * cols, from + r * (size_t)v->ld, cols * sizeof *from);
+    for (size_t r = 0; r < rows; r++)
+        memcpy(s->staging + r * cols, from + r * (size_t)v->ld, cols * sizeof *from);
 }
 
-static bool emit_tap(session *s, const tap *t, int step, const char *prefix, const real *from, const sink *to)
+static bool
+emit_tap(session *s, const tap *t, int step, const char *prefix, const real *from, const sink *to)
 {
     const value *v = &s->g.values[t->value];
     size_t b = (size_t)s->g.batch, length = (size_t)s->g.seq_len, cols = (size_t)v->cols;
@@ -214,7 +234,8 @@ static bool emit_tap(session *s, const tap *t, int step, const char *prefix, con
     if (!from) return true;
     gather(s, v, from);
     snprintf(name, sizeof name, "%s.%d.%s", prefix, t->layer, site_registry.rows[t->site]->name);
-    return emit(to, TENSOR_PROBE, step, name, REAL_TYPE, t->is_matrix ? 4 : 3, t->is_matrix ? dims4 : dims3, s->staging);
+    return emit(to, TENSOR_PROBE, step, name, REAL_TYPE, t->is_matrix ? 4 : 3,
+                t->is_matrix ? dims4 : dims3, s->staging);
 }
 
 bool report_probe_tensors(session *s, int step, const sink *to)
@@ -230,7 +251,9 @@ bool report_probe_tensors(session *s, int step, const sink *to)
         char name[PARAM_NAME + 8];
         if (p->grad_buffer == NONE) continue;
         snprintf(name, sizeof name, "grad.%s", p->name);
-        if (!emit(to, TENSOR_PROBE, step, name, REAL_TYPE, p->rank, p->dims, exec_param_grad(&s->x, i))) return false;
+        if (!emit(to, TENSOR_PROBE, step, name, REAL_TYPE, p->rank, p->dims,
+                  exec_param_grad(&s->x, i)))
+            return false;
     }
     return true;
 }

@@ -12,7 +12,8 @@ static const entry *const rows[] = {
 #undef SCHEDULE
 };
 
-const registry schedule_registry = {"schedules", "learning rate after the warm-up", rows, sizeof rows / sizeof *rows};
+const registry schedule_registry = {"schedules", "learning rate after the warm-up", rows,
+                                    sizeof rows / sizeof *rows};
 
 double schedule_rate(const spec_train *t, int k)
 {

@@ -17,7 +17,8 @@ typedef struct schedule {
 extern const schedule *const schedule_table[];
 extern const registry schedule_registry;
 
-/* Rate of update k = 1..steps: lr k/warmup while k <= warmup, then lr factor((k-warmup)/(steps-warmup)). */
+/* Rate of update k = 1..steps: lr k/warmup while k <= warmup, then lr
+ * factor((k-warmup)/(steps-warmup)). */
 double schedule_rate(const spec_train *t, int k);
 
 #endif

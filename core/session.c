@@ -19,10 +19,11 @@ size_t session_table_bytes(const run_spec *spec)
     arena a;
     arena_init(&a, NULL, 0);
     graph_init(&g, spec, &a);
-    size_t buffers = 4 * (size_t)g.max_values + (size_t)g.max_params, stages = 3 * (size_t)g.n_segments;
+    size_t buffers = 4 * (size_t)g.max_values + (size_t)g.max_params,
+           stages = 3 * (size_t)g.n_segments;
     size_t plan_bytes = buffers * (sizeof(buffer) + 4 * sizeof(int) + 2 * sizeof(size_t)) +
-                        stages * (sizeof(stage) + 4 * sizeof(int)) + (size_t)g.max_values * sizeof(int) +
-                        most_tasks(spec) * sizeof(param_work);
+                        stages * (sizeof(stage) + 4 * sizeof(int)) +
+                        (size_t)g.max_values * sizeof(int) + most_tasks(spec) * sizeof(param_work);
     return a.used + plan_bytes + 64 * ARENA_ALIGN;
 }
 
@@ -35,8 +36,11 @@ err_code session_build(session *s, const run_spec *spec, bool want_tensors, aren
     err_code code = graph_finish(&s->g, err);
     if (code) return code;
     probe_init(&s->probe, &s->g);
-    s->backward = spec->train.steps > 0 || want_tensors || (spec->measure.n_steps && probe_wants_backward(&s->probe));
-    plan_options o = {.keep_param_grads = spec->train.steps > 0, .keep_all = want_tensors, .backward = s->backward};
+    s->backward = spec->train.steps > 0 || want_tensors ||
+                  (spec->measure.n_steps && probe_wants_backward(&s->probe));
+    plan_options o = {.keep_param_grads = spec->train.steps > 0,
+                      .keep_all = want_tensors,
+                      .backward = s->backward};
     return plan_make(&s->p, &s->g, &o, meta, err);
 }
 

@@ -12,8 +12,8 @@ typedef struct session {
     exec x;
     probe probe;
     batches data;
-    real *states[2];     /* optimizer */
-    int *chunk_first;    /* [n_params + 1] updates run in fixed chunks; first chunk of a parameter */
+    real *states[2];  /* optimizer */
+    int *chunk_first; /* [n_params + 1] updates run in fixed chunks; first chunk of a parameter */
     double *chunk_moved; /* sum of squares of an update, per chunk */
     double *weight_sq;   /* [n_params] of the weights before the update */
     double *series;      /* [4, depth + 2] what the growth laws are fitted to */
@@ -22,7 +22,8 @@ typedef struct session {
 } session;
 
 /* Graph and plan, with real tables from meta. */
-err_code session_build(session *s, const run_spec *spec, bool want_tensors, arena *meta, error *err);
+err_code
+session_build(session *s, const run_spec *spec, bool want_tensors, arena *meta, error *err);
 /* The rest, from a counting or real arena. */
 void session_layout(session *s, int n_threads, arena *a);
 

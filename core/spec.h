@@ -13,25 +13,26 @@
 
 enum { SPEC_STEPS_MAX = 64, SPEC_CORPUS_NAME = 64 };
 
-enum spec_mask { MASK_CAUSAL, MASK_BIDIRECTIONAL };            /* names: "causal", "bidirectional" */
-enum spec_precision { PRECISION_FLOAT32, PRECISION_FLOAT64 };  /* "float32", "float64" */
-enum spec_decay { DECAY_MATRICES, DECAY_ALL };                 /* "matrices", "all" */
+enum spec_mask { MASK_CAUSAL, MASK_BIDIRECTIONAL };           /* names: "causal", "bidirectional" */
+enum spec_precision { PRECISION_FLOAT32, PRECISION_FLOAT64 }; /* "float32", "float64" */
+enum spec_decay { DECAY_MATRICES, DECAY_ALL };                /* "matrices", "all" */
 
 typedef struct spec_model {
-    int family;      /* registry models: transformer */
-    int mask;        /* enum spec_mask; causal is a decoder, bidirectional an encoder */
-    int d_model;     /* D */
-    int n_heads;     /* H, divides D */
-    int n_kv_heads;  /* divides H; H is multi-head, less is grouped-query */
-    int d_ff;        /* F */
-    int vocab;       /* V */
-    int position;    /* registry positions */
+    int family;     /* registry models: transformer */
+    int mask;       /* enum spec_mask; causal is a decoder, bidirectional an encoder */
+    int d_model;    /* D */
+    int n_heads;    /* H, divides D */
+    int n_kv_heads; /* divides H; H is multi-head, less is grouped-query */
+    int d_ff;       /* F */
+    int vocab;      /* V */
+    int position;   /* registry positions */
     double rope_base;
     int activation; /* registry activations */
     bool bias;      /* biases on the linear maps of the blocks */
     bool tied;      /* output matrix is the embedding */
-    bool qk_norm;   /* q and k normed per head over d_k, before rope; same norm type as the strategy */
-    bool parallel;  /* x + A(N(x)) + M(N(x)), one input norm shared by both branches */
+    bool
+        qk_norm; /* q and k normed per head over d_k, before rope; same norm type as the strategy */
+    bool parallel;      /* x + A(N(x)) + M(N(x)), one input norm shared by both branches */
     double embed_scale; /* embeddings are multiplied by this on lookup */
 } spec_model;
 
@@ -40,8 +41,8 @@ typedef struct spec_strategy {
     int norm;      /* registry norms */
     double eps;
     bool affine;
-    bool embed_norm; /* norm on x_0 */
-    bool final_norm; /* norm before the output matrix */
+    bool embed_norm;       /* norm on x_0 */
+    bool final_norm;       /* norm before the output matrix */
     double residual_scale; /* branches are multiplied by this before the add */
 } spec_strategy;
 
@@ -72,11 +73,11 @@ typedef struct spec_train {
     double beta1, beta2; /* adamw */
     double eps;          /* adamw */
     double weight_decay;
-    int decay;      /* enum spec_decay: which parameters decay */
-    int warmup;     /* steps of linear warm-up */
-    int schedule;   /* registry schedules: constant, cosine */
-    double min_lr;  /* cosine: share of lr at the last step */
-    double clip;    /* global gradient norm; NaN: no clipping */
+    int decay;     /* enum spec_decay: which parameters decay */
+    int warmup;    /* steps of linear warm-up */
+    int schedule;  /* registry schedules: constant, cosine */
+    double min_lr; /* cosine: share of lr at the last step */
+    double clip;   /* global gradient norm; NaN: no clipping */
 } spec_train;
 
 typedef struct spec_measure {

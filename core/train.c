@@ -52,18 +52,16 @@ static void update_chunk(void *context, int task, int worker)
     real *states[OPTIMIZER_STATES] = {NULL};
     for (int i = 0; i < OPTIMIZER_STATES; i++)
         if (s->states[i]) states[i] = s->states[i] + w->data + first;
-    s->chunk_moved[task] = optimizer_table[t->optimizer]->update(&u,
-                                                                  exec_param(&s->x, p) + first,
-                                                                  exec_param_grad(&s->x, p) + first,
-                                                                  states,
-                                                                  n);
+    s->chunk_moved[task] = optimizer_table[t->optimizer]->update(
+        &u, exec_param(&s->x, p) + first, exec_param_grad(&s->x, p) + first, states, n);
 }
 
 double train_update(session *s, int k, double grad_norm)
 {
     const spec_train *t = &s->spec->train;
     double scale = !isnan(t->clip) && grad_norm > t->clip ? t->clip / grad_norm : 1;
-    struct updating run = {s, {.train = t, .k = k, .rate = schedule_rate(t, k), .grad_scale = scale}};
+    struct updating run = {s,
+                           {.train = t, .k = k, .rate = schedule_rate(t, k), .grad_scale = scale}};
     team_run(s->x.team, update_chunk, &run, s->chunk_first[s->g.n_params]);
     return run.base.rate;
 }

@@ -2,6 +2,8 @@
 #include "core/activation.h"
 
 const activation activation_geglu = {
-    .entry = {.name = "geglu", .summary = "y = gelu(gate) * up, two matrices in", .source = "arXiv:2002.05202"},
+    .entry = {.name = "geglu",
+              .summary = "y = gelu(gate) * up, two matrices in",
+              .source = "arXiv:2002.05202"},
     .gate = &activation_gelu,
 };

@@ -21,8 +21,8 @@ CLONES static void gradient(real *dx, const real *dy, const real *restrict x, si
     }
 }
 
-CLONES static void gradient_and_value(
-    real *dx, const real *dy, const real *restrict x, real *restrict y, size_t n)
+CLONES static void
+gradient_and_value(real *dx, const real *dy, const real *restrict x, real *restrict y, size_t n)
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
@@ -43,7 +43,9 @@ static void backward(real *dx, const real *dy, const real *restrict x, real *res
 }
 
 const activation activation_gelu_tanh = {
-    .entry = {.name = "gelu_tanh", .summary = "y = x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))/2", .source = "arXiv:1606.08415"},
+    .entry = {.name = "gelu_tanh",
+              .summary = "y = x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))/2",
+              .source = "arXiv:1606.08415"},
     .forward = forward,
     .backward = backward,
 };

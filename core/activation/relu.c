@@ -12,8 +12,8 @@ CLONES static void gradient(real *dx, const real *dy, const real *restrict x, si
     for (size_t i = 0; i < n; i++) dx[i] = x[i] > 0 ? dy[i] : (x[i] == x[i] ? 0 : x[i]);
 }
 
-CLONES static void gradient_and_value(
-    real *dx, const real *dy, const real *restrict x, real *restrict y, size_t n)
+CLONES static void
+gradient_and_value(real *dx, const real *dy, const real *restrict x, real *restrict y, size_t n)
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {

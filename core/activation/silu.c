@@ -18,8 +18,8 @@ CLONES static void gradient(real *dx, const real *dy, const real *restrict x, si
     }
 }
 
-CLONES static void gradient_and_value(
-    real *dx, const real *dy, const real *restrict x, real *restrict y, size_t n)
+CLONES static void
+gradient_and_value(real *dx, const real *dy, const real *restrict x, real *restrict y, size_t n)
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {

@@ -2,6 +2,8 @@
 #include "core/activation.h"
 
 const activation activation_swiglu = {
-    .entry = {.name = "swiglu", .summary = "y = silu(gate) * up, two matrices in", .source = "arXiv:2002.05202"},
+    .entry = {.name = "swiglu",
+              .summary = "y = silu(gate) * up, two matrices in",
+              .source = "arXiv:2002.05202"},
     .gate = &activation_silu,
 };

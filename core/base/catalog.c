@@ -37,16 +37,19 @@ static const entry *const metric_rows[METRIC_COUNT] = {
 #undef METRIC
 };
 
-const registry site_registry = {"sites", "where in the network a value is measured", site_rows, SITE_COUNT};
+const registry site_registry = {"sites", "where in the network a value is measured", site_rows,
+                                SITE_COUNT};
 const registry metric_registry = {"metrics", "what is measured there", metric_rows, METRIC_COUNT};
 
-static const char *const reason_names[REASON_COUNT] = {"",
+static const char *const reason_names[REASON_COUNT] = {
+    "",
 #define REASON(name, sentence) #name,
 #include "core/base/reason.def"
 #undef REASON
 };
 
-static const char *const reason_sentences[REASON_COUNT] = {"",
+static const char *const reason_sentences[REASON_COUNT] = {
+    "",
 #define REASON(name, sentence) sentence,
 #include "core/base/reason.def"
 #undef REASON

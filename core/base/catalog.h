@@ -31,6 +31,6 @@ extern const registry site_registry, metric_registry;
 bool site_is_value(site s);
 const char *reason_name(reason r);     /* "NAN", "POS_INF", "ZERO", … ; "" for REASON_NONE */
 const char *reason_sentence(reason r); /* "" for REASON_NONE */
-reason reason_of(double value);        /* REASON_NAN, REASON_POS_INF, REASON_NEG_INF or REASON_NONE */
+reason reason_of(double value); /* REASON_NAN, REASON_POS_INF, REASON_NEG_INF or REASON_NONE */
 
 #endif

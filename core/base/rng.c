@@ -15,10 +15,12 @@ static uint64_t fnv1a(uint64_t hash, const char *text)
 rng rng_stream(uint64_t seed, const char *purpose, const char *name)
 {
     uint64_t hash = fnv1a(fnv1a(0xcbf29ce484222325u, purpose), name);
-    return (rng){{(uint32_t)seed, (uint32_t)(seed >> 32)}, {(uint32_t)hash, (uint32_t)(hash >> 32)}};
+    return (rng){{(uint32_t)seed, (uint32_t)(seed >> 32)},
+                 {(uint32_t)hash, (uint32_t)(hash >> 32)}};
 }
 
-static inline __attribute__((always_inline)) void philox(const rng *r, uint64_t block, uint32_t out[4])
+static inline __attribute__((always_inline)) void
+philox(const rng *r, uint64_t block, uint32_t out[4])
 {
     uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32), c2 = r->stream[0],
              c3 = r->stream[1], k0 = r->key[0], k1 = r->key[1];

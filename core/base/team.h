@@ -1,10 +1,10 @@
 /* A small team of threads that share fixed pieces of work.
  *
- * team_run calls work(context, task, worker) once for each task in 0..n_tasks-1 and returns when all
- * are done; the caller takes part as worker 0. Tasks are handed out in order, to whichever worker
- * is free, so a task must not depend on who runs it: results are bit-identical for any team size.
- * Idle workers sleep; nothing spins. A team of one starts no thread at all.
- * One team_run at a time per team. team_start: ERR_MEMORY or ERR_RANGE (1 <= size <= TEAM_MAX).
+ * team_run calls work(context, task, worker) once for each task in 0..n_tasks-1 and returns when
+ * all are done; the caller takes part as worker 0. Tasks are handed out in order, to whichever
+ * worker is free, so a task must not depend on who runs it: results are bit-identical for any team
+ * size. Idle workers sleep; nothing spins. A team of one starts no thread at all. One team_run at a
+ * time per team. team_start: ERR_MEMORY or ERR_RANGE (1 <= size <= TEAM_MAX).
  */
 #ifndef CORE_BASE_TEAM_H
 #define CORE_BASE_TEAM_H

@@ -6,7 +6,8 @@
 
 static void inputs(const run_spec *spec, real *out)
 {
-    rng common = rng_stream(spec->seed, "data", "common"), own = rng_stream(spec->seed, "data", "inputs");
+    rng common = rng_stream(spec->seed, "data", "common"),
+        own = rng_stream(spec->seed, "data", "inputs");
     double rho = spec->data.token_corr, a = sqrt(rho), b = sqrt(1 - rho);
     size_t width = (size_t)spec->model.d_model, length = (size_t)spec->data.seq_len;
     size_t n = (size_t)spec->data.batches * (size_t)spec->data.batch * length * width;
@@ -22,7 +23,11 @@ static void tokens(const run_spec *spec, const run_input *input, int32_t *out)
 }
 
 const data_source data_gaussian = {
-    .entry = {.name = "gaussian", .summary = "x_0 = sqrt(rho) c + sqrt(1-rho) z_t, N(0,1), rho = data.token_corr; random targets", .source = "synthetic"},
+    .entry =
+        {.name = "gaussian",
+         .summary =
+             "x_0 = sqrt(rho) c + sqrt(1-rho) z_t, N(0,1), rho = data.token_corr; random targets",
+         .source = "synthetic"},
     .gives_inputs = true,
     .tokens = tokens,
     .inputs = inputs,

@@ -16,7 +16,9 @@ static void tokens(const run_spec *spec, const run_input *input, int32_t *out)
 }
 
 const data_source data_text = {
-    .entry = {.name = "text", .summary = "windows of a corpus, one token per byte, folded to byte mod vocab", .source = "the corpus; its hash is stored with the result"},
+    .entry = {.name = "text",
+              .summary = "windows of a corpus, one token per byte, folded to byte mod vocab",
+              .source = "the corpus; its hash is stored with the result"},
     .needs_corpus = true,
     .tokens = tokens,
 };

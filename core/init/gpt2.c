@@ -9,7 +9,9 @@ static double std(const spec_init *in, const param *p)
 }
 
 const init init_gpt2 = {
-    .entry = {.name = "gpt2", .summary = "N(0, std^2), std 0.02; W_O and W_2 over sqrt(2L)", .source = "Radford et al. 2019"},
+    .entry = {.name = "gpt2",
+              .summary = "N(0, std^2), std 0.02; W_O and W_2 over sqrt(2L)",
+              .source = "Radford et al. 2019"},
     .depth_scale = true,
     .std = std,
 };

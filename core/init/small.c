@@ -8,6 +8,8 @@ static double std(const spec_init *in, const param *p)
 }
 
 const init init_small = {
-    .entry = {.name = "small", .summary = "N(0, std^2), one constant std for every matrix", .source = "constant"},
+    .entry = {.name = "small",
+              .summary = "N(0, std^2), one constant std for every matrix",
+              .source = "constant"},
     .std = std,
 };

@@ -8,6 +8,8 @@ static double std(const spec_init *in, const param *p)
 }
 
 const init init_xavier = {
-    .entry = {.name = "xavier", .summary = "N(0, 2/(fan_in + fan_out))", .source = "Glorot & Bengio 2010"},
+    .entry = {.name = "xavier",
+              .summary = "N(0, 2/(fan_in + fan_out))",
+              .source = "Glorot & Bengio 2010"},
     .std = std,
 };

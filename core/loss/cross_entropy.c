@@ -1,5 +1,5 @@
-/* Next-token cross entropy, mean over all B T positions; encoders: of the hidden tokens, mean over the
- * masked positions. */
+/* Next-token cross entropy, mean over all B T positions; encoders: of the hidden tokens, mean over
+ * the masked positions. */
 #include "core/loss.h"
 
 const loss loss_cross_entropy = {

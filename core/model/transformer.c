@@ -10,22 +10,16 @@ static err_code check(const run_spec *spec, error *err)
 {
     const spec_model *m = &spec->model;
     if (m->d_model % m->n_heads)
-        return error_set(err,
-                         ERR_COMBINATION,
-                         "/model/n_heads",
-                         "d_model %d is not a multiple of n_heads %d",
-                         m->d_model,
-                         m->n_heads);
+        return error_set(err, ERR_COMBINATION, "/model/n_heads",
+                         "d_model %d is not a multiple of n_heads %d", m->d_model, m->n_heads);
     if (m->n_heads % m->n_kv_heads)
-        return error_set(err,
-                         ERR_COMBINATION,
-                         "/model/n_kv_heads",
-                         "n_heads %d is not a multiple of n_kv_heads %d",
-                         m->n_heads,
+        return error_set(err, ERR_COMBINATION, "/model/n_kv_heads",
+                         "n_heads %d is not a multiple of n_kv_heads %d", m->n_heads,
                          m->n_kv_heads);
     int width = m->d_model / m->n_heads;
     if (position_table[m->position]->rotates && width % 2)
-        return error_set(err, ERR_COMBINATION, "/model/position", "rope needs an even head width; d_model/n_heads is %d", width);
+        return error_set(err, ERR_COMBINATION, "/model/position",
+                         "rope needs an even head width; d_model/n_heads is %d", width);
     return ERR_OK;
 }
 
@@ -37,9 +31,12 @@ static int build_embedding(builder *b)
     if (data_table[b->spec->data.source]->gives_inputs) {
         x = op_input_build(g);
     } else {
-        int table = graph_param(g, PARAM_EMBED, "embed.weight", (size_t)m->vocab, (size_t)m->d_model), positions = NONE;
+        int table =
+                graph_param(g, PARAM_EMBED, "embed.weight", (size_t)m->vocab, (size_t)m->d_model),
+            positions = NONE;
         if (b->position->has_table)
-            positions = graph_param(g, PARAM_POSITION, "pos.weight", (size_t)g->seq_len, (size_t)m->d_model);
+            positions = graph_param(g, PARAM_POSITION, "pos.weight", (size_t)g->seq_len,
+                                    (size_t)m->d_model);
         x = op_embed_build(g, table, positions, b->position, m->embed_scale);
     }
     if (b->spec->strategy.embed_norm) x = builder_norm(b, SLOT_EMBED, x);
@@ -53,7 +50,8 @@ static void name_stream(builder *b, int x)
     graph *g = b->g;
     if (!b->spec->measure.sites[SITE_resid_in]) return;
     for (int t = g->nodes[g->values[x].producer].first_tap; t != NONE; t = g->taps[t].next)
-        if (g->taps[t].value == x && (g->taps[t].site == SITE_resid_out || g->taps[t].site == SITE_embed)) {
+        if (g->taps[t].value == x &&
+            (g->taps[t].site == SITE_resid_out || g->taps[t].site == SITE_embed)) {
             g->taps[t].also_layer = g->layer;
             g->taps[t].also_site = SITE_resid_in;
             return;
@@ -72,7 +70,8 @@ static void build_head(builder *b, int x)
         return;
     }
     int table = m->tied ? graph_find_param(g, "embed.weight") : NONE;
-    if (table == NONE) table = graph_param(g, PARAM_HEAD, "lm_head.weight", (size_t)m->vocab, (size_t)m->d_model);
+    if (table == NONE)
+        table = graph_param(g, PARAM_HEAD, "lm_head.weight", (size_t)m->vocab, (size_t)m->d_model);
     int logits = op_linear_build(g, x, &table, NULL, 1);
     graph_site(g, logits, SITE_lm_logits);
     op_cross_entropy_build(g, logits);
@@ -102,7 +101,8 @@ static void build(graph *g)
 
 const model model_transformer = {
     .entry = {.name = "transformer",
-              .summary = "embedding, L blocks of attention and MLP by the placement, head; causal or bidirectional",
+              .summary = "embedding, L blocks of attention and MLP by the placement, head; causal "
+                         "or bidirectional",
               .source = "arXiv:1706.03762"},
     .check = check,
     .build = build,

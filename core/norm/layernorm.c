@@ -53,7 +53,7 @@ CLONES static void input_row(real *dx,
         for (size_t i = 0; i < n; i++) sum += dy[i], dot += dy[i] * (x[i] - mu);
     }
     real mean = sum / (real)n, along = dot * r * r / (real)n;
-#define TERM(g) (r * ((g) - mean - (x[i] - mu) * along))
+#define TERM(g) (r * ((g)-mean - (x[i] - mu) * along))
     if (gain && base)
         for (size_t i = 0; i < n; i++) dx[i] = base[i] + TERM(gain[i] * dy[i]);
     else if (gain)
@@ -100,12 +100,8 @@ static void remake(const norm_rows *a, real *y)
     apply(a, y, false);
 }
 
-static void backward(const norm_rows *a,
-                     real *dx,
-                     const real *base,
-                     const real *dy,
-                     double *dgain,
-                     double *dbias)
+static void backward(
+    const norm_rows *a, real *dx, const real *base, const real *dy, double *dgain, double *dbias)
 {
     for (size_t r = 0; r < a->rows; r++)
         for (size_t g = 0; g < a->groups; g++) {
@@ -113,14 +109,17 @@ static void backward(const norm_rows *a,
             const real *stats = a->stats + (r * a->groups + g) * NORM_STATS;
             if (dgain) param_row(dgain, dbias, dy + out, a->x + in, stats, a->width);
             if (dx)
-                input_row(dx + in, base ? base + in : NULL, dy + out, a->x + in, stats, a->gain, a->width);
+                input_row(dx + in, base ? base + in : NULL, dy + out, a->x + in, stats, a->gain,
+                          a->width);
         }
 }
 
 const norm norm_layernorm = {
-    .entry = {.name = "layernorm",
-              .summary = "y = gain (x - mean(x)) / sqrt(var(x) + eps) + bias, over the features of a token",
-              .source = "arXiv:1607.06450"},
+    .entry =
+        {.name = "layernorm",
+         .summary =
+             "y = gain (x - mean(x)) / sqrt(var(x) + eps) + bias, over the features of a token",
+         .source = "arXiv:1607.06450"},
     .has_gain = true,
     .has_bias = true,
     .forward = forward,

@@ -40,7 +40,7 @@ CLONES static void input_row(real *dx,
         for (size_t i = 0; i < n; i++) dot += dy[i] * x[i];
     }
     real along = dot * r * r / (real)n;
-#define TERM(g) (r * ((g) - x[i] * along))
+#define TERM(g) (r * ((g)-x[i] * along))
     if (gain && base)
         for (size_t i = 0; i < n; i++) dx[i] = base[i] + TERM(gain[i] * dy[i]);
     else if (gain)
@@ -79,12 +79,8 @@ static void remake(const norm_rows *a, real *y)
     apply(a, y, false);
 }
 
-static void backward(const norm_rows *a,
-                     real *dx,
-                     const real *base,
-                     const real *dy,
-                     double *dgain,
-                     double *dbias)
+static void backward(
+    const norm_rows *a, real *dx, const real *base, const real *dy, double *dgain, double *dbias)
 {
     (void)dbias;
     for (size_t r = 0; r < a->rows; r++)
@@ -93,7 +89,8 @@ static void backward(const norm_rows *a,
             real rstd = a->stats[(r * a->groups + g) * NORM_STATS + 1];
             if (dgain) param_row(dgain, dy + out, a->x + in, rstd, a->width);
             if (dx)
-                input_row(dx + in, base ? base + in : NULL, dy + out, a->x + in, rstd, a->gain, a->width);
+                input_row(dx + in, base ? base + in : NULL, dy + out, a->x + in, rstd, a->gain,
+                          a->width);
         }
 }
 

@@ -20,10 +20,8 @@ static void forward(const exec *x, const node *n, const span *s)
 {
     const value *v = &x->g->values[n->outputs[0]];
     size_t count = (size_t)v->rows * (size_t)v->cols * (size_t)(s->b1 - s->b0);
-    add(exec_value(x, n->outputs[0], s->b0),
-        exec_value(x, n->inputs[0], s->b0),
-        exec_value(x, n->inputs[1], s->b0),
-        count);
+    add(exec_value(x, n->outputs[0], s->b0), exec_value(x, n->inputs[0], s->b0),
+        exec_value(x, n->inputs[1], s->b0), count);
 }
 
 static void backward(const exec *x, const node *n, const span *s)

@@ -1,10 +1,11 @@
 /* Softmax attention of one sequence and head at a time, so that a head's matrices stay in cache.
  *
  *   S = q k'/sqrt(d_k),  A = softmax over the visible keys (causal: j <= i),  y = A v
- *   dA = dy v',  dS = A (dA - rowsum(A dA)),  dq = dS k/sqrt(d_k),  dk = dS' q/sqrt(d_k),  dv = A' dy
+ *   dA = dy v',  dS = A (dA - rowsum(A dA)),  dq = dS k/sqrt(d_k),  dk = dS' q/sqrt(d_k),  dv = A'
+ * dy
  *
- * Grouped queries: head h reads key-value head h / (H / H_kv); dk and dv are summed over the group in
- * head order. Causal products run over blocks of rows and only the visible columns. Row entropy:
+ * Grouped queries: head h reads key-value head h / (H / H_kv); dk and dv are summed over the group
+ * in head order. Causal products run over blocks of rows and only the visible columns. Row entropy:
  * H_i = ln(sum_j e_j) - sum_j A_ij (s_ij - max), in double, no cancellation.
  */
 #include "core/blas.h"
@@ -117,14 +118,21 @@ static size_t visible(const head *a, size_t i1)
     return a->causal ? i1 : a->length;
 }
 
-static void head_forward(const head *a, const real *q, const real *k, const real *v, real *probs, real *logits,
-                         real *entropy, real *y)
+static void head_forward(const head *a,
+                         const real *q,
+                         const real *k,
+                         const real *v,
+                         real *probs,
+                         real *logits,
+                         real *entropy,
+                         real *y)
 {
     size_t length = a->length;
     for (size_t i0 = 0; i0 < length; i0 += ROW_BLOCK) {
         size_t i1 = block_end(a, i0), seen = visible(a, i1);
         real *block = probs + i0 * length;
-        gemm_nt(i1 - i0, seen, a->width, a->scale, q + i0 * a->ldq, a->ldq, k, a->ldk, 0, block, length);
+        gemm_nt(i1 - i0, seen, a->width, a->scale, q + i0 * a->ldq, a->ldq, k, a->ldk, 0, block,
+                length);
         for (size_t i = i0; i < i1; i++) {
             real *row = probs + i * length;
             size_t n = a->causal ? i + 1 : length;
@@ -148,10 +156,8 @@ static void forward(const exec *x, const node *n, const span *s)
     for (int b = s->b0; b < s->b1; b++)
         for (int h = 0; h < n->heads; h++) {
             head a = head_of(x, n, h);
-            head_forward(&a,
-                         exec_value(x, n->inputs[0], b) + a.q,
-                         exec_value(x, n->inputs[1], b) + a.k,
-                         exec_value(x, n->inputs[2], b) + a.v,
+            head_forward(&a, exec_value(x, n->inputs[0], b) + a.q,
+                         exec_value(x, n->inputs[1], b) + a.k, exec_value(x, n->inputs[2], b) + a.v,
                          exec_value(x, n->outputs[OUT_PROBS], b) + a.matrix,
                          optional(x, n->outputs[OUT_LOGITS], b, a.matrix),
                          optional(x, n->outputs[OUT_ENTROPY], b, (size_t)h * a.length),
@@ -167,7 +173,11 @@ typedef struct head_grads {
 
 /* Blocks run from the last to the first: the last one sees every column, so it can overwrite dk, dv
  * and the earlier ones add to their first rows. */
-static void head_backward(const head *a, const real *q, const real *k, const real *v, const real *probs,
+static void head_backward(const head *a,
+                          const real *q,
+                          const real *k,
+                          const real *v,
+                          const real *probs,
                           const head_grads *d)
 {
     size_t length = a->length, last = (length - 1) / ROW_BLOCK * ROW_BLOCK;
@@ -185,8 +195,10 @@ static void head_backward(const head *a, const real *q, const real *k, const rea
             if (ds != dp) memset(ds + at + n, 0, (length - n) * sizeof *ds);
             softmax_row_backward(ds + at, dp + at, p + at, n);
         }
-        gemm_nn(rows, a->width, seen, a->scale, ds, length, k, a->ldk, 0, d->dq + i0 * a->ldq, a->ldq);
-        gemm_tn(seen, a->width, rows, a->scale, ds, length, q + i0 * a->ldq, a->ldq, add, d->dk, a->ldk);
+        gemm_nn(rows, a->width, seen, a->scale, ds, length, k, a->ldk, 0, d->dq + i0 * a->ldq,
+                a->ldq);
+        gemm_tn(seen, a->width, rows, a->scale, ds, length, q + i0 * a->ldq, a->ldq, add, d->dk,
+                a->ldk);
     }
 }
 
@@ -196,7 +208,8 @@ static void backward(const exec *x, const node *n, const span *s)
         for (int h = 0; h < n->heads; h++) {
             head a = head_of(x, n, h);
             real *dprobs = exec_grad(x, n->outputs[OUT_PROBS], b);
-            real *dlogits = exec_grad(x, n->outputs[OUT_LOGITS], b), *scratch = exec_scratch(x, s->worker);
+            real *dlogits = exec_grad(x, n->outputs[OUT_LOGITS], b),
+                 *scratch = exec_scratch(x, s->worker);
             head_grads d = {
                 .dq = exec_grad(x, n->inputs[0], b) + a.q,
                 .dk = exec_grad(x, n->inputs[1], b) + a.k,
@@ -205,12 +218,10 @@ static void backward(const exec *x, const node *n, const span *s)
                 .dprobs = dprobs ? dprobs + a.matrix : scratch,
                 .dlogits = dlogits ? dlogits + a.matrix : scratch,
             };
-            head_backward(&a,
-                          exec_value(x, n->inputs[0], b) + a.q,
+            head_backward(&a, exec_value(x, n->inputs[0], b) + a.q,
                           exec_value(x, n->inputs[1], b) + a.k,
                           exec_value(x, n->inputs[2], b) + a.v,
-                          exec_value(x, n->outputs[OUT_PROBS], b) + a.matrix,
-                          &d);
+                          exec_value(x, n->outputs[OUT_PROBS], b) + a.matrix, &d);
         }
 }
 
@@ -228,7 +239,9 @@ static double flops(const graph *g, const node *n)
 }
 
 const op op_attention = {
-    .entry = {.name = "attention", .summary = "y = softmax(q k'/sqrt(d_k)) v", .source = "arXiv:1706.03762"},
+    .entry = {.name = "attention",
+              .summary = "y = softmax(q k'/sqrt(d_k)) v",
+              .source = "arXiv:1706.03762"},
     .reads_inputs = 7,
     .reads_outputs = 1u << OUT_PROBS,
     .forward = forward,

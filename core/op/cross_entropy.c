@@ -1,5 +1,6 @@
-/* Cross entropy of the logits against the next token (decoder) or the hidden token (encoder, only at
- * masked places), summed over a sequence; the mean over the batch's places is loss_scale times it.
+/* Cross entropy of the logits against the next token (decoder) or the hidden token (encoder, only
+ * at masked places), summed over a sequence; the mean over the batch's places is loss_scale times
+ * it.
  *
  *   loss_t = lse(x_t) - x_t[target],  dx_t = loss_scale (softmax(x_t) - onehot(target))
  *
@@ -35,7 +36,8 @@ CLONES static double row_exp_sum(const real *x, real max, size_t n)
     return sum;
 }
 
-CLONES static void row_backward(real *restrict dx, const real *restrict x, real max, real factor, size_t n)
+CLONES static void
+row_backward(real *restrict dx, const real *restrict x, real max, real factor, size_t n)
 {
     for (size_t i = 0; i < n; i++) dx[i] = factor * EXP(x[i] - max);
 }
@@ -89,7 +91,8 @@ static void backward(const exec *x, const node *n, const span *s)
 }
 
 const op op_cross_entropy = {
-    .entry = {.name = "cross_entropy", .summary = "loss = lse(logits) - logits[target], summed over a sequence"},
+    .entry = {.name = "cross_entropy",
+              .summary = "loss = lse(logits) - logits[target], summed over a sequence"},
     .reads_inputs = 1,
     .reads_outputs = 2,
     .forward = forward,

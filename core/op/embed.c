@@ -1,8 +1,8 @@
 /* x_0[t] = scale E[token_t] (+ P[t]).
  *
- * Backward: dE[v] = scale * sum of dx over the places where token v stands, dP[t] = sum of dx[t] over
- * sequences. Both are cut into slices of rows; each slice scans all tokens in order, so the sum of a
- * row never depends on threads. Encoders: where the loss mask is set the input token is 0.
+ * Backward: dE[v] = scale * sum of dx over the places where token v stands, dP[t] = sum of dx[t]
+ * over sequences. Both are cut into slices of rows; each slice scans all tokens in order, so the
+ * sum of a row never depends on threads. Encoders: where the loss mask is set the input token is 0.
  */
 #include "core/op.h"
 

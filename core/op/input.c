@@ -1,4 +1,5 @@
-/* x_0 = the given inputs [B, T, D]: the gaussian data source. No parameters; the gradient stops here. */
+/* x_0 = the given inputs [B, T, D]: the gaussian data source. No parameters; the gradient stops
+ * here. */
 #include "core/op.h"
 
 #include <string.h>
@@ -14,8 +15,7 @@ int op_input_build(graph *g)
 static void forward(const exec *x, const node *n, const span *s)
 {
     size_t count = (size_t)x->g->seq_len * (size_t)x->g->values[n->outputs[0]].cols;
-    memcpy(exec_value(x, n->outputs[0], s->b0),
-           x->inputs + (size_t)s->b0 * count,
+    memcpy(exec_value(x, n->outputs[0], s->b0), x->inputs + (size_t)s->b0 * count,
            (size_t)(s->b1 - s->b0) * count * sizeof(real));
 }
 

@@ -45,17 +45,8 @@ static void forward(const exec *x, const node *n, const span *s)
     const value *in = &x->g->values[n->inputs[0]], *out = &x->g->values[n->outputs[0]];
     size_t rows = rows_of(x, n, s->b1 - s->b0), ld = (size_t)out->ld;
     real *y = exec_value(x, n->outputs[0], s->b0);
-    gemm_nt(rows,
-            (size_t)out->cols,
-            (size_t)in->cols,
-            1,
-            exec_value(x, n->inputs[0], s->b0),
-            (size_t)in->ld,
-            exec_param(x, n->params[0]),
-            (size_t)in->cols,
-            0,
-            y,
-            ld);
+    gemm_nt(rows, (size_t)out->cols, (size_t)in->cols, 1, exec_value(x, n->inputs[0], s->b0),
+            (size_t)in->ld, exec_param(x, n->params[0]), (size_t)in->cols, 0, y, ld);
     if (n->n_params > n->groups) /* the biases are adjacent too */
         add_bias(y, exec_param(x, n->params[n->groups]), rows, (size_t)out->cols, ld);
 }
@@ -64,17 +55,9 @@ static void backward(const exec *x, const node *n, const span *s)
 {
     const value *in = &x->g->values[n->inputs[0]], *out = &x->g->values[n->outputs[0]];
     real beta = exec_grad_prepare(x, n, 0, s->b0, s->b1);
-    gemm_nn(rows_of(x, n, s->b1 - s->b0),
-            (size_t)in->cols,
-            (size_t)out->cols,
-            1,
-            exec_grad(x, n->outputs[0], s->b0),
-            (size_t)out->ld,
-            exec_param(x, n->params[0]),
-            (size_t)in->cols,
-            beta,
-            exec_grad(x, n->inputs[0], s->b0),
-            (size_t)in->ld);
+    gemm_nn(rows_of(x, n, s->b1 - s->b0), (size_t)in->cols, (size_t)out->cols, 1,
+            exec_grad(x, n->outputs[0], s->b0), (size_t)out->ld, exec_param(x, n->params[0]),
+            (size_t)in->cols, beta, exec_grad(x, n->inputs[0], s->b0), (size_t)in->ld);
 }
 
 static int slices_of(const graph *g, int p)
@@ -114,21 +97,13 @@ static void param_task(const exec *x, const node *n, int task)
         column += g->params[n->params[i]].dims[0];
     }
     const param *w = &g->params[n->params[i]];
-    size_t row = (size_t)task * SLICE_ROWS, rows = w->dims[0] - row, tokens = rows_of(x, n, g->batch);
+    size_t row = (size_t)task * SLICE_ROWS, rows = w->dims[0] - row,
+           tokens = rows_of(x, n, g->batch);
     if (rows > SLICE_ROWS) rows = SLICE_ROWS;
     const real *dy = exec_grad(x, n->outputs[0], 0) + column + row;
     real *dw = exec_param_grad(x, n->params[i]) + row * w->dims[1];
-    gemm_tn(rows,
-            w->dims[1],
-            tokens,
-            1,
-            dy,
-            (size_t)out->ld,
-            exec_value(x, n->inputs[0], 0),
-            (size_t)in->ld,
-            n->accumulate_params ? 1 : 0,
-            dw,
-            w->dims[1]);
+    gemm_tn(rows, w->dims[1], tokens, 1, dy, (size_t)out->ld, exec_value(x, n->inputs[0], 0),
+            (size_t)in->ld, n->accumulate_params ? 1 : 0, dw, w->dims[1]);
     exec_slice(x, n->params[i], task, dw, rows * w->dims[1]);
     if (n->n_params == n->groups) return;
     real *db = exec_param_grad(x, n->params[n->groups + i]) + row;

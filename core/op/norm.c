@@ -53,12 +53,8 @@ static void backward(const exec *x, const node *n, const span *s)
     double *partials = n->partial_count ? exec_partials(x, n, s->panel) : NULL;
     if (partials) memset(partials, 0, n->partial_count * sizeof *partials);
     real *dx = n->grads[0].wanted ? exec_grad(x, n->inputs[0], s->b0) : NULL;
-    n->norm->backward(&r,
-                      dx,
-                      exec_grad_base(x, n, 0, s->b0),
-                      exec_grad(x, n->outputs[0], s->b0),
-                      partials,
-                      partials ? partials + r.width : NULL);
+    n->norm->backward(&r, dx, exec_grad_base(x, n, 0, s->b0), exec_grad(x, n->outputs[0], s->b0),
+                      partials, partials ? partials + r.width : NULL);
 }
 
 static int n_param_tasks(const graph *g, const node *n)

@@ -17,7 +17,8 @@ static size_t scratch(const graph *g, const node *n)
     return (size_t)(g->values[n->outputs[0]].cols / n->heads);
 }
 
-static void turn_row(real *y, const real *x, const real *cosine, const real *sine, int heads, size_t half)
+static void
+turn_row(real *y, const real *x, const real *cosine, const real *sine, int heads, size_t half)
 {
     for (int h = 0; h < heads; h++, x += 2 * half, y += 2 * half)
         for (size_t j = 0; j < half; j++) {
@@ -44,18 +45,10 @@ static void turn(const exec *x, const node *n, const span *s, bool back)
             size_t row_in = (size_t)t * (size_t)in->ld, row_out = (size_t)t * (size_t)out->ld;
             if (back)
                 turn_row(exec_grad(x, n->inputs[0], b) + row_in,
-                         exec_grad(x, n->outputs[0], b) + row_out,
-                         cosine,
-                         sine,
-                         n->heads,
-                         half);
+                         exec_grad(x, n->outputs[0], b) + row_out, cosine, sine, n->heads, half);
             else
                 turn_row(exec_value(x, n->outputs[0], b) + row_out,
-                         exec_value(x, n->inputs[0], b) + row_in,
-                         cosine,
-                         sine,
-                         n->heads,
-                         half);
+                         exec_value(x, n->inputs[0], b) + row_in, cosine, sine, n->heads, half);
         }
     }
 }

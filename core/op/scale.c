@@ -29,9 +29,7 @@ static size_t count_of(const exec *x, const node *n, const span *s)
 
 static void forward(const exec *x, const node *n, const span *s)
 {
-    scale(exec_value(x, n->outputs[0], s->b0),
-          exec_value(x, n->inputs[0], s->b0),
-          (real)n->scale,
+    scale(exec_value(x, n->outputs[0], s->b0), exec_value(x, n->inputs[0], s->b0), (real)n->scale,
           count_of(x, n, s));
 }
 

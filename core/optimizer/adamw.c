@@ -1,12 +1,18 @@
 /* AdamW: w *= 1 - rate decay; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
- *   w -= rate/(1-b1^k) m / (sqrt(v/(1-b2^k)) + eps).  Source: arXiv:1711.05101 (decoupled decay). */
+ *   w -= rate/(1-b1^k) m / (sqrt(v/(1-b2^k)) + eps).  Source: arXiv:1711.05101 (decoupled decay).
+ */
 #include "core/optimizer.h"
 
 typedef struct constants {
     real scale, shrink, b1, b2, step, correction, eps;
 } constants;
 
-CLONES static double run(real *restrict w, const real *restrict grad, real *restrict m, real *restrict v, constants c, size_t n)
+CLONES static double run(real *restrict w,
+                         const real *restrict grad,
+                         real *restrict m,
+                         real *restrict v,
+                         constants c,
+                         size_t n)
 {
     double moved = 0;
 #pragma omp simd reduction(+ : moved)
@@ -22,7 +28,8 @@ CLONES static double run(real *restrict w, const real *restrict grad, real *rest
     return moved;
 }
 
-static double update_adamw(const update *u, real *w, const real *grad, real *const *states, size_t n)
+static double
+update_adamw(const update *u, real *w, const real *grad, real *const *states, size_t n)
 {
     const spec_train *t = u->train;
     constants c = {
@@ -38,7 +45,9 @@ static double update_adamw(const update *u, real *w, const real *grad, real *con
 }
 
 const optimizer optimizer_adamw = {
-    .entry = {.name = "adamw", .summary = "Adam with bias correction and decoupled weight decay", .source = "arXiv:1711.05101"},
+    .entry = {.name = "adamw",
+              .summary = "Adam with bias correction and decoupled weight decay",
+              .source = "arXiv:1711.05101"},
     .n_states = 2,
     .update = update_adamw,
 };

@@ -1,8 +1,15 @@
-/* SGD with momentum: g = scale grad + decay w, v = momentum v + g, w -= rate v. No dampening, no Nesterov. */
+/* SGD with momentum: g = scale grad + decay w, v = momentum v + g, w -= rate v. No dampening, no
+ * Nesterov. */
 #include "core/optimizer.h"
 
-CLONES static double run(real *restrict w, const real *restrict grad, real *restrict v, real scale, real decay, real momentum,
-                         real rate, size_t n)
+CLONES static double run(real *restrict w,
+                         const real *restrict grad,
+                         real *restrict v,
+                         real scale,
+                         real decay,
+                         real momentum,
+                         real rate,
+                         size_t n)
 {
     double moved = 0;
 #pragma omp simd reduction(+ : moved)
@@ -17,11 +24,14 @@ CLONES static double run(real *restrict w, const real *restrict grad, real *rest
 
 static double update_sgd(const update *u, real *w, const real *grad, real *const *states, size_t n)
 {
-    return run(w, grad, states[0], (real)u->grad_scale, (real)u->decay, (real)u->train->momentum, (real)u->rate, n);
+    return run(w, grad, states[0], (real)u->grad_scale, (real)u->decay, (real)u->train->momentum,
+               (real)u->rate, n);
 }
 
 const optimizer optimizer_sgd = {
-    .entry = {.name = "sgd", .summary = "v = momentum v + g + decay w; w -= lr v", .source = "Polyak 1964"},
+    .entry = {.name = "sgd",
+              .summary = "v = momentum v + g + decay w; w -= lr v",
+              .source = "Polyak 1964"},
     .n_states = 1,
     .update = update_sgd,
 };

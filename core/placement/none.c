@@ -14,7 +14,9 @@ static int parallel_block(builder *b, int x)
 }
 
 const placement placement_none = {
-    .entry = {.name = "none", .summary = "x' = x + A(x); y = x' + M(x')", .source = "arXiv:1512.03385"},
+    .entry = {.name = "none",
+              .summary = "x' = x + A(x); y = x' + M(x')",
+              .source = "arXiv:1512.03385"},
     .block = block,
     .parallel_block = parallel_block,
 };

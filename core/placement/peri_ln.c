@@ -4,7 +4,8 @@
 
 static int block(builder *b, int x)
 {
-    int attn = builder_norm(b, SLOT_ATTN_OUT, builder_attention(b, builder_norm(b, SLOT_ATTN_IN, x)));
+    int attn =
+        builder_norm(b, SLOT_ATTN_OUT, builder_attention(b, builder_norm(b, SLOT_ATTN_IN, x)));
     int mid = builder_mid(b, builder_add(b, BRANCH_ATTN, x, attn));
     int mlp = builder_norm(b, SLOT_MLP_OUT, builder_mlp(b, builder_norm(b, SLOT_MLP_IN, mid)));
     return builder_add(b, BRANCH_MLP, mid, mlp);

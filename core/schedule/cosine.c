@@ -9,6 +9,8 @@ static double factor(const spec_train *t, double position)
 }
 
 const schedule schedule_cosine = {
-    .entry = {.name = "cosine", .summary = "lr (min + (1 - min)(1 + cos(pi p))/2), p from 0 to 1", .source = "arXiv:1608.03983"},
+    .entry = {.name = "cosine",
+              .summary = "lr (min + (1 - min)(1 + cos(pi p))/2), p from 0 to 1",
+              .source = "arXiv:1608.03983"},
     .factor = factor,
 };

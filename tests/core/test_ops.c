@@ -1,0 +1,334 @@
+/* Every op alone, and the ways in which gradients meet: backward against central differences of a
+ * synthetic loss sum g.y. The tolerance is relative to the largest entry of the gradient; in
+ * float64 the step 1e-5 leaves an error near 1e-10, ReLU included because no entry is within it of
+ * 0. */
+#include "core/activation.h"
+#include "core/base/rng.h"
+#include "core/exec.h"
+#include "core/norm.h"
+#include "core/op.h"
+#include "core/position.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { B = 3, T = 5, D = 12, V = 7, MEMORY = 1 << 22 };
+
+#if REAL_BITS == 64
+static const double step = 1e-5, tolerance = 1e-8;
+#else
+static const double step = 1e-2, tolerance = 2e-2;
+#endif
+
+static int weight(graph *g, const char *name, size_t rows, size_t cols)
+{
+    return graph_param(g, cols ? PARAM_INNER : PARAM_GAIN, name, rows, cols);
+}
+
+static int linear(graph *g, int x)
+{
+    return op_linear_build(g, x, (int[]){weight(g, "w", 9, D)}, NULL, 1);
+}
+
+static int linear_fused_with_bias(graph *g, int x)
+{
+    int w[] = {weight(g, "w1", 4, D), weight(g, "w2", 5, D)},
+        b[] = {weight(g, "b1", 4, 0), weight(g, "b2", 5, 0)};
+    return op_linear_build(g, x, w, b, 2);
+}
+
+static int norm_of(graph *g, int x, const norm *kind, int groups, double eps)
+{
+    size_t width = (size_t)(D / groups);
+    int gain = weight(g, "gain", width, 0),
+        bias = kind->has_bias ? weight(g, "bias", width, 0) : NONE;
+    return op_norm_build(g, x, kind, gain, bias, groups, eps);
+}
+
+static int layernorm(graph *g, int x)
+{
+    return norm_of(g, x, &norm_layernorm, 1, 1e-5);
+}
+
+static int layernorm_per_head(graph *g, int x)
+{
+    return norm_of(g, x, &norm_layernorm, 3, 0);
+}
+
+static int layernorm_plain(graph *g, int x)
+{
+    return op_norm_build(g, x, &norm_layernorm, NONE, NONE, 1, 1e-5);
+}
+
+static int rmsnorm(graph *g, int x)
+{
+    return norm_of(g, x, &norm_rmsnorm, 1, 0.5);
+}
+
+static int rmsnorm_per_head(graph *g, int x)
+{
+    return norm_of(g, x, &norm_rmsnorm, 2, 0);
+}
+
+static int add(graph *g, int x)
+{
+    return op_add_build(g, x, op_scale_build(g, x, -0.3));
+}
+
+static int add_twice(graph *g, int x)
+{
+    return op_add_build(g, x, op_add_build(g, x, x));
+}
+
+static int scale(graph *g, int x)
+{
+    return op_scale_build(g, x, 1.7);
+}
+
+/* The stream feeds a norm, a linear map and the sum: three terms in one gradient. */
+static int three_readers(graph *g, int x)
+{
+    int a = op_linear_build(g, x, (int[]){weight(g, "wa", D, D)}, NULL, 1);
+    int b = op_linear_build(g, layernorm(g, x), (int[]){weight(g, "wb", D, D)}, NULL, 1);
+    return op_add_build(g, op_add_build(g, x, a), b);
+}
+
+static int rope(graph *g, int x)
+{
+    return op_rope_build(g, x, 3);
+}
+
+static int attention(graph *g, int x, int heads, int kv_heads, bool causal)
+{
+    int width = 2, q = heads * width, k = kv_heads * width;
+    int all = op_linear_build(g, x, (int[]){weight(g, "wqkv", (size_t)(q + 2 * k), D)}, NULL, 1);
+    return op_attention_build(g, graph_view(g, all, 0, q), graph_view(g, all, q, k),
+                              graph_view(g, all, q + k, k), heads, kv_heads, causal);
+}
+
+static int attention_causal(graph *g, int x)
+{
+    return attention(g, x, 2, 2, true);
+}
+
+static int attention_full(graph *g, int x)
+{
+    return attention(g, x, 3, 3, false);
+}
+
+static int attention_grouped(graph *g, int x)
+{
+    return attention(g, x, 4, 2, true);
+}
+
+static int cross_entropy(graph *g, int x)
+{
+    op_cross_entropy_build(g, op_linear_build(g, x, (int[]){weight(g, "head", V, D)}, NULL, 1));
+    return NONE;
+}
+
+static int embed(graph *g, int x)
+{
+    int y = op_embed_build(g, weight(g, "table", V, D), weight(g, "places", T, D),
+                           &position_sinusoidal, 1.5);
+    return op_add_build(g, x, y);
+}
+
+static int tied(graph *g, int x)
+{
+    int table = weight(g, "table", V, D);
+    int y = op_add_build(g, x, op_embed_build(g, table, NONE, NULL, 1));
+    op_cross_entropy_build(g, op_linear_build(g, y, &table, NULL, 1));
+    return NONE;
+}
+
+#define ACTIVATION(name)                                                                           \
+    static int activate_##name(graph *g, int x)                                                    \
+    {                                                                                              \
+        return op_activate_build(g, x, &activation_##name);                                        \
+    }
+#include "core/activation.def"
+#undef ACTIVATION
+
+static const struct {
+    const char *name;
+    int (*build)(graph *g, int x);
+} cases[] = {
+    {"linear", linear},
+    {"linear, fused, bias", linear_fused_with_bias},
+    {"layernorm", layernorm},
+    {"layernorm per head", layernorm_per_head},
+    {"layernorm without affine", layernorm_plain},
+    {"rmsnorm", rmsnorm},
+    {"rmsnorm per head", rmsnorm_per_head},
+    {"add", add},
+    {"add twice", add_twice},
+    {"scale", scale},
+    {"three readers", three_readers},
+    {"rope", rope},
+    {"attention, causal", attention_causal},
+    {"attention, full", attention_full},
+    {"attention, grouped", attention_grouped},
+    {"cross entropy", cross_entropy},
+    {"embed", embed},
+    {"tied", tied},
+#define ACTIVATION(name) {#name, activate_##name},
+#include "core/activation.def"
+#undef ACTIVATION
+};
+
+/* A graph with everything it needs to run. */
+typedef struct rig {
+    run_spec spec;
+    graph g;
+    plan p;
+    exec x;
+    team team;
+    int input;
+    real *inputs;
+    void *memory;
+} rig;
+
+static void *take(arena *a, size_t count, size_t size)
+{
+    void *p = arena_alloc(a, (count ? count : 1) * size);
+    ck_assert_ptr_nonnull(p);
+    return p;
+}
+
+static void fill(real *v, size_t n, const char *name, double scale_by)
+{
+    rng r = rng_stream(5, "test", name);
+    for (size_t i = 0; i < n; i++) v[i] = (real)(scale_by * rng_normal(&r, i));
+}
+
+static void rig_start(rig *r, int (*build)(graph *g, int x))
+{
+    error err = {0};
+    memset(r, 0, sizeof *r);
+    r->spec.depth = 1;
+    r->spec.data.batch = B, r->spec.data.seq_len = T;
+    r->spec.model.d_model = D, r->spec.model.rope_base = 100;
+    r->memory = aligned_alloc(ARENA_ALIGN, MEMORY);
+    ck_assert_ptr_nonnull(r->memory);
+    arena a;
+    arena_init(&a, r->memory, MEMORY);
+    graph_init(&r->g, &r->spec, &a);
+    r->input = op_input_build(&r->g);
+    int y = build(&r->g, r->input);
+    if (y != NONE) op_project_build(&r->g, y);
+    graph_mark_gradients(&r->g);
+    ck_assert_int_eq(graph_finish(&r->g, &err), ERR_OK);
+    plan_options o = {.backward = true, .keep_param_grads = true};
+    ck_assert_msg(plan_make(&r->p, &r->g, &o, &a, &err) == ERR_OK, "%s", err.message);
+    ck_assert_int_eq(team_start(&r->team, 1, &err), ERR_OK);
+    int32_t *tokens = take(&a, B * (T + 1), sizeof *tokens);
+    for (int i = 0; i < B * (T + 1); i++) tokens[i] = i * 3 % V;
+    real *seed = take(&a, B * T * 2 * D, sizeof *seed);
+    fill(seed, B * T * 2 * D, "seed", 1);
+    r->inputs = take(&a, B * T * D, sizeof *r->inputs);
+    fill(r->inputs, B * T * D, "inputs", 1);
+    r->x = (exec){.g = &r->g,
+                  .p = &r->p,
+                  .team = &r->team,
+                  .tensors = take(&a, r->p.tensor_bytes, 1),
+                  .params = take(&a, r->p.param_count, sizeof(real)),
+                  .partials = take(&a, r->p.partial_count, sizeof(double)),
+                  .slices = take(&a, r->p.slice_count, sizeof(double)),
+                  .scratch = take(&a, r->p.scratch_reals, sizeof(real)),
+                  .losses = take(&a, B, sizeof(double)),
+                  .tokens = tokens,
+                  .inputs = r->inputs,
+                  .grad_seed = seed,
+                  .loss_scale = y == NONE ? 1.0 / (B * T) : 1};
+    fill(r->x.params, r->p.param_count, "params", 0.5);
+}
+
+static void rig_stop(rig *r)
+{
+    team_stop(&r->team);
+    arena_release(r->memory, MEMORY);
+    free(r->memory);
+}
+
+static double loss_of(rig *r)
+{
+    double loss;
+    ck_assert_int_eq(exec_forward(&r->x, NULL, NULL, &loss), ERR_OK);
+    return loss;
+}
+
+static double difference(rig *r, real *at)
+{
+    real kept = *at, high = (real)((double)kept + step), low = (real)((double)kept - step);
+    *at = high;
+    double up = loss_of(r);
+    *at = low;
+    double down = loss_of(r);
+    *at = kept;
+    return (up - down) / ((double)high - (double)low);
+}
+
+static void
+compare(rig *r, const char *name, const char *what, real *at, const real *gradient, size_t n)
+{
+    double largest = 1e-3, worst = 0;
+    for (size_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)gradient[i]));
+    for (size_t i = 0; i < n; i++) {
+        double numeric = difference(r, &at[i]), off = fabs(numeric - (double)gradient[i]) / largest;
+        worst = fmax(worst, off);
+        ck_assert_msg(off < tolerance, "%s: d/d%s[%zu]: backward %.12g, difference %.12g", name,
+                      what, i, (double)gradient[i], numeric);
+    }
+    printf("%-26s %-8s worst %.1e\n", name, what, worst);
+}
+
+START_TEST(test_backward_is_the_derivative_of_forward)
+{
+    rig r;
+    rig_start(&r, cases[_i].build);
+    loss_of(&r);
+    ck_assert_int_eq(exec_backward(&r.x, NULL, NULL), ERR_OK);
+    real *dx = malloc(B * T * D * sizeof *dx), *dw = malloc(r.p.param_count * sizeof *dw + 1);
+    memcpy(dx, exec_grad(&r.x, r.input, 0), B * T * D * sizeof *dx);
+    for (int p = 0; p < r.g.n_params; p++)
+        memcpy(dw + r.g.params[p].data, exec_param_grad(&r.x, p), r.g.params[p].count * sizeof *dw);
+    compare(&r, cases[_i].name, "x", r.inputs, dx, B * T * D);
+    for (int p = 0; p < r.g.n_params; p++) {
+        const param *w = &r.g.params[p];
+        if (w->grad_buffer != NONE)
+            compare(&r, cases[_i].name, w->role, exec_param(&r.x, p), dw + w->data, w->count);
+    }
+    free(dw);
+    free(dx);
+    rig_stop(&r);
+}
+END_TEST
+
+START_TEST(test_nan_in_gives_nan_out)
+{
+    rig r;
+    rig_start(&r, cases[_i].build);
+    r.inputs[D + 1] = (real)NAN;
+    ck_assert_msg(isnan(loss_of(&r)), "%s swallowed a NaN", cases[_i].name);
+    rig_stop(&r);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("ops");
+    TCase *t = tcase_create("gradient");
+    tcase_set_timeout(t, 60);
+    tcase_add_loop_test(t, test_backward_is_the_derivative_of_forward, 0,
+                        sizeof cases / sizeof *cases);
+    tcase_add_loop_test(t, test_nan_in_gives_nan_out, 0, sizeof cases / sizeof *cases);
+    suite_add_tcase(s, t);
+    SRunner *runner = srunner_create(s);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
