@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +20,11 @@ static bool parse_port(const char *text, uint16_t *port)
 
 static bool set_v4(http_listen *l, const char *host, uint16_t port)
 {
-    struct sockaddr_in *a = (struct sockaddr_in *)&l->address;
+    struct sockaddr_in *a = &l->address.v4;
     if (inet_pton(AF_INET, host, &a->sin_addr) != 1) return false;
     a->sin_family = AF_INET;
     a->sin_port = htons(port);
     l->family = AF_INET;
-    l->address_n = sizeof *a;
     l->loopback = (ntohl(a->sin_addr.s_addr) >> 24) == 127;
     snprintf(l->host, sizeof l->host, "%s", host);
     return true;
@@ -34,12 +32,11 @@ static bool set_v4(http_listen *l, const char *host, uint16_t port)
 
 static bool set_v6(http_listen *l, const char *host, uint16_t port)
 {
-    struct sockaddr_in6 *a = (struct sockaddr_in6 *)&l->address;
+    struct sockaddr_in6 *a = &l->address.v6;
     if (inet_pton(AF_INET6, host, &a->sin6_addr) != 1) return false;
     a->sin6_family = AF_INET6;
     a->sin6_port = htons(port);
     l->family = AF_INET6;
-    l->address_n = sizeof *a;
     l->loopback = IN6_IS_ADDR_LOOPBACK(&a->sin6_addr);
     snprintf(l->host, sizeof l->host, "[%s]", host);
     return true;
@@ -68,40 +65,38 @@ err_code http_listen_parse(http_listen *l, const char *text, error *err)
                      "\"%.60s\" is not ADDRESS:PORT, as 127.0.0.1:8080 or [::1]:8080", text);
 }
 
-static int bound_port(int fd)
+static int port_of(const http_listen *l)
 {
-    struct sockaddr_storage a = {0};
-    socklen_t n = sizeof a;
-    if (getsockname(fd, (struct sockaddr *)&a, &n) != 0) return 0;
-    if (a.ss_family == AF_INET6) return ntohs(((struct sockaddr_in6 *)&a)->sin6_port);
-    return ntohs(((struct sockaddr_in *)&a)->sin_port);
+    return ntohs(l->family == AF_INET6 ? l->address.v6.sin6_port : l->address.v4.sin_port);
 }
 
-static int wanted_port(const http_listen *l)
+/* The port that was given when any was asked for. */
+static int bound_port(const http_listen *l, int fd)
 {
-    if (l->family == AF_INET6) return ntohs(((const struct sockaddr_in6 *)&l->address)->sin6_port);
-    return ntohs(((const struct sockaddr_in *)&l->address)->sin_port);
+    http_listen bound = *l;
+    socklen_t n = sizeof bound.address;
+    return getsockname(fd, &bound.address.any, &n) == 0 ? port_of(&bound) : 0;
 }
 
 err_code http_listen_open(const http_listen *l, int *fd, int *port, error *err)
 {
     int on = 1;
+    socklen_t n = l->family == AF_INET6 ? sizeof l->address.v6 : sizeof l->address.v4;
     int s = socket(l->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (s < 0) return error_set(err, ERR_IO, "/listen", "no socket: %s", strerror(errno));
     setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (l->family == AF_INET6) setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    if (bind(s, (const struct sockaddr *)&l->address, l->address_n) != 0 ||
-        listen(s, LISTEN_BACKLOG) != 0) {
+    if (bind(s, &l->address.any, n) != 0 || listen(s, LISTEN_BACKLOG) != 0) {
         int why = errno;
         close(s);
         if (why == EADDRINUSE)
             return error_set(err, ERR_IO, "/listen",
                              "%s:%d is taken by another program: choose another port with --listen",
-                             l->host, wanted_port(l));
-        return error_set(err, ERR_IO, "/listen", "cannot listen on %s:%d: %s", l->host,
-                         wanted_port(l), strerror(why));
+                             l->host, port_of(l));
+        return error_set(err, ERR_IO, "/listen", "cannot listen on %s:%d: %s", l->host, port_of(l),
+                         strerror(why));
     }
     *fd = s;
-    *port = bound_port(s);
+    *port = bound_port(l, s);
     return ERR_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 
@@ -11,8 +12,11 @@ typedef struct http_listen {
     char host[64]; /* as in a Host header: IPv6 in brackets */
     bool loopback;
     int family;
-    struct sockaddr_storage address;
-    socklen_t address_n;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address;
 } http_listen;
 
 /* "127.0.0.1:8080", "[::1]:0", "localhost:8080", "8080" (loopback). ERR_RANGE, pointer "/listen".
