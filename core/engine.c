@@ -141,20 +141,29 @@ static bool is_probed(const spec_measure *m, int step)
 
 /* Where the forward pass first met a non-finite value: the site of the first node that made one, or
  * of the next named value it feeds. */
+static const value *named_value(const graph *g, int v)
+{
+    if (g->values[v].site != NONE) return &g->values[v];
+    for (int i = v + 1; i < g->n_values && g->values[i].parent == v; i++)
+        if (g->values[i].site != NONE) return &g->values[i];
+    return NULL;
+}
+
 static void locate_divergence(runner *r)
 {
     const graph *g = &r->s->g;
-    int first = atomic_load(&r->s->x.first_bad_node);
+    int first = atomic_load(&r->s->x.first_bad);
     r->summary->diverged_layer = -1;
     r->summary->diverged_site = SITE_run;
-    for (int i = first; i < g->n_nodes; i++)
-        for (int k = 0; k < g->nodes[i].n_outputs; k++) {
-            const value *v = &g->values[g->nodes[i].outputs[k]];
-            if (v->site == NONE) continue;
-            r->summary->diverged_layer = v->layer;
-            r->summary->diverged_site = (site)v->site;
-            return;
-        }
+    for (int place = first; place < g->n_nodes * NODE_OUTPUTS; place++) {
+        const node *n = &g->nodes[place / NODE_OUTPUTS];
+        int k = NODE_OUTPUTS - 1 - place % NODE_OUTPUTS;
+        const value *v = k < n->n_outputs ? named_value(g, n->outputs[k]) : NULL;
+        if (!v) continue;
+        r->summary->diverged_layer = v->layer;
+        r->summary->diverged_site = (site)v->site;
+        return;
+    }
 }
 
 /* The pass that diverged is run again, measured and searched, so that the result shows where. */

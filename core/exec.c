@@ -80,14 +80,20 @@ static bool all_finite(const real *v, size_t n)
     return true;
 }
 
+/* Later outputs of a node are made first (attention: logits, probabilities, values). */
 static void locate(exec *x, int index, const span *s)
 {
     const node *n = &x->g->nodes[index];
-    const value *v = &x->g->values[n->outputs[0]];
-    size_t count = (size_t)v->rows * (size_t)v->ld * (size_t)(s->b1 - s->b0);
-    if (all_finite(exec_value(x, n->outputs[0], s->b0), count)) return;
-    int seen = atomic_load(&x->first_bad_node);
-    while (index < seen && !atomic_compare_exchange_weak(&x->first_bad_node, &seen, index)) {
+    for (int k = n->n_outputs - 1; k >= 0; k--) {
+        const value *v = &x->g->values[n->outputs[k]];
+        const real *made = exec_value(x, n->outputs[k], s->b0);
+        if (!made || all_finite(made, (size_t)v->rows * (size_t)v->ld * (size_t)(s->b1 - s->b0)))
+            continue;
+        int place = index * NODE_OUTPUTS + (NODE_OUTPUTS - 1 - k),
+            seen = atomic_load(&x->first_bad);
+        while (place < seen && !atomic_compare_exchange_weak(&x->first_bad, &seen, place)) {
+        }
+        return;
     }
 }
 
@@ -152,7 +158,7 @@ static err_code run_stages(exec *x, int first, int last, exec_progress *progress
 err_code exec_forward(exec *x, exec_progress *progress, void *user, double *loss)
 {
     x->phase = 0;
-    atomic_store(&x->first_bad_node, x->g->n_nodes);
+    atomic_store(&x->first_bad, x->g->n_nodes * NODE_OUTPUTS);
     err_code code = run_stages(x, 0, x->p->n_forward, progress, user);
     *loss = 0;
     for (int b = 0; b < x->g->batch; b++) *loss += x->losses[b];

@@ -24,14 +24,15 @@ typedef struct exec {
     double *losses;   /* [B] summed loss of each sequence */
     int phase;        /* 0 forward, 1 backward: which buffer of a value */
     /* The batch of this pass. */
-    const int32_t *tokens;     /* [B, T+1] */
-    const uint8_t *loss_mask;  /* [B, T], bidirectional only */
-    const real *inputs;        /* [B, T, D], gaussian source only */
-    const real *grad_seed;     /* [B, T, D], synthetic losses only */
-    double loss_scale;         /* 1 / positions that carry the loss */
-    struct probe *probe;       /* what is measured in this pass; NULL: nothing */
-    bool locate;               /* look for the first non-finite value of the forward pass */
-    atomic_int first_bad_node; /* lowest node index that made one, n_nodes when none */
+    const int32_t *tokens;    /* [B, T+1] */
+    const uint8_t *loss_mask; /* [B, T], bidirectional only */
+    const real *inputs;       /* [B, T, D], gaussian source only */
+    const real *grad_seed;    /* [B, T, D], synthetic losses only */
+    double loss_scale;        /* 1 / positions that carry the loss */
+    struct probe *probe;      /* what is measured in this pass; NULL: nothing */
+    bool locate;              /* look for the first non-finite value of the forward pass */
+    atomic_int
+        first_bad; /* lowest node * NODE_OUTPUTS + (NODE_OUTPUTS - 1 - output) that made one */
 } exec;
 
 /* Sequence b of a value, and of its gradient (NULL when it has none). */

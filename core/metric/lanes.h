@@ -1,7 +1,10 @@
-/* Eight float64 lanes, written with GCC's vector types so that every clone of a kernel uses the
- * widest registers it has. Whatever the width, the lanes add up in the same order.
+/* LANES float64 lanes, written with GCC's vector types. A kernel (a *_kernel.h) is written once and
+ * compiled twice by the .c file that owns it: with LANES = 8 for AVX-512 and with LANES = 4 for
+ * what has half of it. GCC keeps vectors that are wider than the registers in memory, which is ten
+ * times slower, so a kernel for 8 alone would not do.
  *
- * Included only by files that mark their kernels CLONES. All helpers are inlined into them.
+ * The owner defines LANES and includes lanes_kernel.h and its kernel, for each width; lanes_width
+ * says which of the two to call. L(name) is name_8 or name_4.
  */
 #ifndef CORE_METRIC_LANES_H
 #define CORE_METRIC_LANES_H
@@ -13,23 +16,34 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { LANES = 8 };
+enum { LANES_WIDEST = 8 };
 
 typedef double f64x8 __attribute__((vector_size(64)));
+typedef double f64x4 __attribute__((vector_size(32)));
 typedef int64_t i64x8 __attribute__((vector_size(64)));
-typedef real real_x8
+typedef int64_t i64x4 __attribute__((vector_size(32)));
+/* Where they may lie anywhere in an array of numbers. */
+typedef double loose_f64x8 __attribute__((vector_size(64), aligned(8), may_alias));
+typedef double loose_f64x4 __attribute__((vector_size(32), aligned(8), may_alias));
+typedef real loose_real_x8
     __attribute__((vector_size(8 * sizeof(real)), aligned(sizeof(real)), may_alias));
+typedef real loose_real_x4
+    __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
+
+#define LANES_JOIN(a, b) a##_##b
+#define LANES_NAME(a, b) LANES_JOIN(a, b)
+#define L(name) LANES_NAME(name, LANES)
 
 /* Macros, because a function that returns a vector wider than the caller's registers draws an ABI
  * warning even where it is inlined. */
-#define LANES_LOAD(p) __builtin_convertvector(*(const real_x8 *)(p), f64x8)
-#define LANES_ALL(c) ((f64x8){0} + (c))
-#define LANES_AND(v, mask) ((f64x8)((i64x8)(v) & (mask)))
-#define LANES_ABS(v) LANES_AND(v, (i64x8){0} + INT64_MAX)
-#define LANES_SELECT(mask, a, b) ((f64x8)(((i64x8)(a) & (mask)) | ((i64x8)(b) & ~(mask))))
+#define LANES_LOAD(p) __builtin_convertvector(*(const loose_real *)(p), f64v)
+#define LANES_ALL(c) ((f64v){0} + (c))
+#define LANES_AND(v, mask) ((f64v)((i64v)(v) & (mask)))
+#define LANES_ABS(v) LANES_AND(v, (i64v){0} + INT64_MAX)
+#define LANES_SELECT(mask, a, b) ((f64v)(((i64v)(a) & (mask)) | ((i64v)(b) & ~(mask))))
 #define LANES_MAX(a, b) LANES_SELECT((a) > (b), a, b)
 
-/* The first n < 8 entries at p, NaN in the other lanes. */
+/* The first n < LANES entries at p, NaN in the other lanes. */
 #define LANES_LOAD_PART(out, p, n)                                                                 \
     do {                                                                                           \
         real part_[LANES];                                                                         \
@@ -37,19 +51,18 @@ typedef real real_x8
         (out) = LANES_LOAD(part_);                                                                 \
     } while (0)
 
-INLINE double lanes_sum(const f64x8 *v)
+/* 8 or 4: the width this processor is for. */
+static inline int lanes_width(void)
 {
-    const double *a = (const double *)v;
-    return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
-}
-
-INLINE double lanes_max(const f64x8 *v)
-{
-    double most = 0;
-    for (int l = 0; l < LANES; l++) {
-        if ((*v)[l] > most) most = (*v)[l];
-    }
-    return most;
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+                   __builtin_cpu_supports("avx512cd")
+               ? 8
+               : 4;
+#else
+    return 4;
+#endif
 }
 
 #endif

@@ -20,7 +20,8 @@
  *
  * memory: slab_bytes(rows, cols), 64-byte aligned; it belongs to the caller and the slab borrows it
  * and x. Allocates nothing. Any thread. The order of summation depends on rows, cols, causal and on
- * whether an entry is not finite, so equal input gives equal bits.
+ * whether an entry is not finite, and on the width of the processor's registers; on one machine
+ * equal input gives equal bits.
  */
 #ifndef CORE_METRIC_SLAB_H
 #define CORE_METRIC_SLAB_H
@@ -35,6 +36,7 @@ typedef struct slab {
     const real *x;
     size_t rows, cols, ld;
     bool causal, masked; /* masked: entries may be NaN or Inf, and are looked at one by one */
+    int width;           /* of the kernels: 8 with AVX-512, else 4 */
     uint64_t n, nonfinite;
     double max_abs, sum, sum_sq;
     double *row_n, *row_sum, *row_sq, *row_abs;
@@ -48,6 +50,15 @@ typedef struct slab {
 size_t slab_bytes(size_t rows, size_t cols);
 void slab_sums(
     slab *s, const real *x, size_t rows, size_t cols, size_t ld, bool causal, void *memory);
+/* slab_sums uses the width the processor is for; tests ask for the other. */
+void slab_sums_width(slab *s,
+                     const real *x,
+                     size_t rows,
+                     size_t cols,
+                     size_t ld,
+                     bool causal,
+                     void *memory,
+                     int width);
 void slab_centre(slab *s); /* after slab_sums, on unchanged x */
 
 #endif
