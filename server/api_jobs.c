@@ -1,112 +1,28 @@
 /* The job resource: submit, list, read, cancel, delete, estimate. */
 #include "server/api.h"
 
+#include "server/job_row.h"
 #include "server/reader.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define JOB_COLUMNS                                                                                \
-    "SELECT j.id, j.hash, j.name, j.state, j.created_at, j.started_at, j.finished_at, "            \
-    "j.runs_total, j.error_json, j.resolved, "                                                     \
-    "(SELECT count(*) FROM runs r WHERE r.job_id = j.id AND r.state = 'done'), "                   \
-    "(SELECT count(*) FROM runs r WHERE r.job_id = j.id AND r.state = 'failed') FROM jobs j "
-
-enum {
-    COL_ID,
-    COL_HASH,
-    COL_NAME,
-    COL_STATE,
-    COL_CREATED,
-    COL_STARTED,
-    COL_FINISHED,
-    COL_RUNS,
-    COL_ERROR,
-    COL_RESOLVED,
-    COL_DONE,
-    COL_FAILED
-};
-
-static bool has_ended(const char *state)
-{
-    return strcmp(state, "queued") != 0 && strcmp(state, "running") != 0;
-}
-
-/* Progress of a job that the scheduler does not know: from its counts. */
-static job_progress stored_progress(sqlite3_stmt *s, const char *state)
-{
-    job_progress p = {.eta_s = NAN};
-    int total = sqlite3_column_int(s, COL_RUNS);
-    int ended = sqlite3_column_int(s, COL_DONE) + sqlite3_column_int(s, COL_FAILED);
-    p.fraction = strcmp(state, "done") == 0 || total == 0 ? 1 : (double)ended / total;
-    if (has_ended(state)) p.eta_s = 0;
-    return p;
-}
-
-static void write_links(json_out *o, int64_t id)
-{
-    json_key(o, "links");
-    json_begin_object(o);
-    api_link(o, "self", "/api/v1/jobs/{id}", id);
-    api_link(o, "runs", "/api/v1/jobs/{id}/runs", id);
-    api_link(o, "series", "/api/v1/jobs/{id}/series", id);
-    api_link(o, "steps", "/api/v1/jobs/{id}/steps", id);
-    api_link(o, "chart", "/api/v1/jobs/{id}/chart", id);
-    api_link(o, "events", "/api/v1/jobs/{id}/events", id);
-    json_end(o);
-}
-
-/* One row of JOB_COLUMNS. The list leaves the resolved text out. */
-static void write_job(json_out *o, http *h, sqlite3_stmt *s, bool existing, bool whole)
-{
-    int64_t id = sqlite3_column_int64(s, COL_ID);
-    const char *state = (const char *)sqlite3_column_text(s, COL_STATE);
-    job_progress p;
-    if (!state) state = "";
-    if (has_ended(state) || !api_progress(h, id, &p)) p = stored_progress(s, state);
-    json_begin_object(o);
-    api_member(o, "id", s, COL_ID);
-    api_member(o, "hash", s, COL_HASH);
-    api_member(o, "name", s, COL_NAME);
-    api_member(o, "state", s, COL_STATE);
-    json_key(o, "existing");
-    json_bool(o, existing);
-    api_member(o, "created_at", s, COL_CREATED);
-    api_member(o, "started_at", s, COL_STARTED);
-    api_member(o, "finished_at", s, COL_FINISHED);
-    api_member(o, "runs_total", s, COL_RUNS);
-    api_member(o, "runs_done", s, COL_DONE);
-    api_member(o, "runs_failed", s, COL_FAILED);
-    json_key(o, "queue_position");
-    json_integer(o, has_ended(state) ? 0 : p.queue_position);
-    json_key(o, "progress");
-    json_begin_object(o);
-    api_write_progress(o, &p);
-    json_end(o);
-    if (whole) api_member_json(o, "resolved", s, COL_RESOLVED);
-    api_member_json(o, "error", s, COL_ERROR);
-    write_links(o, id);
-    json_end(o);
-}
+enum { LIST_MAX = 200 };
 
 void api_job_reply(request *r, reply *out, int status, int64_t id, bool existing)
 {
-    api_query q;
-    if (!api_query_open(&q, r, out, JOB_COLUMNS "WHERE j.id = ?")) return;
-    sqlite3_bind_int64(q.stmt, 1, id);
-    int row = sqlite3_step(q.stmt);
-    if (row == SQLITE_ROW) {
-        json_out o = {0};
-        write_job(&o, r->http, q.stmt, existing, true);
-        reply_json(out, status, &o);
-    } else if (row == SQLITE_DONE) {
+    job_row row;
+    int n;
+    if (!job_row_read(&row, 1, &n, r, out, "WHERE j.id = ?1", id, 0, NULL)) return;
+    if (n == 0) {
         api_not_found(out, "job", id);
-    } else {
-        api_store_failed(out, q.db);
+        return;
     }
-    api_query_close(&q, r);
+    json_out o = {0};
+    job_row_write(&o, r->http, &row, existing, true);
+    job_row_free(&row, n);
+    reply_json(out, status, &o);
 }
 
 void api_jobs_get(request *r, reply *out)
@@ -125,47 +41,41 @@ static bool known_state(request *r, const char *state)
     return false;
 }
 
+static void write_page(json_out *o, http *h, const job_row *rows, int n, int64_t limit)
+{
+    json_begin_object(o);
+    json_key(o, "jobs");
+    json_begin_array(o);
+    for (int i = 0; i < n && i < limit; i++) job_row_write(o, h, &rows[i], false, false);
+    json_end(o);
+    json_key(o, "next");
+    if (n > limit)
+        json_integer(o, rows[limit - 1].id);
+    else
+        json_null(o);
+    json_end(o);
+}
+
 void api_jobs_list(request *r, reply *out)
 {
     int64_t limit = 50, before = INT64_MAX;
     const char *state = request_param_text(r, "state");
-    if (!request_param_integer(r, "limit", 1, 200, &limit) ||
+    if (!request_param_integer(r, "limit", 1, LIST_MAX, &limit) ||
         !request_param_integer(r, "before", 1, INT64_MAX, &before) ||
         (state && !known_state(r, state)))
         return;
-    api_query q;
-    const char *sql = state ? JOB_COLUMNS
-                          "WHERE j.id < ?1 AND j.state = ?3 ORDER BY j.id DESC LIMIT ?2"
-                            : JOB_COLUMNS "WHERE j.id < ?1 ORDER BY j.id DESC LIMIT ?2";
-    if (!api_query_open(&q, r, out, sql)) return;
-    sqlite3_bind_int64(q.stmt, 1, before);
-    sqlite3_bind_int64(q.stmt, 2, limit + 1);
-    if (state) sqlite3_bind_text(q.stmt, 3, state, -1, SQLITE_STATIC);
+    job_row rows[LIST_MAX + 1];
+    int n;
+    /* One more than the page: is there another? */
+    if (!job_row_read(rows, (int)limit + 1, &n, r, out,
+                      state ? "WHERE j.id < ?1 AND j.state = ?3 ORDER BY j.id DESC LIMIT ?2"
+                            : "WHERE j.id < ?1 ORDER BY j.id DESC LIMIT ?2",
+                      before, limit + 1, state))
+        return;
     json_out o = {0};
-    json_begin_object(&o);
-    json_key(&o, "jobs");
-    json_begin_array(&o);
-    int64_t last = 0, n = 0;
-    int row;
-    while ((row = sqlite3_step(q.stmt)) == SQLITE_ROW && n < limit) {
-        last = sqlite3_column_int64(q.stmt, COL_ID);
-        write_job(&o, r->http, q.stmt, false, false);
-        n++;
-    }
-    json_end(&o);
-    json_key(&o, "next");
-    if (row == SQLITE_ROW)
-        json_integer(&o, last);
-    else
-        json_null(&o);
-    json_end(&o);
-    if (row == SQLITE_ROW || row == SQLITE_DONE) {
-        reply_json(out, MHD_HTTP_OK, &o);
-    } else {
-        json_deinit(&o);
-        api_store_failed(out, q.db);
-    }
-    api_query_close(&q, r);
+    write_page(&o, r->http, rows, n, limit);
+    job_row_free(rows, n);
+    reply_json(out, MHD_HTTP_OK, &o);
 }
 
 static void submit(request *r, reply *out, const char *text, size_t n)

@@ -526,6 +526,32 @@ START_TEST(test_api_events_come_and_end)
 }
 END_TEST
 
+/* A job the scheduler has to look up in the store: nobody may hold a reader while it does. */
+START_TEST(test_api_lists_do_not_wait_for_each_other)
+{
+    enum { CLIENTS = 3 * STORE_READERS, ROUNDS = 10 };
+    int fd[CLIENTS];
+    error e = {0};
+    job j;
+    int64_t id;
+    bool existing;
+    temp_job(&j, "aa", 4, 100);
+    ck_assert_int_eq(store_add_job(the_store, &j, "{}", &id, &existing, &e), ERR_OK);
+    temp_job_free(&j);
+    for (int i = 0; i < CLIENTS; i++) fd[i] = client_connect(http_port(the_http));
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < CLIENTS; i++)
+            ck_assert(client_send_text(fd[i], "GET /api/v1/jobs" H "\r\n"));
+        for (int i = 0; i < CLIENTS; i++) {
+            client_reply r = client_read(fd[i], 3000, true);
+            ck_assert_msg(r.status == 200, "%d: %s", i, r.text);
+            client_reply_free(&r);
+        }
+    }
+    for (int i = 0; i < CLIENTS; i++) close(fd[i]);
+}
+END_TEST
+
 START_TEST(test_api_stops_soon_with_streams_open)
 {
     client_reply r = post("/api/v1/jobs", "{\"depth\":2}");
@@ -565,6 +591,7 @@ static Suite *suite(void)
     tcase_set_timeout(l, 60);
     tcase_add_test(l, test_api_takes_a_job_once);
     tcase_add_test(l, test_api_events_come_and_end);
+    tcase_add_test(l, test_api_lists_do_not_wait_for_each_other);
     tcase_add_test(l, test_api_stops_soon_with_streams_open);
     suite_add_tcase(s, l);
     return s;
