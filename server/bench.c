@@ -1,69 +1,118 @@
 #include "server/bench.h"
 
+#include "server/bench_print.h"
 #include "server/blas.h"
+#include "server/file_read.h"
+#include "server/provenance.h"
 #include "server/reader.h"
 #include "server/text.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
+typedef struct bench {
+    int threads, rounds;
+    bool json;
+    json_out out;
+} bench;
 
-static void count(void *user, const measurement *m, size_t n)
+static err_code read_job(job *j, const char *path, const bench *b, error *err)
 {
-    (void)m;
-    *(size_t *)user += n;
-}
-
-/* Runs the spec again and again for a second; seconds per run. */
-static err_code repeat(const job_run *run, double *seconds, size_t *rows, error *err)
-{
-    const engine *e = engine_for(run->spec.precision);
-    team one;
-    run_summary summary;
-    size_t bytes = (run->cost.peak_bytes + 63) / 64 * 64;
-    sink to = {.user = rows, .measure = count};
-    err_code code = team_start(&one, 1, err);
-    if (code) return code;
-    void *memory = aligned_alloc(64, bytes);
-    if (!memory) code = error_set(err, ERR_MEMORY, "", "not enough memory for the probe");
-    double began = now_s();
-    int n = 0;
-    for (; !code && (n < 3 || now_s() - began < 1); n++) {
-        *rows = 0;
-        code = e->run(&run->spec, &(run_input){0}, memory, bytes, &one, &to, &summary, err);
-    }
-    *seconds = n ? (now_s() - began) / n : 0;
-    free(memory);
-    team_stop(&one);
+    limits lim = limits_default();
+    char *text = NULL;
+    size_t n = 0;
+    lim.threads = b->threads;
+    err_code code = path ? file_read(&text, &n, path, lim.body_bytes, err) : ERR_OK;
+    if (!code)
+        code = text ? reader_job(text, n, &lim, j, err)
+                    : reader_job("{\"name\":\"tiny\"}", 15, &lim, j, err);
+    free(text);
     return code;
 }
 
-int bench_main(int n_arguments, const char *const *arguments)
+static err_code bench_job_file(bench *b, const char *path, error *err)
 {
-    static const char text[] = "{\"seeds\":[0]}";
-    limits lim = limits_default();
     job j;
-    error err;
-    double seconds = 0;
-    size_t rows = 0;
-    (void)n_arguments, (void)arguments;
-    blas_single_thread();
-    err_code code = reader_job(text, strlen(text), &lim, &j, &err);
-    if (!code) code = repeat(&j.runs[0], &seconds, &rows, &err);
-    job_deinit(&j);
-    if (code) {
-        text_complain(&err);
-        return 1;
+    job_init(&j);
+    err_code code = read_job(&j, path, b, err);
+    bench_job *result = code ? NULL : malloc(sizeof *result);
+    if (!code && !result) code = error_set(err, ERR_MEMORY, "", "out of memory");
+    if (!code) {
+        code = bench_job_measure(result, &j, b->threads, b->rounds, err);
+        if (!code && b->json) bench_json_job(&b->out, result);
+        if (!code && !b->json) bench_print_job(stdout, result);
+        fflush(stdout);
+        bench_job_deinit(result);
     }
-    printf("tiny probe, depth 12, one thread: %.2f ms a run, %.0f runs/s, %zu measurements (%s)\n",
-           1e3 * seconds, 1 / seconds, rows, blas_kernel());
-    return 0;
+    free(result);
+    job_deinit(&j);
+    return code;
+}
+
+static void begin(bench *b)
+{
+    char *provenance = provenance_json(b->threads);
+    if (b->json) {
+        json_begin_object(&b->out);
+        json_key(&b->out, "provenance");
+        json_raw(&b->out, provenance ? provenance : "null");
+        json_key(&b->out, "rounds");
+        json_integer(&b->out, b->rounds);
+        json_key(&b->out, "jobs");
+        json_begin_array(&b->out);
+    } else {
+        printf("%s, kernel %s%s; %d rounds\n\n", blas_library(), blas_kernel(),
+               blas_is_weaker() ? " (the processor could do better: try --best-blas)" : "",
+               b->rounds);
+    }
+    free(provenance);
+}
+
+static err_code bench_depths(bench *b, error *err)
+{
+    bench_depth depths[BENCH_DEPTHS];
+    err_code code = bench_depth_measure(depths, b->rounds, err);
+    if (code) return code;
+    if (b->json) {
+        json_key(&b->out, "depths");
+        bench_json_depths(&b->out, depths);
+    } else {
+        bench_print_depths(stdout, depths);
+    }
+    return ERR_OK;
+}
+
+static err_code bench_all(bench *b, const options *o, error *err)
+{
+    err_code code = ERR_OK;
+    begin(b);
+    if (o->n_arguments == 0) code = bench_job_file(b, NULL, err);
+    for (int i = 0; i < o->n_arguments && !code; i++)
+        code = bench_job_file(b, o->arguments[i], err);
+    if (b->json) json_end(&b->out);
+    if (!code && (o->n_arguments == 0 || o->flag[OPTION_depths])) code = bench_depths(b, err);
+    if (b->json) json_end(&b->out);
+    if (!code && b->out.failed) code = error_set(err, ERR_MEMORY, "", "out of memory");
+    return code;
+}
+
+int bench_main(const options *o)
+{
+    const char *format = o->text[OPTION_bench_format];
+    bench b = {.threads = (int)o->number[OPTION_threads], .rounds = (int)o->number[OPTION_repeat]};
+    error err = {0};
+    b.json = strcmp(format, "json") == 0;
+    if (!b.json && strcmp(format, "text") != 0) {
+        fprintf(stderr, "normscope: --format is %.40s; allowed: text, json\n", format);
+        return 2;
+    }
+    if (b.threads == 0) b.threads = 1;
+    blas_single_thread();
+    err_code code = bench_all(&b, o, &err);
+    if (!code && b.json) code = puts(b.out.text) < 0;
+    json_deinit(&b.out);
+    if (code) text_complain(&err);
+    if (!code && fflush(stdout) != 0) return 1;
+    bool bad_input = code <= ERR_NOT_FOUND || code == ERR_IO; /* only job files are read */
+    return !code ? 0 : bad_input ? 2 : 1;
 }

@@ -1,6 +1,7 @@
 #include "server/worker.h"
 
 #include "server/blas.h"
+#include "server/block.h"
 #include "server/frame.h"
 #include "server/provenance.h"
 #include "server/reader.h"
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -166,7 +166,7 @@ static void unlimit_memory(void)
 
 static void drop_block(worker *w)
 {
-    if (w->block) munmap(w->block, w->block_bytes);
+    block_unmap(w->block, w->block_bytes);
     w->block = NULL;
     w->block_bytes = 0;
 }
@@ -175,14 +175,11 @@ static err_code get_block(worker *w, uint64_t bytes, error *err)
 {
     if (bytes <= w->block_bytes) return ERR_OK;
     drop_block(w);
-    void *p = bytes > SIZE_MAX / 2 ? MAP_FAILED
-                                   : mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE,
-                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
+    void *p = block_map((size_t)bytes);
+    if (!p)
         return error_set(err, ERR_MEMORY, "",
                          "the run needs %llu bytes and the system does not give them",
                          (unsigned long long)bytes);
-    madvise(p, (size_t)bytes, MADV_HUGEPAGE);
     w->block = p;
     w->block_bytes = (size_t)bytes;
     return ERR_OK;

@@ -1,0 +1,133 @@
+/* What `normscope bench` compares must be the same work; how long it takes is nobody's claim. */
+#include "server/bench_job.h"
+#include "server/blas.h"
+#include "server/block.h"
+#include "server/reader.h"
+
+#include <check.h>
+#include <stdint.h>
+#include <string.h>
+
+static const char *const networks[] = {
+    "{\"model\":{\"d_model\":32,\"n_heads\":4,\"vocab\":50},\"depth\":3,\"data\":{\"batch\":2,"
+    "\"seq_len\":9}}",
+    "{\"model\":{\"d_model\":48,\"n_heads\":6,\"n_kv_heads\":2,\"activation\":\"swiglu\",\"d_ff\":"
+    "72,"
+    "\"position\":\"rope\",\"tied\":false},\"depth\":2,\"data\":{\"batch\":3,\"seq_len\":8}}",
+    "{\"model\":{\"d_model\":32,\"n_heads\":2,\"parallel\":true,\"mask\":\"bidirectional\"},"
+    "\"depth\":2,"
+    "\"strategy\":\"peri_ln\",\"precision\":\"float64\",\"data\":{\"batch\":2,\"seq_len\":5}}",
+};
+
+static void resolve(job *j, const char *text)
+{
+    limits lim = limits_default();
+    error err = {0};
+    job_init(j);
+    if (reader_job(text, strlen(text), &lim, j, &err) != ERR_OK)
+        ck_abort_msg("%s: %s\n%s", err.pointer, err.message, text);
+}
+
+START_TEST(test_products_are_the_arithmetic_the_engine_counts)
+{
+    job j;
+    bench_gemm g;
+    error err;
+    resolve(&j, networks[_i]);
+    ck_assert_int_eq(bench_gemm_init(&g, &j.runs[0].spec, &err), ERR_OK);
+    double flops = bench_gemm_flops(&g), counted = j.runs[0].cost.flops;
+    ck_assert_msg(flops == counted, "%.17g, the engine says %.17g", flops, counted);
+    bench_gemm_deinit(&g);
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_a_round_times_everything_once)
+{
+    static bench_job b;
+    job j;
+    error err = {0};
+    resolve(&j, networks[_i]);
+    ck_assert_msg(bench_job_measure(&b, &j, 2, 2, &err) == ERR_OK, "%s", err.message);
+    ck_assert_int_eq(b.gemm.bound.n, 2);
+    for (int pass = 0; pass < PASS_COUNT; pass++)
+        for (int t = 0; t < BENCH_TEAMS; t++) {
+            ck_assert_int_eq(b.cells[pass][t].times.n, 2);
+            ck_assert(bench_least(&b.cells[pass][t].times, BENCH_CPU) > 0);
+            ck_assert(b.cells[pass][t].peak_bytes > 0);
+        }
+    ck_assert(b.cells[PASS_ALL][0].measurements > b.cells[PASS_SCRIPT][0].measurements);
+    ck_assert(b.cells[PASS_SCRIPT][0].measurements > b.cells[PASS_STREAM][0].measurements);
+    bench_job_deinit(&b);
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_a_text_is_replaced_by_random_tokens_and_training_left_out)
+{
+    job j;
+    resolve(&j, "{\"data\":{\"source\":\"text\",\"corpus\":\"book\"},\"train\":{\"steps\":9,"
+                "\"warmup\":3}}");
+    run_spec s = bench_pass_spec(&j.runs[0].spec, PASS_PLAIN);
+    error err = {0};
+    ck_assert_int_eq(s.train.steps, 0);
+    ck_assert_str_eq(s.data.corpus, "");
+    ck_assert_msg(engine_for(s.precision)->check(&s, &err) == ERR_OK, "%s", err.message);
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_median_and_minimum)
+{
+    static const double ms[] = {5, 1, 4, 2};
+    bench_times t = {0};
+    ck_assert(bench_median(&t, BENCH_CPU) != bench_median(&t, BENCH_CPU)); /* NaN */
+    for (int i = 0; i < 4; i++) bench_add(&t, (bench_time){{ms[i], -ms[i]}});
+    ck_assert(bench_median(&t, BENCH_CPU) == 3 && bench_least(&t, BENCH_CPU) == 1);
+    ck_assert(bench_median(&t, BENCH_WALL) == -3 && bench_least(&t, BENCH_WALL) == -5);
+    t.n = 3;
+    ck_assert(bench_median(&t, BENCH_CPU) == 4);
+}
+END_TEST
+
+START_TEST(test_a_block_is_aligned_zero_and_writable_to_its_end)
+{
+    static const size_t sizes[] = {1, 4097, 2 << 20, (2 << 20) + 1, 9 << 20};
+    size_t bytes = sizes[_i];
+    unsigned char *p = block_map(bytes);
+    ck_assert_ptr_nonnull(p);
+    ck_assert_uint_eq((uintptr_t)p % (2 << 20), 0);
+    ck_assert(p[0] == 0 && p[bytes - 1] == 0);
+    p[0] = p[bytes - 1] = 1;
+    block_unmap(p, bytes);
+}
+END_TEST
+
+START_TEST(test_an_impossible_block_is_refused)
+{
+    ck_assert_ptr_null(block_map(0));
+    ck_assert_ptr_null(block_map(SIZE_MAX));
+    ck_assert_ptr_null(block_map(SIZE_MAX / 2));
+    block_unmap(NULL, 0);
+}
+END_TEST
+
+int main(void)
+{
+    blas_single_thread();
+    Suite *s = suite_create("bench");
+    TCase *tc = tcase_create("bench");
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, test_products_are_the_arithmetic_the_engine_counts, 0, 3);
+    tcase_add_loop_test(tc, test_a_round_times_everything_once, 0, 3);
+    tcase_add_test(tc, test_a_text_is_replaced_by_random_tokens_and_training_left_out);
+    tcase_add_test(tc, test_median_and_minimum);
+    tcase_add_loop_test(tc, test_a_block_is_aligned_zero_and_writable_to_its_end, 0, 5);
+    tcase_add_test(tc, test_an_impossible_block_is_refused);
+    suite_add_tcase(s, tc);
+    SRunner *runner = srunner_create(s);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
