@@ -19,7 +19,7 @@
 
 #include <stdint.h>
 
-enum { NODE_INPUTS = 3, NODE_OUTPUTS = 4, NODE_PARAMS = 6, NONE = -1, PARAM_NAME = 56 };
+enum { NODE_INPUTS = 3, NODE_OUTPUTS = 5, NODE_PARAMS = 6, NONE = -1, PARAM_NAME = 56 };
 
 struct op;
 struct norm;

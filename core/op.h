@@ -53,7 +53,8 @@ int op_add_build(graph *g, int a, int b);
 int op_scale_build(graph *g, int x, double scale);
 int op_activate_build(graph *g, int x, const struct activation *activation);
 int op_rope_build(graph *g, int x, int heads);
-/* Outputs: 0 values [T, H dk], 1 probabilities [H T, T], 2 logits [H T, T], 3 entropy [H, T]. */
+/* Outputs: 0 values [T, H dk], 1 probabilities [H T, T], 2 logits [H T, T], 3 entropy [H, T], 4 row
+ * maximum and inverse row sum [H, 2 T]. */
 int op_attention_build(graph *g, int q, int k, int v, int heads, int kv_heads, bool causal);
 int op_cross_entropy_build(graph *g, int logits);
 int op_project_build(graph *g, int x);

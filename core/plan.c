@@ -178,16 +178,13 @@ static void place_params(maker *m)
             int slices = n->op->n_slices(g, n, k);
             if (w->grad_buffer == NONE) {
                 w->grad_buffer = new_buffer(m, w->count * sizeof(real), at);
-                w->slices = p->slice_count;
                 w->n_slices = 0;
             } else {
                 n->accumulate_params = true;
             }
             /* The last contributor leaves the final sums; room for whoever has most slices. */
-            if (slices > w->n_slices || n->accumulate_params) {
-                w->slices = p->slice_count;
-                p->slice_count += (size_t)slices;
-            }
+            w->slices = p->slice_count;
+            p->slice_count += (size_t)(slices > w->n_slices ? slices : w->n_slices);
             w->n_slices = slices;
             touch(m, w->grad_buffer, m->o->keep_param_grads ? p->n_stages - 1 : at);
         }

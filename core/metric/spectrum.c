@@ -10,8 +10,8 @@
 #include <stdbool.h>
 
 /* VECTORS: arrays of n that the reduction works with, GROUP_VECTORS those that each group of
- * matrices keeps. */
-enum { VECTORS = 5, GROUP_VECTORS = 3 };
+ * matrices keeps. TOGETHER: groups that share the sweeps of the last stage. */
+enum { VECTORS = 5, GROUP_VECTORS = 3, TOGETHER = 2 };
 
 static size_t triangle(size_t n)
 {

@@ -13,7 +13,14 @@
 
 #include <string.h>
 
-enum { ROW_BLOCK = 64, OUT_VALUES = 0, OUT_PROBS = 1, OUT_LOGITS = 2, OUT_ENTROPY = 3 };
+enum {
+    ROW_BLOCK = 64,
+    OUT_VALUES = 0,
+    OUT_PROBS = 1,
+    OUT_LOGITS = 2,
+    OUT_ENTROPY = 3,
+    OUT_STATS = 4
+};
 
 int op_attention_build(graph *g, int q, int k, int v, int heads, int kv_heads, bool causal)
 {
@@ -25,7 +32,8 @@ int op_attention_build(graph *g, int q, int k, int v, int heads, int kv_heads, b
     n->outputs[OUT_PROBS] = graph_value(g, heads * rows, rows);
     n->outputs[OUT_LOGITS] = graph_value(g, heads * rows, rows);
     n->outputs[OUT_ENTROPY] = graph_value(g, heads, rows);
-    n->n_outputs = 4;
+    n->outputs[OUT_STATS] = graph_value(g, heads, 2 * rows);
+    n->n_outputs = 5;
     return n->outputs[OUT_VALUES];
 }
 
@@ -37,19 +45,20 @@ CLONES static real row_max(const real *x, size_t n)
     return max;
 }
 
-/* x becomes exp(x - max)/sum over its n entries; returns the row's entropy when asked. */
-CLONES static double softmax_row(real *x, real max, size_t n, bool want_entropy)
+/* x becomes exp(x - max) over its n entries; returns the sum, and in *along that of exp(s) s. */
+CLONES static real exp_row(real *x, real max, size_t n, double *along)
 {
     real sum = 0;
-    double along = 0;
-    if (want_entropy) {
-#pragma omp simd reduction(+ : sum, along)
+    if (along) {
+        double total = 0;
+#pragma omp simd reduction(+ : sum, total)
         for (size_t i = 0; i < n; i++) {
             real s = x[i] - max, e = EXP(s);
             sum += e;
-            along += e > 0 ? (double)(e * s) : 0;
+            total += e > 0 ? (double)(e * s) : 0;
             x[i] = e;
         }
+        *along = total;
     } else {
 #pragma omp simd reduction(+ : sum)
         for (size_t i = 0; i < n; i++) {
@@ -58,9 +67,19 @@ CLONES static double softmax_row(real *x, real max, size_t n, bool want_entropy)
             x[i] = e;
         }
     }
-    real inverse = 1 / sum;
-    for (size_t i = 0; i < n; i++) x[i] *= inverse;
-    return log((double)sum) - along / (double)sum;
+    return sum;
+}
+
+CLONES static void scale_row(real *x, real factor, size_t n)
+{
+    for (size_t i = 0; i < n; i++) x[i] *= factor;
+}
+
+/* The probabilities again, the same bits: exp(x - max) * inverse. */
+CLONES static void softmax_again(real *x, real max, real inverse, size_t n)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) x[i] = EXP(x[i] - max) * inverse;
 }
 
 /* dx = y (dy - sum y dy); dx may be dy. */
@@ -118,36 +137,46 @@ static size_t visible(const head *a, size_t i1)
     return a->causal ? i1 : a->length;
 }
 
-static void head_forward(const head *a,
-                         const real *q,
-                         const real *k,
-                         const real *v,
-                         real *probs,
-                         real *logits,
-                         real *entropy,
-                         real *y)
+/* Where a head's results go. probs [T, T]; max, inverse [T] for the backward pass; logits [T, T]
+ * and entropy [T] are NULL when nobody looks. */
+typedef struct head_out {
+    real *y, *probs, *max, *inverse, *logits, *entropy;
+} head_out;
+
+static void softmax_rows(const head *a, size_t i0, size_t i1, const head_out *o)
+{
+    size_t length = a->length;
+    for (size_t i = i0; i < i1; i++) {
+        real *row = o->probs + i * length;
+        size_t n = a->causal ? i + 1 : length;
+        memset(row + n, 0, (length - n) * sizeof *row);
+        if (o->logits) memcpy(o->logits + i * length, row, length * sizeof *row);
+        double along = 0;
+        o->max[i] = row_max(row, n);
+        real sum = exp_row(row, o->max[i], n, o->entropy ? &along : NULL);
+        o->inverse[i] = 1 / sum;
+        scale_row(row, o->inverse[i], n);
+        if (o->entropy) o->entropy[i] = (real)(log((double)sum) - along / (double)sum);
+    }
+}
+
+static void
+head_forward(const head *a, const real *q, const real *k, const real *v, const head_out *o)
 {
     size_t length = a->length;
     for (size_t i0 = 0; i0 < length; i0 += ROW_BLOCK) {
         size_t i1 = block_end(a, i0), seen = visible(a, i1);
-        real *block = probs + i0 * length;
+        real *block = o->probs + i0 * length;
         gemm_nt(i1 - i0, seen, a->width, a->scale, q + i0 * a->ldq, a->ldq, k, a->ldk, 0, block,
                 length);
-        for (size_t i = i0; i < i1; i++) {
-            real *row = probs + i * length;
-            size_t n = a->causal ? i + 1 : length;
-            memset(row + n, 0, (length - n) * sizeof *row);
-            if (logits) memcpy(logits + i * length, row, length * sizeof *row);
-            double h = softmax_row(row, row_max(row, n), n, entropy != NULL);
-            if (entropy) entropy[i] = (real)h;
-        }
-        gemm_nn(i1 - i0, a->width, seen, 1, block, length, v, a->ldv, 0, y + i0 * a->ldy, a->ldy);
+        softmax_rows(a, i0, i1, o);
+        gemm_nn(i1 - i0, a->width, seen, 1, block, length, v, a->ldv, 0, o->y + i0 * a->ldy,
+                a->ldy);
     }
 }
 
-static real *optional(const exec *x, int v, int b, size_t offset)
+static real *optional(real *p, size_t offset)
 {
-    real *p = exec_value(x, v, b);
     return p ? p + offset : NULL;
 }
 
@@ -156,45 +185,56 @@ static void forward(const exec *x, const node *n, const span *s)
     for (int b = s->b0; b < s->b1; b++)
         for (int h = 0; h < n->heads; h++) {
             head a = head_of(x, n, h);
+            real *probs = optional(exec_value(x, n->outputs[OUT_PROBS], b), a.matrix);
+            real *stats = exec_value(x, n->outputs[OUT_STATS], b) + 2 * (size_t)h * a.length;
+            head_out o = {
+                .y = exec_value(x, n->outputs[OUT_VALUES], b) + a.y,
+                .probs = probs ? probs : exec_scratch(x, s->worker),
+                .max = stats,
+                .inverse = stats + a.length,
+                .logits = optional(exec_value(x, n->outputs[OUT_LOGITS], b), a.matrix),
+                .entropy =
+                    optional(exec_value(x, n->outputs[OUT_ENTROPY], b), (size_t)h * a.length),
+            };
             head_forward(&a, exec_value(x, n->inputs[0], b) + a.q,
                          exec_value(x, n->inputs[1], b) + a.k, exec_value(x, n->inputs[2], b) + a.v,
-                         exec_value(x, n->outputs[OUT_PROBS], b) + a.matrix,
-                         optional(x, n->outputs[OUT_LOGITS], b, a.matrix),
-                         optional(x, n->outputs[OUT_ENTROPY], b, (size_t)h * a.length),
-                         exec_value(x, n->outputs[OUT_VALUES], b) + a.y);
+                         &o);
         }
 }
 
 typedef struct head_grads {
     real *dq, *dk, *dv;
-    const real *dy;
+    const real *dy, *max, *inverse;
+    real *probs;            /* [T, T] scratch: made again */
     real *dprobs, *dlogits; /* [T, T]; dlogits may be dprobs */
 } head_grads;
 
 /* Blocks run from the last to the first: the last one sees every column, so it can overwrite dk, dv
- * and the earlier ones add to their first rows. */
-static void head_backward(const head *a,
-                          const real *q,
-                          const real *k,
-                          const real *v,
-                          const real *probs,
-                          const head_grads *d)
+ * and the earlier ones add to their first rows. The probabilities are made again from q, k and the
+ * two numbers kept per row: T^2 numbers per head less to keep, write and read. */
+static void
+head_backward(const head *a, const real *q, const real *k, const real *v, const head_grads *d)
 {
     size_t length = a->length, last = (length - 1) / ROW_BLOCK * ROW_BLOCK;
     for (size_t i0 = last + ROW_BLOCK; i0 > 0;) {
         i0 -= ROW_BLOCK;
         size_t i1 = block_end(a, i0), seen = visible(a, i1), rows = i1 - i0;
         real add = i0 == last && a->first_of_group ? 0 : 1;
-        const real *dy = d->dy + i0 * a->ldy, *p = probs + i0 * length;
-        real *dp = d->dprobs + i0 * length, *ds = d->dlogits + i0 * length;
+        const real *dy = d->dy + i0 * a->ldy;
+        real *p = d->probs + i0 * length, *dp = d->dprobs + i0 * length,
+             *ds = d->dlogits + i0 * length;
+        gemm_nt(rows, seen, a->width, a->scale, q + i0 * a->ldq, a->ldq, k, a->ldk, 0, p, length);
         gemm_nt(rows, seen, a->width, 1, dy, a->ldy, v, a->ldv, 0, dp, length);
-        gemm_tn(seen, a->width, rows, 1, p, length, dy, a->ldy, add, d->dv, a->ldv);
         for (size_t i = i0; i < i1; i++) {
-            size_t at = (i - i0) * length, n = a->causal ? i + 1 : length;
-            memset(dp + at + n, 0, (length - n) * sizeof *dp);
-            if (ds != dp) memset(ds + at + n, 0, (length - n) * sizeof *ds);
+            size_t at = (i - i0) * length, n = a->causal ? i + 1 : length,
+                   rest = (length - n) * sizeof *p;
+            softmax_again(p + at, d->max[i], d->inverse[i], n);
+            memset(p + at + n, 0, rest);
+            memset(dp + at + n, 0, rest);
+            if (ds != dp) memset(ds + at + n, 0, rest);
             softmax_row_backward(ds + at, dp + at, p + at, n);
         }
+        gemm_tn(seen, a->width, rows, 1, p, length, dy, a->ldy, add, d->dv, a->ldv);
         gemm_nn(rows, a->width, seen, a->scale, ds, length, k, a->ldk, 0, d->dq + i0 * a->ldq,
                 a->ldq);
         gemm_tn(seen, a->width, rows, a->scale, ds, length, q + i0 * a->ldq, a->ldq, add, d->dk,
@@ -207,28 +247,31 @@ static void backward(const exec *x, const node *n, const span *s)
     for (int b = s->b0; b < s->b1; b++)
         for (int h = 0; h < n->heads; h++) {
             head a = head_of(x, n, h);
-            real *dprobs = exec_grad(x, n->outputs[OUT_PROBS], b);
-            real *dlogits = exec_grad(x, n->outputs[OUT_LOGITS], b),
-                 *scratch = exec_scratch(x, s->worker);
+            real *scratch = exec_scratch(x, s->worker), *dscratch = scratch + a.length * a.length;
+            const real *stats = exec_value(x, n->outputs[OUT_STATS], b) + 2 * (size_t)h * a.length;
+            real *dprobs = optional(exec_grad(x, n->outputs[OUT_PROBS], b), a.matrix);
+            real *dlogits = optional(exec_grad(x, n->outputs[OUT_LOGITS], b), a.matrix);
             head_grads d = {
                 .dq = exec_grad(x, n->inputs[0], b) + a.q,
                 .dk = exec_grad(x, n->inputs[1], b) + a.k,
                 .dv = exec_grad(x, n->inputs[2], b) + a.v,
                 .dy = exec_grad(x, n->outputs[OUT_VALUES], b) + a.y,
-                .dprobs = dprobs ? dprobs + a.matrix : scratch,
-                .dlogits = dlogits ? dlogits + a.matrix : scratch,
+                .max = stats,
+                .inverse = stats + a.length,
+                .probs = scratch,
+                .dprobs = dprobs ? dprobs : dscratch,
+                .dlogits = dlogits ? dlogits : dscratch,
             };
             head_backward(&a, exec_value(x, n->inputs[0], b) + a.q,
                           exec_value(x, n->inputs[1], b) + a.k,
-                          exec_value(x, n->inputs[2], b) + a.v,
-                          exec_value(x, n->outputs[OUT_PROBS], b) + a.matrix, &d);
+                          exec_value(x, n->inputs[2], b) + a.v, &d);
         }
 }
 
 static size_t scratch(const graph *g, const node *n)
 {
     (void)n;
-    return (size_t)g->seq_len * (size_t)g->seq_len;
+    return 2 * (size_t)g->seq_len * (size_t)g->seq_len;
 }
 
 /* Two products of full [T, T] matrices; the causal ones are cut, which is not counted. */
@@ -243,7 +286,7 @@ const op op_attention = {
               .summary = "y = softmax(q k'/sqrt(d_k)) v",
               .source = "arXiv:1706.03762"},
     .reads_inputs = 7,
-    .reads_outputs = 1u << OUT_PROBS,
+    .reads_outputs = 1u << OUT_STATS,
     .forward = forward,
     .backward = backward,
     .scratch = scratch,
