@@ -2,6 +2,7 @@
 #ifndef TESTS_CORE_NUMBERS_H
 #define TESTS_CORE_NUMBERS_H
 
+#include "core/metric/lanes.h"
 #include "core/metric/value.h"
 #include "core/real.h"
 
@@ -38,6 +39,13 @@ static inline void *numbers_block(size_t bytes)
     void *p = aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
     ck_assert_ptr_nonnull(p);
     return p;
+}
+
+/* Both widths of the kernels by turns: 4, and 8 where the processor has it. */
+static inline int numbers_width(int turn)
+{
+    const int widest = lanes_width();
+    return turn % 2 ? widest : 4;
 }
 
 #define ck_close(got, want, relative, floor)                                                       \

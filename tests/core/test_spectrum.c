@@ -69,11 +69,16 @@ static void lapack(const double *k, int n, double *eig)
     free(a);
 }
 
-static void solve(const double *const *k, int lanes, int n, double *const *eig)
+static void solve_width(const double *const *k, int lanes, int n, double *const *eig, int width)
 {
     void *scratch = numbers_block(spectrum_scratch_bytes(n));
-    spectrum_lanes(k, lanes, n, eig, scratch);
+    spectrum_lanes_width(k, lanes, n, eig, scratch, width);
     free(scratch);
+}
+
+static void solve(const double *const *k, int lanes, int n, double *const *eig)
+{
+    solve_width(k, lanes, n, eig, lanes_width());
 }
 
 static void solve_one(const double *k, int n, double *eig)
@@ -83,13 +88,13 @@ static void solve_one(const double *k, int n, double *eig)
 
 START_TEST(test_eigenvalues_are_those_of_lapack)
 {
-    const int n = sizes[_i];
+    const int n = sizes[_i / 2];
     double *k[KINDS], *eig[KINDS], *want = malloc((size_t)n * sizeof *want);
     for (int q = 0; q < KINDS; q++) {
         k[q] = make(q, n, 100 + (uint64_t)q);
         eig[q] = malloc((size_t)n * sizeof **eig);
     }
-    solve((const double *const *)k, KINDS, n, eig);
+    solve_width((const double *const *)k, KINDS, n, eig, numbers_width(_i));
     for (int q = 0; q < KINDS; q++) {
         lapack(k[q], n, want);
         for (int i = 0; i < n; i++) {
@@ -152,7 +157,7 @@ END_TEST
  */
 START_TEST(test_lanes_do_not_see_each_other)
 {
-    const int n = sizes[_i];
+    const int n = sizes[_i / 2], width = numbers_width(_i);
     const size_t bytes = (size_t)n * sizeof(double);
     double *k[SPECTRUM_LANES], *alone[SPECTRUM_LANES], *eig[SPECTRUM_LANES];
     for (int q = 0; q < SPECTRUM_LANES; q++) {
@@ -161,13 +166,13 @@ START_TEST(test_lanes_do_not_see_each_other)
         eig[q] = malloc(bytes);
         if (q == 6) memset(k[q], 0, bytes * (size_t)n);
         if (q == 7) k[q][(n - 1) * n] = NAN;
-        solve_one(k[q], n, alone[q]);
+        solve_width((const double *const *)&k[q], 1, n, &alone[q], width);
     }
     for (int turn = 0; turn < SPECTRUM_LANES; turn++) {
         const double *turned[SPECTRUM_LANES];
         const int lanes = SPECTRUM_LANES - (turn == 3 ? 3 : 0);
         for (int q = 0; q < SPECTRUM_LANES; q++) turned[q] = k[(q + turn) % SPECTRUM_LANES];
-        solve(turned, lanes, n, eig);
+        solve_width(turned, lanes, n, eig, width);
         for (int q = 0; q < lanes; q++) {
             const int from = (q + turn) % SPECTRUM_LANES;
             ck_assert_msg(memcmp(eig[q], alone[from], bytes) == 0,
@@ -436,11 +441,11 @@ int main(void)
     Suite *suite = suite_create("spectrum");
     TCase *c = tcase_create("spectrum");
     tcase_set_timeout(c, 60);
-    tcase_add_loop_test(c, test_eigenvalues_are_those_of_lapack, 0, SIZES);
+    tcase_add_loop_test(c, test_eigenvalues_are_those_of_lapack, 0, 2 * SIZES);
     tcase_add_loop_test(c, test_indefinite_matrices, 0, SIZES);
     tcase_add_test(c, test_shift_that_hits_an_entry);
     tcase_add_test(c, test_negative_singular_pair);
-    tcase_add_loop_test(c, test_lanes_do_not_see_each_other, 0, SIZES);
+    tcase_add_loop_test(c, test_lanes_do_not_see_each_other, 0, 2 * SIZES);
     tcase_add_test(c, test_nan_and_infinity_end_in_nan);
     tcase_add_test(c, test_scale_follows_exactly);
     tcase_add_loop_test(c, test_gram_is_its_definition, 0, (int)(sizeof shapes / sizeof *shapes));

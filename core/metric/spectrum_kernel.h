@@ -1,0 +1,218 @@
+/* Eigenvalues of up to SPECTRUM_LANES matrices, LANES at a time; included by spectrum.c once for
+ * each width. The widths agree to rounding: where the compiler fuses a multiply-add is its choice.
+ */
+#undef GROUPS
+#define GROUPS (SPECTRUM_LANES / LANES)
+#undef LANES_PAIRS_EVEN
+#undef LANES_PAIRS_ODD
+#if LANES == 8
+#define LANES_PAIRS_EVEN(x, y) __builtin_shufflevector(x, y, 0, 8, 2, 10, 4, 12, 6, 14)
+#define LANES_PAIRS_ODD(x, y) __builtin_shufflevector(x, y, 1, 9, 3, 11, 5, 13, 7, 15)
+#else
+#define LANES_PAIRS_EVEN(x, y) __builtin_shufflevector(x, y, 0, 4, 2, 6)
+#define LANES_PAIRS_ODD(x, y) __builtin_shufflevector(x, y, 1, 5, 3, 7)
+#endif
+
+#include "core/metric/tridiagonal_kernel.h"
+
+/* LANES matrices on their way to tridiagonal form. Row i of the lower triangle, entries (i, 0..i),
+ * is at a + i(i+1)/2. v and w: the reflection being made, A <- A - v w' - w v'; old_v, old_w: the
+ * one before, which the next pass applies. */
+typedef struct L(reduction) {
+    f64v *a, *v, *w, *old_v, *old_w, *p, *d, *e;
+    int n;
+} L(reduction);
+
+/* Returns where the vectors of the groups begin. */
+static f64v *L(carve)(L(reduction) * t, f64v *at, int n)
+{
+    f64v **const rows[VECTORS] = {&t->v, &t->w, &t->old_v, &t->old_w, &t->p};
+    t->n = n;
+    t->a = at;
+    at += triangle((size_t)n);
+    for (int k = 0; k < VECTORS; k++, at += n) *rows[k] = at;
+    return at;
+}
+
+INLINE f64v *L(row_of)(const L(reduction) * t, int i)
+{
+    return t->a + triangle((size_t)i);
+}
+
+/* in[k] = LANES entries of matrix k becomes in[j] = entry j of LANES matrices. */
+INLINE void L(transpose)(f64v in[LANES])
+{
+    f64v a[LANES];
+    for (int k = 0; k < LANES; k += 2) {
+        a[k] = LANES_PAIRS_EVEN(in[k], in[k + 1]);
+        a[k + 1] = LANES_PAIRS_ODD(in[k], in[k + 1]);
+    }
+#if LANES == 8
+    f64v b[LANES];
+    for (int k = 0; k < LANES; k += 4) {
+        for (int q = 0; q < 2; q++) {
+            const f64v x = a[k + q], y = a[k + q + 2];
+            b[k + q] = __builtin_shufflevector(x, y, 0, 1, 8, 9, 4, 5, 12, 13);
+            b[k + q + 2] = __builtin_shufflevector(x, y, 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    }
+    for (int k = 0; k < 4; k++) {
+        in[k] = __builtin_shufflevector(b[k], b[k + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        in[k + 4] = __builtin_shufflevector(b[k], b[k + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+#else
+    for (int k = 0; k < 2; k++) {
+        in[k] = __builtin_shufflevector(a[k], a[k + 2], 0, 1, 4, 5);
+        in[k + 2] = __builtin_shufflevector(a[k], a[k + 2], 2, 3, 6, 7);
+    }
+#endif
+}
+
+LANES_CLONES static void L(pack)(L(reduction) * t, const source from[LANES])
+{
+    for (int i = 0; i < t->n; i++) {
+        f64v *row = L(row_of)(t, i);
+        const size_t start = (size_t)i * (size_t)t->n;
+        int j = 0;
+        for (; j + LANES <= i + 1; j += LANES) {
+            f64v part[LANES] = {0};
+            for (int k = 0; k < LANES; k++) {
+                if (from[k].finite)
+                    part[k] = *(const loose_f64 *)(from[k].gram + start + j) * from[k].factor;
+            }
+            L(transpose)(part);
+            for (int k = 0; k < LANES; k++) row[j + k] = part[k];
+        }
+        for (; j <= i; j++) {
+            for (int k = 0; k < LANES; k++)
+                row[j][k] = from[k].finite ? from[k].gram[start + (size_t)j] * from[k].factor : 0;
+        }
+    }
+}
+
+/* Applies the reflection before to row i alone, so that the next can be made from it. */
+INLINE void L(update_row)(L(reduction) * t, int i)
+{
+    f64v *row = L(row_of)(t, i);
+    const f64v vi = t->old_v[i], wi = t->old_w[i];
+    for (int j = 0; j <= i; j++) row[j] -= vi * t->old_w[j] + wi * t->old_v[j];
+}
+
+/* From row i: v (length i) with (I - v v'/h) row = (0, .., 0, e), h = v'v/2. Where the row is zero
+ * but for its last entry there is nothing to do: v = 0, 1/h = 0. over_h: 1/h. */
+INLINE void L(reflect)(L(reduction) * t, int i, f64v *over_h)
+{
+    const f64v *row = L(row_of)(t, i);
+    f64v rest = {0};
+    for (int j = 0; j < i - 1; j++) rest += row[j] * row[j];
+    const f64v last = row[i - 1], squares = last * last + rest;
+    const i64v needed = rest > 0;
+    f64v norm;
+    for (int k = 0; k < LANES; k++) norm[k] = sqrt(squares[k]);
+    const f64v h = squares + norm * LANES_ABS(last);
+    for (int k = 0; k < LANES; k++) (*over_h)[k] = needed[k] ? 1 / h[k] : 0;
+    for (int j = 0; j < i - 1; j++) t->v[j] = LANES_AND(row[j], needed);
+    const f64v signed_norm = LANES_SELECT(last < 0, -norm, norm);
+    t->v[i - 1] = LANES_AND(last + signed_norm, needed);
+    t->e[i - 1] = LANES_SELECT(needed, squares, last * last);
+    t->d[i] = row[i];
+}
+
+/* Applies the reflection before to rows r..r+R-1 and adds what these rows contribute to p = A v. */
+INLINE void L(pass_rows)(L(reduction) * t, int r, const int R)
+{
+    f64v *row[(LANES / 2)], vi[(LANES / 2)], wi[(LANES / 2)], ui[(LANES / 2)], sum[(LANES / 2)];
+    for (int q = 0; q < R; q++) {
+        row[q] = L(row_of)(t, r + q);
+        vi[q] = t->old_v[r + q];
+        wi[q] = t->old_w[r + q];
+        ui[q] = t->v[r + q];
+        sum[q] = (f64v){0};
+    }
+    for (int j = 0; j < r; j++) {
+        const f64v vj = t->old_v[j], wj = t->old_w[j], uj = t->v[j];
+        f64v pj = t->p[j];
+        for (int q = 0; q < R; q++) {
+            const f64v a = row[q][j] - vi[q] * wj - wi[q] * vj;
+            row[q][j] = a;
+            sum[q] += a * uj;
+            pj += a * ui[q];
+        }
+        t->p[j] = pj;
+    }
+    for (int q = 0; q < R; q++) { /* the corner on the diagonal */
+        for (int k = 0; k <= q; k++) {
+            const f64v a = row[q][r + k] - vi[q] * wi[k] - wi[q] * vi[k];
+            row[q][r + k] = a;
+            sum[q] += a * ui[k];
+            if (k < q) sum[k] += a * ui[q];
+        }
+    }
+    for (int q = 0; q < R; q++) t->p[r + q] = sum[q];
+}
+
+/* p = A v over the leading m x m part, while the reflection before is applied to it. */
+INLINE void L(pass)(L(reduction) * t, int m)
+{
+    int r = 0;
+    for (; r < m % (LANES / 2); r++) L(pass_rows)(t, r, 1);
+    for (; r < m; r += (LANES / 2)) L(pass_rows)(t, r, (LANES / 2));
+}
+
+/* w = p/h - (v'p/(2 h^2)) v, and it becomes the reflection before. */
+INLINE void L(finish_reflection)(L(reduction) * t, int m, const f64v *over_h)
+{
+    f64v vp = {0};
+    for (int j = 0; j < m; j++) vp += t->v[j] * t->p[j];
+    const f64v k = vp * *over_h * *over_h * 0.5;
+    for (int j = 0; j < m; j++) t->w[j] = t->p[j] * *over_h - k * t->v[j];
+    f64v *const v = t->old_v, *const w = t->old_w;
+    t->old_v = t->v;
+    t->old_w = t->w;
+    t->v = v;
+    t->w = w;
+}
+
+LANES_CLONES static void L(reduce)(L(reduction) * t)
+{
+    memset(t->old_v, 0, (size_t)t->n * sizeof *t->old_v);
+    memset(t->old_w, 0, (size_t)t->n * sizeof *t->old_w);
+    for (int i = t->n - 1; i > 0; i--) {
+        L(update_row)(t, i);
+        f64v over_h;
+        L(reflect)(t, i, &over_h);
+        L(pass)(t, i);
+        L(finish_reflection)(t, i, &over_h);
+    }
+    L(update_row)(t, 0);
+    t->d[0] = L(row_of)(t, 0)[0];
+}
+
+static void L(unpack)(const source *from, const f64v *d, int lane, int n, double *eigenvalues)
+{
+    for (int i = 0; i < n; i++)
+        eigenvalues[i] = from->finite ? ldexp(d[i][lane], from->exponent) : NAN;
+    if (from->finite) order_sort(eigenvalues, (size_t)n);
+}
+
+static void L(solve_lanes)(
+    const double *const *gram, int lanes, int n, double *const *eigenvalues, void *scratch)
+{
+    L(reduction) r;
+    L(tridiagonal) t[GROUPS];
+    source from[SPECTRUM_LANES];
+    f64v *at = L(carve)(&r, scratch, n);
+    const int groups = (lanes + LANES - 1) / LANES;
+    for (int k = 0; k < groups * LANES; k++) scale(&from[k], k < lanes ? gram[k] : NULL, n);
+    for (int g = 0; g < groups; g++, at += GROUP_VECTORS * n) {
+        r.d = at;
+        r.e = at + n;
+        L(pack)(&r, from + g * LANES);
+        L(reduce)(&r);
+        L(tridiagonal_init)(&t[g], r.d, r.e, at + 2 * n, n);
+    }
+    for (int g = 0; g < groups; g += TOGETHER)
+        L(tridiagonal_solve)(t + g, groups - g < TOGETHER ? groups - g : TOGETHER);
+    for (int k = 0; k < lanes; k++)
+        L(unpack)(&from[k], t[k / LANES].d, k % LANES, n, eigenvalues[k]);
+}

@@ -1,0 +1,173 @@
+/* Eigenvalues of symmetric tridiagonal matrices, one per lane, in one or two groups of lanes.
+ *
+ * d [n] the diagonals, e [n] the squares of the off-diagonals: e[i] couples i and i + 1, e[n - 1]
+ * is ignored. Both are overwritten; d ends up with the eigenvalues in no particular order.
+ * split [n] is work space. Entries must be finite and at most about 1 in size. A lane that has not
+ * converged after 30 n sweeps (never seen) ends up NaN.
+ *
+ * A sweep is one chain of dependent divisions, so two groups go through it together in the time of
+ * one. Each lane has its own position and its own end of sweep; lanes at different
+ * positions share one loop in which those that have nothing to do at an index are masked, so that a
+ * lane's bits depend on that lane only. Off-diagonals below eps times the largest entry of the lane
+ * count as zero: eigenvalues are exact to that and no further. Included by spectrum.c, by way of
+ * spectrum_kernel.h, once for each width.
+ */
+typedef struct L(tridiagonal) {
+    f64v *d, *e;
+    i64v *split; /* split[i]: the first k >= i whose e[k] is negligible, n - 1 if none */
+    int n;
+    /* Where each lane stands: it works on [at, end], and is finished when at == n. */
+    int64_t at[LANES], end[LANES], sweeps[LANES];
+    f64v shift, negligible;
+} L(tridiagonal);
+
+INLINE void L(find_negligible)(L(tridiagonal) * q)
+{
+    f64v most = {0};
+    for (int i = 0; i < q->n; i++) {
+        const f64v size = LANES_ABS(q->d[i]);
+        most = LANES_MAX(size, most);
+        if (i + 1 == q->n) break;
+        /* e is a square: compare with the square of what has been found so far. */
+        const i64v larger = q->e[i] > most * most;
+        int64_t any = 0;
+        for (int k = 0; k < LANES; k++) any |= larger[k];
+        if (!any) continue;
+        for (int k = 0; k < LANES; k++) most[k] = larger[k] ? sqrt(q->e[i][k]) : most[k];
+    }
+    most *= DBL_EPSILON / 2;
+    q->negligible = most * most;
+}
+
+INLINE void L(find_splits)(L(tridiagonal) * q, int from)
+{
+    const double eps2 = DBL_EPSILON / 2 * (DBL_EPSILON / 2);
+    i64v first = (i64v){0} + (q->n - 1);
+    q->split[q->n - 1] = first;
+    for (int i = q->n - 2; i >= from; i--) {
+        const f64v limit = LANES_ABS(q->d[i] * q->d[i + 1]) * eps2 + q->negligible;
+        const i64v small = q->e[i] <= limit;
+        first = (small & ((i64v){0} + i)) | (~small & first);
+        q->split[i] = first;
+    }
+}
+
+/* Moves lane k past every eigenvalue that stands alone or in a pair, then aims its next sweep.
+ * False when the lane is finished. */
+static bool L(aim)(L(tridiagonal) * q, int k)
+{
+    const int64_t n = q->n;
+    int64_t l = q->at[k];
+    while (l < n) {
+        const int64_t end = q->split[l][k];
+        if (end > l + 1) break;
+        if (end == l + 1) {
+            double a = q->d[l][k], c = q->d[l + 1][k];
+            solve_2x2(&a, &c, q->e[l][k]);
+            q->d[l][k] = a;
+            q->d[l + 1][k] = c;
+        }
+        l = end + 1;
+    }
+    if (l < n && q->sweeps[k]++ == 30 * n) {
+        for (int64_t i = 0; i < n; i++) q->d[i][k] = NAN;
+        l = n;
+    }
+    q->at[k] = l;
+    q->end[k] = l < n ? q->split[l][k] : n;
+    q->shift[k] = l < n ? shift_of(q->d[l][k], q->d[l + 1][k], q->e[l][k]) : 0;
+    return l < n;
+}
+
+/* One sweep of every lane over its own [at, end], in one loop over the union. Where a lane is not
+ * between the two, its d and e are kept and its state is that of a sweep about to start here. */
+INLINE void L(sweep)(L(tridiagonal) *const *q, const int groups, int64_t low, int64_t high)
+{
+    const f64v one = LANES_ALL(1.0);
+    f64v middle[TOGETHER], reach[TOGETHER]; /* at <= i < end: |i - middle| <= reach */
+    f64v keep_d[TOGETHER], keep_e[TOGETHER], gamma[TOGETHER];
+    f64v p[TOGETHER], c[TOGETHER], s[TOGETHER];
+    for (int g = 0; g < groups; g++) {
+        for (int k = 0; k < LANES; k++) {
+            middle[g][k] = (double)(q[g]->at[k] + q[g]->end[k] - 1) / 2;
+            reach[g][k] = (double)(q[g]->end[k] - 1 - q[g]->at[k]) / 2;
+        }
+        keep_d[g] = q[g]->d[high];
+        keep_e[g] = q[g]->e[high];
+        gamma[g] = keep_d[g] - q[g]->shift;
+        p[g] = gamma[g] * gamma[g];
+        c[g] = one;
+        s[g] = (f64v){0};
+    }
+    for (int64_t i = high - 1; i >= low; i--) {
+        for (int g = 0; g < groups; g++) {
+            const i64v active = LANES_ABS((double)i - middle[g]) <= reach[g];
+            const f64v alpha = q[g]->d[i], bb = q[g]->e[i], shift = q[g]->shift;
+            const f64v r = p[g] + bb, over_r = one / r, over_c = r / p[g];
+            const f64v new_c = p[g] * over_r, new_s = bb * over_r, start = alpha - shift;
+            const f64v new_gamma = new_c * start - new_s * gamma[g];
+            const f64v new_p =
+                LANES_SELECT(new_c > 0x1p-1000, new_gamma * new_gamma * over_c, c[g] * bb);
+            q[g]->d[i + 1] = LANES_SELECT(active, gamma[g] + (alpha - new_gamma), keep_d[g]);
+            q[g]->e[i + 1] = LANES_SELECT(active, s[g] * r, keep_e[g]);
+            keep_d[g] = LANES_SELECT(active, shift + new_gamma, alpha);
+            keep_e[g] = LANES_SELECT(active, new_s * new_p, bb);
+            gamma[g] = LANES_SELECT(active, new_gamma, start);
+            p[g] = LANES_SELECT(active, new_p, start * start);
+            c[g] = LANES_SELECT(active, new_c, one);
+            s[g] = LANES_AND(new_s, active);
+        }
+    }
+    for (int g = 0; g < groups; g++) {
+        q[g]->d[low] = keep_d[g];
+        q[g]->e[low] = keep_e[g];
+    }
+}
+
+/* Aims every lane of a group; false when the group is finished. */
+static bool L(aim_group)(L(tridiagonal) * q, int64_t *low, int64_t *high)
+{
+    bool any = false;
+    for (int k = 0; k < LANES; k++) {
+        if (!L(aim)(q, k)) continue;
+        any = true;
+        *low = q->at[k] < *low ? q->at[k] : *low;
+        *high = q->end[k] > *high ? q->end[k] : *high;
+    }
+    return any;
+}
+
+static int64_t L(least_at)(const L(tridiagonal) * q)
+{
+    int64_t least = q->n;
+    for (int k = 0; k < LANES; k++) least = q->at[k] < least ? q->at[k] : least;
+    return least;
+}
+
+LANES_CLONES static void L(tridiagonal_solve)(L(tridiagonal) * t, int groups)
+{
+    L(tridiagonal) * open[TOGETHER];
+    for (int g = 0; g < groups; g++) L(find_negligible)(&t[g]);
+    for (;;) {
+        int n_open = 0;
+        int64_t low = t->n, high = 0;
+        for (int g = 0; g < groups; g++) {
+            const int64_t from = L(least_at)(&t[g]);
+            if (from == t->n) continue;
+            L(find_splits)(&t[g], (int)from);
+            if (L(aim_group)(&t[g], &low, &high)) open[n_open++] = &t[g];
+        }
+        if (n_open == 0) return;
+        if (n_open == 1) {
+            L(sweep)(open, 1, low, high);
+        } else {
+            L(sweep)(open, TOGETHER, low, high);
+        }
+    }
+}
+
+static void L(tridiagonal_init)(L(tridiagonal) * t, f64v *d, f64v *e, f64v *split, int n)
+{
+    *t = (L(tridiagonal)){.d = d, .e = e, .split = (i64v *)split, .n = n};
+    e[n - 1] = (f64v){0};
+}
