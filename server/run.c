@@ -47,7 +47,7 @@ typedef struct run_state {
     void *memory;
     size_t memory_bytes;
     int run; /* index of the current one */
-    bool bar, began;
+    bool bar, began, computing;
     double started, drawn;
 } run_state;
 
@@ -198,10 +198,8 @@ static err_code compute_all(run_state *s, run_format format, error *err)
     for (int i = 0; i < s->job.n_runs && !code; i++) code = compute(s, i, err);
     clear_bar(s);
     error lost;
-    err_code lost_code = run_output_end(&s->output, &lost);
-    if (lost_code && (!code || code == ERR_CANCELLED)) {
-        if (!interrupted || !code) *err = lost, code = lost_code;
-    }
+    bool cut = run_output_end(&s->output, code ? err : NULL, &lost) != ERR_OK;
+    if (cut && !interrupted) *err = lost, code = lost.code; /* it is also why the engine stopped */
     free(provenance);
     return code;
 }
@@ -273,6 +271,7 @@ static err_code run_job(run_state *s, error *err)
     if (!code) code = team_start(&s->team, s->lim.threads, err);
     if (code) return code;
     s->bar = !s->options->flag[OPTION_quiet] && isatty(STDERR_FILENO);
+    s->computing = true;
     return compute_all(s, format, err);
 }
 
@@ -307,9 +306,10 @@ int run_main(const options *o)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     err_code code = run_job(s, &err);
+    bool bad_input = is_input_error(code) || (!s->computing && code == ERR_IO);
     close_all(s);
     free(s);
     if (!code) return 0;
     text_complain(&err);
-    return is_input_error(code) ? 2 : 1;
+    return bad_input ? 2 : 1;
 }

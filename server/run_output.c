@@ -10,7 +10,8 @@ const char *const run_format_names[RUN_FORMATS] = {"json", "csv", "ndjson"};
 
 static void flush(run_output *o, size_t at_least)
 {
-    if (o->text.n < at_least || !o->text.text) return;
+    if (o->text.n < at_least || !o->text.n) return;
+    o->written = true;
     if (!o->broken && fwrite(o->text.text, 1, o->text.n, o->to) != o->text.n) o->broken = true;
     /* Only the bytes go: what is open and whether a comma comes next stays. */
     o->text.n = 0;
@@ -76,7 +77,17 @@ void run_output_begin(
         begin_json(o, provenance);
 }
 
-static void end_json(run_output *o)
+static void write_failure(json_out *to, const error *failure)
+{
+    json_key(to, "error");
+    json_begin_object(to);
+    member_text(to, "code", error_name(failure->code));
+    member_text(to, "pointer", failure->pointer);
+    member_text(to, "message", failure->message);
+    json_end(to);
+}
+
+static void end_json(run_output *o, const error *failure)
 {
     static const char *const names[] = {"run_id", "step", "loss", "lr", "grad_norm"};
     json_end(&o->text);
@@ -85,15 +96,29 @@ static void end_json(run_output *o)
     columns(&o->text, "step_columns", names, sizeof names / sizeof *names);
     member_raw(&o->text, "steps", o->steps.text);
     member_raw(&o->text, "runs", o->runs.text);
+    if (failure) write_failure(&o->text, failure);
     json_end(&o->text);
     json_text(&o->text, "\n");
 }
 
-err_code run_output_end(run_output *o, error *err)
+static void end_text(run_output *o, const error *failure)
+{
+    if (o->format == RUN_JSON) end_json(o, failure);
+    if (o->format != RUN_NDJSON || !failure) return;
+    json_begin_object(&o->text);
+    member_text(&o->text, "type", "error");
+    write_failure(&o->text, failure);
+    json_end(&o->text);
+    json_text(&o->text, "\n");
+}
+
+err_code run_output_end(run_output *o, const error *failure, error *err)
 {
     err_code code = ERR_OK;
-    if (o->format == RUN_JSON) end_json(o);
-    flush(o, 0);
+    if (!failure || o->written) {
+        end_text(o, failure);
+        flush(o, 0);
+    }
     if (o->text.failed || o->steps.failed || o->runs.failed || o->head.failed)
         code = error_set(err, ERR_MEMORY, "", "not enough memory for the results");
     else if (fflush(o->to) != 0 || o->broken || ferror(o->to))

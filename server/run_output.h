@@ -28,6 +28,7 @@ typedef struct run_output {
     int run;       /* index of the current run */
     json_out head; /* csv: "run_id,seed,arm," of the current run; ndjson: its members */
     bool broken;   /* `to` takes no more */
+    bool written;  /* something has gone to `to` */
 } run_output;
 
 void run_output_begin(
@@ -39,7 +40,9 @@ void run_output_run_end(run_output *o,
                         const run_summary *s,
                         double wall_ms,
                         const char *corpus_hash); /* NULL: no corpus */
-/* ERR_MEMORY or ERR_IO when anything was lost on the way. Frees everything but `to`. */
-err_code run_output_end(run_output *o, error *err);
+/* failure: why the job did not end, or NULL; json and ndjson say it ("error"), and when nothing has
+ * been written yet, nothing is. ERR_MEMORY or ERR_IO when anything was lost on the way. Frees
+ * everything but `to`. */
+err_code run_output_end(run_output *o, const error *failure, error *err);
 
 #endif

@@ -12,7 +12,9 @@ err_code run_tensors_open(
     *t = (run_tensors){.weights.fd = -1, .save.data = -1, .dump.data = -1};
     err_code code = ERR_OK;
     if (weights) {
-        if ((code = safetensors_open(&t->weights, weights, err))) return code;
+        error why;
+        if ((code = safetensors_open(&t->weights, weights, &why)))
+            return error_set(err, code, why.pointer, "%.100s: %.200s", weights, why.message);
         t->has_weights = true;
     }
     if (save) {

@@ -211,12 +211,12 @@ err_code safetensors_open(safetensors *s, const char *path, error *err)
 {
     struct stat status;
     *s = (safetensors){.fd = open(path, O_RDONLY | O_CLOEXEC)};
-    if (s->fd < 0) return io_error(err, path);
+    if (s->fd < 0) return io_error(err, "cannot open the file");
     err_code code = ERR_OK;
     if (fstat(s->fd, &status) != 0)
-        code = io_error(err, path);
+        code = io_error(err, "cannot open the file");
     else if (!S_ISREG(status.st_mode))
-        code = error_set(err, ERR_IO, "", "%s is not a regular file", path);
+        code = error_set(err, ERR_IO, "", "it is not a regular file");
     if (!code) code = read_header(s, (size_t)status.st_size, err);
     if (code) safetensors_close(s);
     return code;
