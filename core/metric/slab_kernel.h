@@ -1,4 +1,8 @@
 /* The passes of slab.c over LANES columns at a time; included there once for each width. */
+/* Rows at a time: as many as there are registers for. */
+#define SUMS_ROWS (LANES / 2)
+#define CENTRE_ROWS (LANES / 4)
+
 #ifndef LOAD_EDGE
 /* LANES entries of a row at x, of which the first `visible` are (possibly none or all): out, and in
  * counts which of them count. Reads no further than the row, of which `left` entries are left. */
@@ -25,8 +29,7 @@
  * NaN or Inf, and every column is edge. Returns the largest |x|. */
 INLINE double L(sum_rows)(slab *s, size_t i, const int R, const bool masked)
 {
-    f64v sum[(LANES / 2)] = {0}, sq[(LANES / 2)] = {0}, mag[(LANES / 2)] = {0},
-                      n[(LANES / 2)] = {0};
+    f64v sum[SUMS_ROWS] = {0}, sq[SUMS_ROWS] = {0}, mag[SUMS_ROWS] = {0}, n[SUMS_ROWS] = {0};
     f64v most = {0};
     const size_t whole = masked ? 0 : row_length(s, i) / LANES * LANES;
     const size_t end = row_length(s, i + (size_t)R - 1);
@@ -76,8 +79,8 @@ LANES_CLONES static double L(sums_plain)(slab *s)
 {
     double most = 0;
     size_t i = 0;
-    for (; i + (LANES / 2) <= s->rows; i += (LANES / 2))
-        most = fmax(most, L(sum_rows)(s, i, (LANES / 2), false));
+    for (; i + SUMS_ROWS <= s->rows; i += SUMS_ROWS)
+        most = fmax(most, L(sum_rows)(s, i, SUMS_ROWS, false));
     for (; i < s->rows; i++) most = fmax(most, L(sum_rows)(s, i, 1, false));
     return most;
 }
@@ -89,10 +92,13 @@ LANES_CLONES static double L(sums_masked)(slab *s)
     return most;
 }
 
+#undef centred
+#define centred L(centred)
+
 /* What the second pass adds up over the whole slab. */
-typedef struct L(centred) {
+typedef struct centred {
     f64v m2, m3, m4, col_var, residual_sq;
-} L(centred);
+} centred;
 
 #ifndef CENTRE
 /* Where what is summed of LANES entries goes: r is the row within the block. */
@@ -112,12 +118,12 @@ typedef struct L(centred) {
 #endif
 
 /* weighted: the columns differ in how many entries they have. */
-INLINE void L(centre_rows)(
-    slab *s, size_t i, const int R, const bool masked, const bool weighted, L(centred) * out)
+INLINE void
+L(centre_rows)(slab *s, size_t i, const int R, const bool masked, const bool weighted, centred *out)
 {
     f64v m2 = {0}, m3 = {0}, m4 = {0}, col_var = {0}, residual_sq = {0};
-    f64v row_var[(LANES / 4)] = {0}, row_residual[(LANES / 4)] = {0};
-    f64v row_mean[(LANES / 4)], scale[(LANES / 4)];
+    f64v row_var[CENTRE_ROWS] = {0}, row_residual[CENTRE_ROWS] = {0};
+    f64v row_mean[CENTRE_ROWS], scale[CENTRE_ROWS];
     const f64v mean = LANES_ALL(s->mean);
     const size_t whole = masked ? 0 : row_length(s, i) / LANES * LANES;
     const size_t end = row_length(s, i + (size_t)R - 1);
@@ -158,30 +164,30 @@ INLINE void L(centre_rows)(
     }
 }
 
-INLINE void L(centre_plain)(slab *s, L(centred) * out)
+INLINE void L(centre_plain)(slab *s, centred *out)
 {
     size_t i = 0;
-    for (; i + (LANES / 4) <= s->rows; i += (LANES / 4))
-        L(centre_rows)(s, i, (LANES / 4), false, false, out);
+    for (; i + CENTRE_ROWS <= s->rows; i += CENTRE_ROWS)
+        L(centre_rows)(s, i, CENTRE_ROWS, false, false, out);
     for (; i < s->rows; i++) L(centre_rows)(s, i, 1, false, false, out);
 }
 
-INLINE void L(centre_causal)(slab *s, L(centred) * out)
+INLINE void L(centre_causal)(slab *s, centred *out)
 {
     size_t i = 0;
-    for (; i + (LANES / 4) <= s->rows; i += (LANES / 4))
-        L(centre_rows)(s, i, (LANES / 4), false, true, out);
+    for (; i + CENTRE_ROWS <= s->rows; i += CENTRE_ROWS)
+        L(centre_rows)(s, i, CENTRE_ROWS, false, true, out);
     for (; i < s->rows; i++) L(centre_rows)(s, i, 1, false, true, out);
 }
 
-INLINE void L(centre_masked)(slab *s, L(centred) * out)
+INLINE void L(centre_masked)(slab *s, centred *out)
 {
     for (size_t i = 0; i < s->rows; i++) L(centre_rows)(s, i, 1, true, true, out);
 }
 
 LANES_CLONES static void L(centre)(slab *s)
 {
-    L(centred) c = {0};
+    centred c = {0};
     if (s->masked) {
         L(centre_masked)(s, &c);
     } else if (s->causal) {

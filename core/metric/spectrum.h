@@ -1,15 +1,16 @@
 /* Eigenvalues of many small symmetric matrices at once.
  *
  * spectrum_lanes: gram[0..lanes-1] are [n, n] row-major, lower triangle read; 1 <= lanes <= 16.
- * eigenvalues[k] [n] gets those of matrix k, ascending. Each matrix is worked on in a SIMD lane,
- * eight (AVX-512) or four at a time (all groups share the last stage, so 16 cost less than twice
- * 8), and no lane sees another: the bits of a result do not depend on its lane, on the other
- * matrices or on how many there are. A matrix with a NaN or Inf gives n NaN. Always ends: at most
- * 30 n iterations. |lambda - exact| is a small multiple of n eps lambda_max, as with LAPACK.
+ * eigenvalues[k] [n] gets those of matrix k, ascending. Each matrix is worked on in a SIMD lane, in
+ * groups of eight (AVX-512) or four. Two groups share the last stage, so 16 cost less than twice 8.
+ * No lane sees another: the bits of a result do not depend on its lane, on the other matrices or on
+ * how many there are. A matrix with a NaN or Inf gives n NaN. Always ends: at most 30 n iterations.
+ * |lambda - exact| is a small multiple of n eps lambda_max, as with LAPACK.
  * scratch: spectrum_scratch_bytes(n), 64-byte aligned. Allocates nothing. Any thread, one task per
- * call. Source: Householder reduction as in EISPACK tred1, with the rank-two update carried into
- * the next product, so that each step touches the matrix once; root-free QL of Pal, Walker and
- * Kahan as in LAPACK dsterf.
+ * call.
+ * Source: Householder reduction as in EISPACK tred1, with the rank-two update carried into the
+ * next product, so that each step touches the matrix once; root-free QL of Pal, Walker and Kahan as
+ * in LAPACK dsterf.
  */
 #ifndef CORE_METRIC_SPECTRUM_H
 #define CORE_METRIC_SPECTRUM_H

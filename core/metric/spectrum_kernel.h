@@ -1,8 +1,9 @@
 /* Eigenvalues of up to SPECTRUM_LANES matrices, LANES at a time; included by spectrum.c once for
  * each width. The widths agree to rounding: where the compiler fuses a multiply-add is its choice.
  */
-#undef GROUPS
+/* ROWS: rows that share one load of the vectors in the pass over the matrix. */
 #define GROUPS (SPECTRUM_LANES / LANES)
+#define ROWS (LANES / 2)
 #undef LANES_PAIRS_EVEN
 #undef LANES_PAIRS_ODD
 #if LANES == 8
@@ -15,16 +16,19 @@
 
 #include "core/metric/tridiagonal_kernel.h"
 
+#undef reduction
+#define reduction L(reduction)
+
 /* LANES matrices on their way to tridiagonal form. Row i of the lower triangle, entries (i, 0..i),
  * is at a + i(i+1)/2. v and w: the reflection being made, A <- A - v w' - w v'; old_v, old_w: the
  * one before, which the next pass applies. */
-typedef struct L(reduction) {
+typedef struct reduction {
     f64v *a, *v, *w, *old_v, *old_w, *p, *d, *e;
     int n;
-} L(reduction);
+} reduction;
 
 /* Returns where the vectors of the groups begin. */
-static f64v *L(carve)(L(reduction) * t, f64v *at, int n)
+static f64v *L(carve)(reduction *t, f64v *at, int n)
 {
     f64v **const rows[VECTORS] = {&t->v, &t->w, &t->old_v, &t->old_w, &t->p};
     t->n = n;
@@ -34,7 +38,7 @@ static f64v *L(carve)(L(reduction) * t, f64v *at, int n)
     return at;
 }
 
-INLINE f64v *L(row_of)(const L(reduction) * t, int i)
+INLINE f64v *L(row_of)(const reduction *t, int i)
 {
     return t->a + triangle((size_t)i);
 }
@@ -68,7 +72,7 @@ INLINE void L(transpose)(f64v in[LANES])
 #endif
 }
 
-LANES_CLONES static void L(pack)(L(reduction) * t, const source from[LANES])
+LANES_CLONES static void L(pack)(reduction *t, const source from[LANES])
 {
     for (int i = 0; i < t->n; i++) {
         f64v *row = L(row_of)(t, i);
@@ -91,7 +95,7 @@ LANES_CLONES static void L(pack)(L(reduction) * t, const source from[LANES])
 }
 
 /* Applies the reflection before to row i alone, so that the next can be made from it. */
-INLINE void L(update_row)(L(reduction) * t, int i)
+INLINE void L(update_row)(reduction *t, int i)
 {
     f64v *row = L(row_of)(t, i);
     const f64v vi = t->old_v[i], wi = t->old_w[i];
@@ -100,7 +104,7 @@ INLINE void L(update_row)(L(reduction) * t, int i)
 
 /* From row i: v (length i) with (I - v v'/h) row = (0, .., 0, e), h = v'v/2. Where the row is zero
  * but for its last entry there is nothing to do: v = 0, 1/h = 0. over_h: 1/h. */
-INLINE void L(reflect)(L(reduction) * t, int i, f64v *over_h)
+INLINE void L(reflect)(reduction *t, int i, f64v *over_h)
 {
     const f64v *row = L(row_of)(t, i);
     f64v rest = {0};
@@ -119,9 +123,9 @@ INLINE void L(reflect)(L(reduction) * t, int i, f64v *over_h)
 }
 
 /* Applies the reflection before to rows r..r+R-1 and adds what these rows contribute to p = A v. */
-INLINE void L(pass_rows)(L(reduction) * t, int r, const int R)
+INLINE void L(pass_rows)(reduction *t, int r, const int R)
 {
-    f64v *row[(LANES / 2)], vi[(LANES / 2)], wi[(LANES / 2)], ui[(LANES / 2)], sum[(LANES / 2)];
+    f64v *row[ROWS], vi[ROWS], wi[ROWS], ui[ROWS], sum[ROWS];
     for (int q = 0; q < R; q++) {
         row[q] = L(row_of)(t, r + q);
         vi[q] = t->old_v[r + q];
@@ -152,15 +156,15 @@ INLINE void L(pass_rows)(L(reduction) * t, int r, const int R)
 }
 
 /* p = A v over the leading m x m part, while the reflection before is applied to it. */
-INLINE void L(pass)(L(reduction) * t, int m)
+INLINE void L(pass)(reduction *t, int m)
 {
     int r = 0;
-    for (; r < m % (LANES / 2); r++) L(pass_rows)(t, r, 1);
-    for (; r < m; r += (LANES / 2)) L(pass_rows)(t, r, (LANES / 2));
+    for (; r < m % ROWS; r++) L(pass_rows)(t, r, 1);
+    for (; r < m; r += ROWS) L(pass_rows)(t, r, ROWS);
 }
 
 /* w = p/h - (v'p/(2 h^2)) v, and it becomes the reflection before. */
-INLINE void L(finish_reflection)(L(reduction) * t, int m, const f64v *over_h)
+INLINE void L(finish_reflection)(reduction *t, int m, const f64v *over_h)
 {
     f64v vp = {0};
     for (int j = 0; j < m; j++) vp += t->v[j] * t->p[j];
@@ -173,7 +177,7 @@ INLINE void L(finish_reflection)(L(reduction) * t, int m, const f64v *over_h)
     t->w = w;
 }
 
-LANES_CLONES static void L(reduce)(L(reduction) * t)
+LANES_CLONES static void L(reduce)(reduction *t)
 {
     memset(t->old_v, 0, (size_t)t->n * sizeof *t->old_v);
     memset(t->old_w, 0, (size_t)t->n * sizeof *t->old_w);
@@ -198,9 +202,9 @@ static void L(unpack)(const source *from, const f64v *d, int lane, int n, double
 static void L(solve_lanes)(
     const double *const *gram, int lanes, int n, double *const *eigenvalues, void *scratch)
 {
-    L(reduction) r;
-    L(tridiagonal) t[GROUPS];
-    source from[SPECTRUM_LANES];
+    reduction r;
+    tridiagonal t[GROUPS] = {0};
+    source from[SPECTRUM_LANES] = {0};
     f64v *at = L(carve)(&r, scratch, n);
     const int groups = (lanes + LANES - 1) / LANES;
     for (int k = 0; k < groups * LANES; k++) scale(&from[k], k < lanes ? gram[k] : NULL, n);

@@ -12,16 +12,19 @@
  * count as zero: eigenvalues are exact to that and no further. Included by spectrum.c, by way of
  * spectrum_kernel.h, once for each width.
  */
-typedef struct L(tridiagonal) {
+#undef tridiagonal
+#define tridiagonal L(tridiagonal)
+
+typedef struct tridiagonal {
     f64v *d, *e;
     i64v *split; /* split[i]: the first k >= i whose e[k] is negligible, n - 1 if none */
     int n;
     /* Where each lane stands: it works on [at, end], and is finished when at == n. */
     int64_t at[LANES], end[LANES], sweeps[LANES];
     f64v shift, negligible;
-} L(tridiagonal);
+} tridiagonal;
 
-INLINE void L(find_negligible)(L(tridiagonal) * q)
+INLINE void L(find_negligible)(tridiagonal *q)
 {
     f64v most = {0};
     for (int i = 0; i < q->n; i++) {
@@ -39,7 +42,7 @@ INLINE void L(find_negligible)(L(tridiagonal) * q)
     q->negligible = most * most;
 }
 
-INLINE void L(find_splits)(L(tridiagonal) * q, int from)
+INLINE void L(find_splits)(tridiagonal *q, int from)
 {
     const double eps2 = DBL_EPSILON / 2 * (DBL_EPSILON / 2);
     i64v first = (i64v){0} + (q->n - 1);
@@ -54,7 +57,7 @@ INLINE void L(find_splits)(L(tridiagonal) * q, int from)
 
 /* Moves lane k past every eigenvalue that stands alone or in a pair, then aims its next sweep.
  * False when the lane is finished. */
-static bool L(aim)(L(tridiagonal) * q, int k)
+static bool L(aim)(tridiagonal *q, int k)
 {
     const int64_t n = q->n;
     int64_t l = q->at[k];
@@ -81,7 +84,7 @@ static bool L(aim)(L(tridiagonal) * q, int k)
 
 /* One sweep of every lane over its own [at, end], in one loop over the union. Where a lane is not
  * between the two, its d and e are kept and its state is that of a sweep about to start here. */
-INLINE void L(sweep)(L(tridiagonal) *const *q, const int groups, int64_t low, int64_t high)
+INLINE void L(sweep)(tridiagonal *const *q, const int groups, int64_t low, int64_t high)
 {
     const f64v one = LANES_ALL(1.0);
     f64v middle[TOGETHER], reach[TOGETHER]; /* at <= i < end: |i - middle| <= reach */
@@ -125,7 +128,7 @@ INLINE void L(sweep)(L(tridiagonal) *const *q, const int groups, int64_t low, in
 }
 
 /* Aims every lane of a group; false when the group is finished. */
-static bool L(aim_group)(L(tridiagonal) * q, int64_t *low, int64_t *high)
+static bool L(aim_group)(tridiagonal *q, int64_t *low, int64_t *high)
 {
     bool any = false;
     for (int k = 0; k < LANES; k++) {
@@ -137,16 +140,16 @@ static bool L(aim_group)(L(tridiagonal) * q, int64_t *low, int64_t *high)
     return any;
 }
 
-static int64_t L(least_at)(const L(tridiagonal) * q)
+static int64_t L(least_at)(const tridiagonal *q)
 {
     int64_t least = q->n;
     for (int k = 0; k < LANES; k++) least = q->at[k] < least ? q->at[k] : least;
     return least;
 }
 
-LANES_CLONES static void L(tridiagonal_solve)(L(tridiagonal) * t, int groups)
+LANES_CLONES static void L(tridiagonal_solve)(tridiagonal *t, int groups)
 {
-    L(tridiagonal) * open[TOGETHER];
+    tridiagonal *open[TOGETHER];
     for (int g = 0; g < groups; g++) L(find_negligible)(&t[g]);
     for (;;) {
         int n_open = 0;
@@ -166,8 +169,8 @@ LANES_CLONES static void L(tridiagonal_solve)(L(tridiagonal) * t, int groups)
     }
 }
 
-static void L(tridiagonal_init)(L(tridiagonal) * t, f64v *d, f64v *e, f64v *split, int n)
+static void L(tridiagonal_init)(tridiagonal *t, f64v *d, f64v *e, f64v *split, int n)
 {
-    *t = (L(tridiagonal)){.d = d, .e = e, .split = (i64v *)split, .n = n};
+    *t = (tridiagonal){.d = d, .e = e, .split = (i64v *)split, .n = n};
     e[n - 1] = (f64v){0};
 }
