@@ -152,11 +152,23 @@ static void stop(daemon_parts *d)
     if (d->store) store_close(d->store);
 }
 
+/* A database that failed to write is not trusted again by this process: it ends, and the next one
+ * recovers from the log. Returns true then, false when a signal asked for the end. */
+static bool wait_for_end(daemon_parts *d, const sigset_t *ends)
+{
+    const struct timespec second = {.tv_sec = 1};
+    while (sigtimedwait(ends, NULL, &second) < 0) {
+        if (store_healthy(d->store)) continue;
+        say("the database could not be written; this process ends so that the next one recovers");
+        return true;
+    }
+    return false;
+}
+
 int serve_main(const options *o)
 {
     daemon_parts d = {.options = o, .lim = limits_of(o)};
     sigset_t ends;
-    int which;
     error err = {0};
     if (o->n_arguments) {
         fprintf(stderr, "normscope: serve takes no arguments; options begin with --\n");
@@ -175,9 +187,9 @@ int serve_main(const options *o)
         text_complain(&err);
         return err.code == ERR_RANGE ? 2 : 1; /* an option that makes no sense is bad input */
     }
-    sigwait(&ends, &which);
+    bool failed = wait_for_end(&d, &ends);
     printf("normscope: stopping\n");
     fflush(stdout);
     stop(&d);
-    return 0;
+    return failed ? 1 : 0;
 }
