@@ -229,11 +229,3 @@ bool conn_gone(conn *c)
     struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
     return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
-
-int conn_count(conn_table *t)
-{
-    pthread_mutex_lock(&t->mutex);
-    int n = t->count - t->cut;
-    pthread_mutex_unlock(&t->mutex);
-    return n;
-}

@@ -53,6 +53,5 @@ void conn_enter(conn_table *t, conn *c, conn_state state, uint64_t bytes); /* c 
 void conn_bytes(conn_table *t, conn *c, uint64_t bytes); /* progress in the state */
 bool conn_stream(conn_table *t, conn *c);                /* CONN_STREAM; false: too many of them */
 bool conn_gone(conn *c); /* the client has closed, or we have cut it; the connection's own thread */
-int conn_count(conn_table *t);
 
 #endif

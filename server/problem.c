@@ -65,11 +65,6 @@ static void end(reply *p, int status, json_out *o)
     reply_json(p, status, o);
 }
 
-int reply_error_status(err_code code)
-{
-    return code > ERR_OK && code < ERR_COUNT ? error_table[code].status : 500;
-}
-
 void reply_error(reply *p, const error *e)
 {
     json_out o = {0};

@@ -54,7 +54,6 @@ void reply_empty(reply *p, int status);
 
 /* application/problem+json (RFC 9457). reply_error: by the table err_code -> status. */
 void reply_error(reply *p, const error *e);
-int reply_error_status(err_code code);
 
 /* Faults of the request itself: rows of problem.def. parameter may be NULL. */
 typedef enum problem {
