@@ -2,10 +2,10 @@
  *
  * spectrum_lanes: gram[0..lanes-1] are [n, n] row-major, lower triangle read; 1 <= lanes <= 16.
  * eigenvalues[k] [n] gets those of matrix k, ascending. Each matrix is worked on in a SIMD lane, in
- * groups of eight (AVX-512) or four. Two groups share the last stage, so 16 cost less than twice 8.
- * No lane sees another: the bits of a result do not depend on its lane, on the other matrices or on
- * how many there are. A matrix with a NaN or Inf gives n NaN. Always ends: at most 30 n iterations.
- * |lambda - exact| is a small multiple of n eps lambda_max, as with LAPACK.
+ * groups of eight (AVX-512 and n < 240) or four. Two groups share the last stage, so 16 cost less
+ * than twice 8. No lane sees another: the bits of a result do not depend on its lane, on the other
+ * matrices or on how many there are. A matrix with a NaN or Inf gives n NaN. Always ends: at most
+ * 30 n iterations. |lambda - exact| is a small multiple of n eps lambda_max, as with LAPACK.
  * scratch: spectrum_scratch_bytes(n), 64-byte aligned. Allocates nothing. Any thread, one task per
  * call.
  * Source: Householder reduction as in EISPACK tred1, with the rank-two update carried into the
@@ -25,7 +25,7 @@ size_t spectrum_scratch_bytes(int n);
 void spectrum_lanes(
     const double *const *gram, int lanes, int n, double *const *eigenvalues, void *scratch);
 
-/* spectrum_lanes uses the width the processor is for, 8 (AVX-512) or 4; tests ask for the other. */
+/* spectrum_lanes chooses the width, 8 (AVX-512) or 4, by processor and n; tests ask for either. */
 void spectrum_lanes_width(const double *const *gram,
                           int lanes,
                           int n,
