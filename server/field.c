@@ -177,7 +177,7 @@ void field_allowed(char *out, size_t size, const field *f, int depth_max)
         snprintf(out, size, "a list of metrics and metric groups");
         break;
     case FIELD_NAME:
-        snprintf(out, size, "a text of at most 120 bytes");
+        snprintf(out, size, "a text of at most 120 characters");
         break;
     case FIELD_PRESET:
         snprintf(out, size, "a preset's name");

@@ -9,7 +9,12 @@
 
 #include "core/engine.h"
 
-enum { JOB_NAME = 121, JOB_HASH = 65, JOB_ARM = 1024 };
+enum {
+    JOB_NAME_CHARACTERS = 120,
+    JOB_NAME = 4 * JOB_NAME_CHARACTERS + 1,
+    JOB_HASH = 65,
+    JOB_ARM = 1024
+};
 
 typedef struct limits {
     size_t body_bytes;   /* default 256 KiB */

@@ -21,15 +21,17 @@ static err_code read_name(job *out, const cJSON *v, error *err)
 {
     const field *f = &field_table[FIELD__name];
     if (!cJSON_IsString(v)) return draft_refuse(err, ERR_TYPE, f, v, 0);
-    size_t n = strlen(v->valuestring);
-    if (n >= sizeof out->name)
-        return error_set(err, ERR_RANGE, "", "name has %zu bytes; allowed are 120", n);
+    size_t n = strlen(v->valuestring), characters = 0;
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)v->valuestring[i];
+        characters += (c & 0xc0) != 0x80;
         if (c < 0x20 || c == 0x7f)
             return error_set(err, ERR_RANGE, "",
                              "name has the control character U+%04X; allowed is text", c);
     }
+    if (characters > JOB_NAME_CHARACTERS)
+        return error_set(err, ERR_RANGE, "", "name has %zu characters; allowed are %d", characters,
+                         JOB_NAME_CHARACTERS);
     memcpy(out->name, v->valuestring, n + 1);
     return ERR_OK;
 }

@@ -287,6 +287,7 @@ static void schema_axis(json_out *o, const char *path)
     json_begin_object(o);
     text_member(o, "type", "array");
     bound(o, "minItems", 1);
+    bool_member(o, "uniqueItems", true);
     json_key(o, "items");
     schema_reference(o, path);
     json_end(o);
@@ -328,7 +329,8 @@ static void schema_type(json_out *o, const field *f)
         break;
     case FIELD_NAME:
         text_member(o, "type", "string");
-        bound(o, "maxLength", 120);
+        bound(o, "maxLength", JOB_NAME_CHARACTERS);
+        text_member(o, "pattern", "^[^\\u0000-\\u001f\\u007f]*$");
         break;
     case FIELD_STEPS:
         schema_list(o, f, 0, SPEC_STEPS_MAX, field_table[FIELD_train_steps].max);

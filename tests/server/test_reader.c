@@ -190,6 +190,25 @@ START_TEST(test_groups_of_metrics_are_their_members)
 }
 END_TEST
 
+START_TEST(test_name_may_have_120_characters_of_any_length)
+{
+    job j;
+    error err;
+    char text[1024];
+    for (int count = 120; count <= 121; count++) {
+        int n = sprintf(text, "{\"name\":\"");
+        for (int i = 0; i < count; i++) n += sprintf(text + n, "\xf0\x9d\x84\x9e");
+        sprintf(text + n, "\"}");
+        ck_assert_int_eq(read_text(text, &j, &err), count == 120 ? ERR_OK : ERR_RANGE);
+        if (count == 120)
+            ck_assert_uint_eq(strlen(j.name), 480);
+        else
+            ck_assert_str_eq(err.pointer, "/name");
+        job_deinit(&j);
+    }
+}
+END_TEST
+
 START_TEST(test_null_switches_off)
 {
     job j;
@@ -265,7 +284,7 @@ static const struct {
     {"{\"seeds\":[-1]}", ERR_RANGE, "/seeds/0", "-1"},
     {"{\"seeds\":[9007199254740993]}", ERR_RANGE, "/seeds/0", "9007199254740991"},
     {"{\"precision\":\"float16\"}", ERR_UNKNOWN_NAME, "/precision", "float32, float64"},
-    {"{\"name\":3}", ERR_TYPE, "/name", "120 bytes"},
+    {"{\"name\":3}", ERR_TYPE, "/name", "120 characters"},
     {"{\"name\":\"a\\nb\"}", ERR_RANGE, "/name", "U+000A"},
     {"{\"sweep\":[]}", ERR_TYPE, "/sweep", "an object"},
     {"{\"sweep\":{\"depth\":6}}", ERR_TYPE, "/sweep/depth", "at least one value"},
@@ -882,6 +901,7 @@ int main(void)
     tcase_add_test(c, test_dependent_defaults_follow_swept_values);
     tcase_add_test(c, test_last_axis_and_then_seeds_are_fastest);
     tcase_add_test(c, test_groups_of_metrics_are_their_members);
+    tcase_add_test(c, test_name_may_have_120_characters_of_any_length);
     tcase_add_test(c, test_null_switches_off);
     suite_add_tcase(s, c);
     c = tcase_create("refusals");
