@@ -7,31 +7,32 @@
 
 enum { NORM_STATS = 2 }; /* reals kept per (sub-)row for the backward pass */
 
-/* Rows to normalize. Row r, group g is x + r ldx + g width, width entries. */
-typedef struct norm_rows {
-    size_t rows, groups, width, ldx, ldy;
-    const real *x;
-    real *stats;      /* [rows groups, NORM_STATS] written forward, read backward */
-    const real *gain; /* [width] or NULL: 1 */
-    const real *bias; /* [width] or NULL: 0 */
-    double eps;
-} norm_rows;
-
+/* A norm of one row x [n]: the four functions below see one token (or one head of one token, when q
+ * and k are normed per head); op norm walks the rows. CLONES static functions, so that they use the
+ * widest registers. A call costs a few nanoseconds beside a row's tens.
+ *
+ *   stats  [NORM_STATS] what backward needs to know of the row, e.g. mean and 1/std
+ *   gain, bias [n] or NULL: 1 and 0
+ *   base   [n] or NULL: what dx is added to; may be dx itself
+ */
 typedef struct norm {
     entry entry;
     bool is_identity; /* no node is built at all */
     bool has_gain, has_bias;
-    void (*forward)(const norm_rows *r, real *y);
-    /* y again from the stats that forward left, the same bits. */
-    void (*remake)(const norm_rows *r, real *y);
-    /* dx = base + own term (base NULL: 0; dx NULL: not wanted; base may equal dx). dgain and dbias
-     * [width] are added to; NULL when there are no parameters. dx has ldx, dy has ldy. */
-    void (*backward)(const norm_rows *r,
-                     real *dx,
-                     const real *base,
-                     const real *dy,
-                     double *dgain,
-                     double *dbias);
+    void (*stats)(real *stats, const real *x, size_t n, double eps);
+    void (*apply)(
+        real *y, const real *stats, const real *x, const real *gain, const real *bias, size_t n);
+    /* dx = base + dLoss/dx */
+    void (*input)(real *dx,
+                  const real *base,
+                  const real *dy,
+                  const real *x,
+                  const real *stats,
+                  const real *gain,
+                  size_t n);
+    /* dgain += , dbias += ; only called when the norm has a gain */
+    void (*params)(
+        double *dgain, double *dbias, const real *dy, const real *x, const real *stats, size_t n);
 } norm;
 
 #define NORM(name) extern const norm norm_##name;

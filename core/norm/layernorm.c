@@ -79,41 +79,6 @@ CLONES static void param_row(double *restrict dgain,
     }
 }
 
-static void apply(const norm_rows *a, real *y, bool with_stats)
-{
-    for (size_t r = 0; r < a->rows; r++)
-        for (size_t g = 0; g < a->groups; g++) {
-            const real *x = a->x + r * a->ldx + g * a->width;
-            real *stats = a->stats + (r * a->groups + g) * NORM_STATS;
-            if (with_stats) stats_row(stats, x, a->width, a->eps);
-            apply_row(y + r * a->ldy + g * a->width, stats, x, a->gain, a->bias, a->width);
-        }
-}
-
-static void forward(const norm_rows *a, real *y)
-{
-    apply(a, y, true);
-}
-
-static void remake(const norm_rows *a, real *y)
-{
-    apply(a, y, false);
-}
-
-static void backward(
-    const norm_rows *a, real *dx, const real *base, const real *dy, double *dgain, double *dbias)
-{
-    for (size_t r = 0; r < a->rows; r++)
-        for (size_t g = 0; g < a->groups; g++) {
-            size_t in = r * a->ldx + g * a->width, out = r * a->ldy + g * a->width;
-            const real *stats = a->stats + (r * a->groups + g) * NORM_STATS;
-            if (dgain) param_row(dgain, dbias, dy + out, a->x + in, stats, a->width);
-            if (dx)
-                input_row(dx + in, base ? base + in : NULL, dy + out, a->x + in, stats, a->gain,
-                          a->width);
-        }
-}
-
 const norm norm_layernorm = {
     .entry =
         {.name = "layernorm",
@@ -122,7 +87,8 @@ const norm norm_layernorm = {
          .source = "arXiv:1607.06450"},
     .has_gain = true,
     .has_bias = true,
-    .forward = forward,
-    .remake = remake,
-    .backward = backward,
+    .stats = stats_row,
+    .apply = apply_row,
+    .input = input_row,
+    .params = param_row,
 };

@@ -22,12 +22,18 @@ int op_norm_build(graph *g, int x, const norm *kind, int gain, int bias, int gro
     return y;
 }
 
-static norm_rows rows_of(const exec *x, const node *n, const span *s)
+/* Where row r, group g of the span lies. */
+typedef struct rows {
+    size_t n, groups, width, ldx, ldy;
+    const real *x, *gain, *bias;
+    real *stats;
+} rows;
+
+static rows rows_of(const exec *x, const node *n, const span *s)
 {
     const value *in = &x->g->values[n->inputs[0]], *out = &x->g->values[n->outputs[0]];
-    bool has_bias = n->n_params == 2;
-    return (norm_rows){
-        .rows = (size_t)in->rows * (size_t)(s->b1 - s->b0),
+    return (rows){
+        .n = (size_t)in->rows * (size_t)(s->b1 - s->b0),
         .groups = (size_t)n->groups,
         .width = (size_t)(in->cols / n->groups),
         .ldx = (size_t)in->ld,
@@ -35,26 +41,43 @@ static norm_rows rows_of(const exec *x, const node *n, const span *s)
         .x = exec_value(x, n->inputs[0], s->b0),
         .stats = exec_value(x, n->outputs[1], s->b0),
         .gain = n->n_params ? exec_param(x, n->params[0]) : NULL,
-        .bias = has_bias ? exec_param(x, n->params[1]) : NULL,
-        .eps = n->eps,
+        .bias = n->n_params == 2 ? exec_param(x, n->params[1]) : NULL,
     };
 }
 
 static void forward(const exec *x, const node *n, const span *s)
 {
-    norm_rows r = rows_of(x, n, s);
-    n->norm->forward(&r, exec_value(x, n->outputs[0], s->b0));
+    rows a = rows_of(x, n, s);
+    real *y = exec_value(x, n->outputs[0], s->b0);
+    for (size_t r = 0; r < a.n; r++)
+        for (size_t g = 0; g < a.groups; g++) {
+            const real *row = a.x + r * a.ldx + g * a.width;
+            real *stats = a.stats + (r * a.groups + g) * NORM_STATS;
+            n->norm->stats(stats, row, a.width, n->eps);
+            n->norm->apply(y + r * a.ldy + g * a.width, stats, row, a.gain, a.bias, a.width);
+        }
 }
 
+/* One walk over the rows while they are in cache: y again where it was not kept, the panel's sums
+ * for the parameters, dx. */
 static void backward(const exec *x, const node *n, const span *s)
 {
-    norm_rows r = rows_of(x, n, s);
-    if (n->recompute) n->norm->remake(&r, exec_value(x, n->outputs[0], s->b0));
-    double *partials = n->partial_count ? exec_partials(x, n, s->panel) : NULL;
-    if (partials) memset(partials, 0, n->partial_count * sizeof *partials);
+    rows a = rows_of(x, n, s);
+    double *dgain = n->partial_count ? exec_partials(x, n, s->panel) : NULL;
+    const real *dy = exec_grad(x, n->outputs[0], s->b0), *base = exec_grad_base(x, n, 0, s->b0);
+    real *y = n->recompute ? exec_value(x, n->outputs[0], s->b0) : NULL;
     real *dx = n->grads[0].wanted ? exec_grad(x, n->inputs[0], s->b0) : NULL;
-    n->norm->backward(&r, dx, exec_grad_base(x, n, 0, s->b0), exec_grad(x, n->outputs[0], s->b0),
-                      partials, partials ? partials + r.width : NULL);
+    if (dgain) memset(dgain, 0, n->partial_count * sizeof *dgain);
+    for (size_t r = 0; r < a.n; r++)
+        for (size_t g = 0; g < a.groups; g++) {
+            size_t in = r * a.ldx + g * a.width, out = r * a.ldy + g * a.width;
+            const real *stats = a.stats + (r * a.groups + g) * NORM_STATS;
+            if (y) n->norm->apply(y + out, stats, a.x + in, a.gain, a.bias, a.width);
+            if (dgain) n->norm->params(dgain, dgain + a.width, dy + out, a.x + in, stats, a.width);
+            if (dx)
+                n->norm->input(dx + in, base ? base + in : NULL, dy + out, a.x + in, stats, a.gain,
+                               a.width);
+        }
 }
 
 static int n_param_tasks(const graph *g, const node *n)
