@@ -21,7 +21,7 @@ static err_code measure(bench_depth *d, int pass, const run_spec *spec, team *t,
     int inner = 1 + BLOCKS / d->depth;
     bench_time sum = {{0}};
     err_code code = ERR_OK;
-    void *memory = block_map((size_t)d->bytes[pass]);
+    void *memory = block_map((size_t)d->bytes[pass], false);
     if (!memory) return error_set(err, ERR_MEMORY, "", "not enough memory for depth %d", d->depth);
     for (int i = -1; i < inner && !code; i++) { /* the first touches the pages */
         bench_time took;

@@ -106,7 +106,7 @@ err_code bench_gemm_init(bench_gemm *g, const run_spec *spec, error *err)
     g->stride =
         (largest_operand(g) * (g->is_double ? sizeof(double) : sizeof(float)) + 63) / 64 * 64;
     g->bytes = 3 * g->stride;
-    g->operands = block_map(g->bytes);
+    g->operands = block_map(g->bytes, false);
     if (!g->operands)
         return error_set(err, ERR_MEMORY, "", "the system has no %zu bytes for the matrix products",
                          g->bytes);

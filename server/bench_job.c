@@ -33,7 +33,7 @@ static err_code plan(bench_job *b, const run_spec *spec, bench_machine *m, error
             if (cost.peak_bytes > m->bytes) m->bytes = (size_t)cost.peak_bytes;
         }
     }
-    m->memory = block_map(m->bytes);
+    m->memory = block_map(m->bytes, false);
     return m->memory ? ERR_OK
                      : error_set(err, ERR_MEMORY, "",
                                  "the system has no %zu bytes of memory for the run", m->bytes);

@@ -10,7 +10,13 @@ static size_t whole_pages(size_t bytes)
     return (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
 }
 
-void *block_map(size_t bytes)
+bool block_worth_huge(int train_steps)
+{
+    enum { WORTH_STEPS = 10 };
+    return train_steps >= WORTH_STEPS;
+}
+
+void *block_map(size_t bytes, bool huge)
 {
     if (bytes == 0 || bytes > SIZE_MAX / 2) return NULL;
     size_t wanted = whole_pages(bytes);
@@ -20,7 +26,7 @@ void *block_map(size_t bytes)
     size_t before = (HUGE_PAGE - (uintptr_t)p % HUGE_PAGE) % HUGE_PAGE, behind = HUGE_PAGE - before;
     if (before) munmap(p, before);
     munmap(p + before + wanted, behind);
-    madvise(p + before, wanted, MADV_HUGEPAGE); /* only faster: a system without them refuses */
+    if (huge) madvise(p + before, wanted, MADV_HUGEPAGE); /* a system without them refuses */
     return p + before;
 }
 

@@ -147,11 +147,11 @@ static err_code read_corpora(run_state *s, error *err)
 
 /* --- one run ---------------------------------------------------------------------------------- */
 
-static err_code reserve(run_state *s, size_t bytes, error *err)
+static err_code reserve(run_state *s, size_t bytes, bool huge, error *err)
 {
     if (bytes <= s->memory_bytes) return ERR_OK;
     block_unmap(s->memory, s->memory_bytes);
-    s->memory = block_map(bytes);
+    s->memory = block_map(bytes, huge);
     s->memory_bytes = s->memory ? bytes : 0;
     if (!s->memory)
         return error_set(err, ERR_MEMORY, "", "the system has no %zu bytes of memory for the run",
@@ -178,7 +178,7 @@ static err_code compute(run_state *s, int index, error *err)
     s->run = index;
     s->began = false;
     err_code code = e->estimate(&run->spec, s->team.size, dump, &cost, err);
-    if (!code) code = reserve(s, cost.peak_bytes, err);
+    if (!code) code = reserve(s, cost.peak_bytes, block_worth_huge(run->spec.train.steps), err);
     if (code) return code;
     run_output_run(&s->output, index);
     double began = now_s();

@@ -171,11 +171,11 @@ static void drop_block(worker *w)
     w->block_bytes = 0;
 }
 
-static err_code get_block(worker *w, uint64_t bytes, error *err)
+static err_code get_block(worker *w, uint64_t bytes, bool huge, error *err)
 {
     if (bytes <= w->block_bytes) return ERR_OK;
     drop_block(w);
-    void *p = block_map((size_t)bytes);
+    void *p = block_map((size_t)bytes, huge);
     if (!p)
         return error_set(err, ERR_MEMORY, "",
                          "the run needs %llu bytes and the system does not give them",
@@ -221,7 +221,7 @@ compute(worker *w, const run_spec *spec, run_summary *summary, double *wall_ms, 
     err_code code = e->estimate(spec, w->team_size, false, &cost, err);
     if (code != ERR_OK) return code;
     limit_memory(cost.peak_bytes, w->team_size);
-    code = get_block(w, cost.peak_bytes, err);
+    code = get_block(w, cost.peak_bytes, block_worth_huge(spec->train.steps), err);
     int64_t start = now_us();
     if (code == ERR_OK)
         code = e->run(spec, &input, w->block, w->block_bytes, &w->team, &to, summary, err);
