@@ -68,8 +68,9 @@ bool blas_is_forced(void)
 
 void blas_execute_best(char **argv)
 {
-    if (!blas_is_forced() || getenv(done_before)) return;
-    char *forced = strdup(getenv(override));
+    const char *value = getenv(override);
+    if (!value || !blas_is_weaker() || getenv(done_before)) return;
+    char *forced = strdup(value); /* unsetenv ends the life of value */
     if (!forced) return;
     if (unsetenv(override) == 0 && setenv(done_before, "1", 1) == 0) execv("/proc/self/exe", argv);
     setenv(override, forced, 1);

@@ -71,7 +71,7 @@ draft_unknown(error *err, err_code code, const char *what, const char *name, con
     for (int i = 0; i < among->n; i++) {
         const char *row = among->rows[i]->name;
         if (n + strlen(row) + 8 > sizeof list) {
-            n += (size_t)snprintf(list + n, sizeof list - n, ", …");
+            snprintf(list + n, sizeof list - n, ", …");
             break;
         }
         n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "", row);
@@ -183,7 +183,7 @@ err_code draft_read_integers(
 
 static err_code read_steps(spec_measure *m, const field *f, const cJSON *v, error *err)
 {
-    double steps[SPEC_STEPS_MAX];
+    double steps[SPEC_STEPS_MAX] = {0};
     err_code code = draft_read_integers(steps, &m->n_steps, SPEC_STEPS_MAX,
                                         field_table[FIELD_train_steps].max, f, v, err);
     if (code) return code;

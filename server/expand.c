@@ -128,7 +128,7 @@ static err_code
 expand_arm(reading *r, int number, draft *merged, cost_memo *memo, job *out, error *err)
 {
     sweep_arm arm;
-    job_run *runs = &out->runs[number * r->n_seeds];
+    job_run *runs = &out->runs[(size_t)number * (size_t)r->n_seeds];
     sweep_find_arm(&arm, &r->sweep, number);
     err_code code = merge(merged, r, &arm, err);
     if (code) return code;
@@ -165,10 +165,12 @@ err_code expand_runs(reading *r, job *out, error *err)
     r->presets = calloc((size_t)preset_registry.n, sizeof *r->presets);
     r->preset_read = calloc((size_t)preset_registry.n, sizeof *r->preset_read);
     out->runs = calloc((size_t)r->n_arms * (size_t)r->n_seeds, sizeof *out->runs);
-    if (!merged || !r->presets || !r->preset_read || !out->runs)
-        code =
-            error_set(err, ERR_MEMORY, "", "not enough memory for %d runs", r->n_arms * r->n_seeds);
-    if (!code) code = cost_memo_init(&memo, r->lim, r->n_arms, err);
+    if (!merged || !r->presets || !r->preset_read || !out->runs) {
+        free(merged);
+        return error_set(err, ERR_MEMORY, "", "not enough memory for %d runs",
+                         r->n_arms * r->n_seeds);
+    }
+    code = cost_memo_init(&memo, r->lim, r->n_arms, err);
     for (int arm = 0; arm < r->n_arms && !code; arm++) {
         code = expand_arm(r, arm, merged, &memo, out, err);
         out->n_runs = (arm + 1) * r->n_seeds;

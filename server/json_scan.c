@@ -340,7 +340,7 @@ static err_code scan_key(scan *s)
     l->key_begin = 0;
     if (peek(s) != '"') return fault(s, "a key in quotes was expected here");
     if ((code = count_token(s))) return code;
-    size_t begin, end;
+    size_t begin = 0, end = 0;
     if ((code = scan_string(s, &begin, &end))) return code;
     l->key_begin = begin, l->key_end = end;
     if ((code = note_key(s, l))) return code;

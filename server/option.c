@@ -20,19 +20,16 @@ enum {
 typedef enum option_type { TEXT, LIST, FLAG, INTEGER, BYTES, NUMBER } option_type;
 
 typedef struct option {
-    const char *name;
-    option_type type;
-    const char *argument;
-    unsigned commands;
-    const char *fallback;
+    const char *name, *argument, *fallback, *doc;
     double min, max;
-    const char *doc;
+    unsigned commands;
+    option_type type;
 } option;
 
 static const option table[OPTION_COUNT] = {
 #define COMMAND(name, arguments, summary)
 #define OPTION(id, name, type, argument, commands, fallback, min, max, doc)                        \
-    {name, type, argument, commands, fallback, min, max, doc},
+    {name, argument, fallback, doc, min, max, commands, type},
 #include "server/option.def"
 #undef COMMAND
 #undef OPTION

@@ -6,7 +6,14 @@
 #include "server/preset.def"
 #undef PRESET
 
-static const entry *const rows[] = {
+enum {
+#define PRESET(n, text, src, ...) ROW_##n,
+#include "server/preset.def"
+#undef PRESET
+    N_ROWS
+};
+
+static const entry *const rows[N_ROWS] = {
 #define PRESET(n, text, src, ...) &preset_##n,
 #include "server/preset.def"
 #undef PRESET
@@ -18,8 +25,7 @@ static const char *const texts[] = {
 #undef PRESET
 };
 
-const registry preset_registry = {"presets", "models with their usual surroundings", rows,
-                                  sizeof rows / sizeof *rows};
+const registry preset_registry = {"presets", "models with their usual surroundings", rows, N_ROWS};
 
 const char *preset_text(int row)
 {

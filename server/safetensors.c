@@ -230,10 +230,14 @@ void safetensors_close(safetensors *s)
     *s = (safetensors){.fd = -1};
 }
 
+static int name_against_entry(const void *name, const void *entry)
+{
+    return strcmp(name, ((const safetensors_entry *)entry)->name);
+}
+
 const safetensors_entry *safetensors_find(const safetensors *s, const char *name)
 {
-    safetensors_entry key = {.name = (char *)(uintptr_t)name};
-    return s->n ? bsearch(&key, s->entries, s->n, sizeof key, by_name) : NULL;
+    return s->n ? bsearch(name, s->entries, s->n, sizeof *s->entries, name_against_entry) : NULL;
 }
 
 /* --- values ----------------------------------------------------------------------------------- */
