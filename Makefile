@@ -124,7 +124,7 @@ tsan: ## the C suites under ThreadSanitizer
 sanitized:
 	@deploy/install-deps run test
 	@$(MAKE) --no-print-directory -j$(JOBS) all test-bins
-	@CK_FORK=no tests/run $(BUILD) c
+	@CK_FORK=no OPENBLAS_NUM_THREADS=1 tests/run $(BUILD) c
 
 fuzz: ## fuzz the readers of outside bytes for SECONDS=60 each, from tests/fuzz/corpus
 	@deploy/install-deps run fuzz
@@ -142,6 +142,12 @@ schema: all ## rewrite schema/job.json and schema/openapi.json from the tables
 	    $(BUILD)/normscope schema $$name | python3 -m json.tool --indent 2 --no-ensure-ascii >$(BUILD)/$$name.json && \
 	    mv $(BUILD)/$$name.json schema/$$name.json || exit 1; done
 
+bench: ## speed and memory of specs A to D; PEER=/path/to/torch_probe.py beside PyTorch (ARGS="--rounds 4 ...")
+	@deploy/install-deps run bench
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BUILD)/normscope bench
+	@python3 -B tests/bench/compare.py --program $(BUILD)/normscope $(ARGS)
+
 golden: ## rewrite tests/golden from the PyTorch oracle (needs torch and numpy)
 	python3 -B tests/oracle/make_goldens.py
 
@@ -152,5 +158,5 @@ help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all run test golden schema asan tsan sanitized fuzz fuzzers lint test-bins clean help always
+.PHONY: all run test bench golden schema asan tsan sanitized fuzz fuzzers lint test-bins clean help always
 .SECONDARY:
