@@ -69,9 +69,10 @@ static void draw_bar(run_state *s, const progress *p)
     double all = (s->run + p->fraction) / s->job.n_runs,
            left = (now - s->started) * (1 - all) / all;
     int filled = (int)(WIDTH * all);
-    fprintf(stderr, "\r[%.*s%.*s] %3.0f%%  run %d/%d  step %d/%d  layer %d/%d", filled,
-            "########################", WIDTH - filled, "........................", 100 * all,
-            s->run + 1, s->job.n_runs, p->step, p->steps, p->layer, p->layers);
+    fprintf(stderr, "\r[%.*s%.*s] %3.0f%%  run %d/%d", filled, "########################",
+            WIDTH - filled, "........................", 100 * all, s->run + 1, s->job.n_runs);
+    if (p->steps) fprintf(stderr, "  step %d/%d", p->step, p->steps);
+    fprintf(stderr, "  layer %d/%d", p->layer, p->layers);
     if (all > 0.01) fprintf(stderr, "  %.0f s left", left);
     fputs("\033[K", stderr);
 }

@@ -230,9 +230,9 @@ void safetensors_close(safetensors *s)
     *s = (safetensors){.fd = -1};
 }
 
-static int name_against_entry(const void *name, const void *entry)
+static int name_against_entry(const void *name, const void *e)
 {
-    return strcmp(name, ((const safetensors_entry *)entry)->name);
+    return strcmp(name, ((const safetensors_entry *)e)->name);
 }
 
 const safetensors_entry *safetensors_find(const safetensors *s, const char *name)
