@@ -97,7 +97,7 @@ test('a corpus that is not there: its pointer and its name, by POST and by run',
 
 test('a file that cannot be read is named, and no result is printed', async () => {
   const run = await runProgram(['run', '/nowhere/job.json']);
-  assert.equal(run.status, 1);
+  assert.equal(run.status, 2);
   assert.equal(run.stdout, '');
   assert.match(run.stderr, /\/nowhere\/job\.json/);
 });
