@@ -15,22 +15,22 @@ enum {
     END_PARAMS = 12
 };
 
-enum {
-    PANEL_TOKENS = 256
-}; /* a panel has at least this many tokens, where the batch allows more */
+enum { PANEL_TOKENS = 512, PANEL_NUMBERS = 1 << 16 };
 
 static void *table(arena *a, int n, size_t size)
 {
     return arena_alloc(a, (size_t)n * size);
 }
 
-/* As many panels as keep PANEL_TOKENS tokens each: a function of the shape alone, never of the
- * number of threads, so that every sum is cut at the same places. */
-static int count_panels(int batch, int seq_len)
+/* Panels of 512 tokens, because packing costs GEMM less the more rows it has; where that leaves
+ * fewer than two, two of at least 256 tokens and 64 Ki numbers each, for two threads. A function of
+ * the shape alone, never of the number of threads, so that every sum is cut at the same places. */
+static int count_panels(int batch, int seq_len, int width)
 {
-    int sequences = (PANEL_TOKENS + seq_len - 1) / seq_len;
-    int panels = batch / sequences;
-    return panels < 1 ? 1 : panels;
+    long long tokens = (long long)batch * seq_len, panels = tokens / PANEL_TOKENS;
+    if (panels < 2 && tokens >= PANEL_TOKENS && tokens * width >= 2 * PANEL_NUMBERS) panels = 2;
+    if (panels > batch) panels = batch;
+    return panels < 1 ? 1 : (int)panels;
 }
 
 void graph_init(graph *g, const run_spec *spec, arena *a)
@@ -40,7 +40,7 @@ void graph_init(graph *g, const run_spec *spec, arena *a)
         .spec = spec,
         .batch = spec->data.batch,
         .seq_len = spec->data.seq_len,
-        .n_panels = count_panels(spec->data.batch, spec->data.seq_len),
+        .n_panels = count_panels(spec->data.batch, spec->data.seq_len, spec->model.d_model),
         .max_nodes = depth * BLOCK_NODES + END_NODES,
         .max_values = depth * BLOCK_VALUES + END_VALUES,
         .max_params = depth * BLOCK_PARAMS + END_PARAMS,

@@ -1,6 +1,15 @@
 /* GELU, exact: y = x Phi(x), Phi(x) = (1 + erf(x/sqrt 2))/2; y' = Phi(x) + x phi(x). */
 #include "core/activation.h"
 
+/* -x^2/2, cut where exp leaves the normal numbers: below, the vector exp falls back to slow scalar
+ * code for a term that is smaller than half the least normal number anyway. NaN stays NaN. */
+static inline __attribute__((always_inline)) real exponent(real x)
+{
+    const real least = REAL_BITS == 64 ? R(-708.0) : R(-87.0);
+    real u = R(-0.5) * x * x;
+    return u < least ? least : u;
+}
+
 CLONES static void forward(real *restrict y, const real *restrict x, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -13,7 +22,7 @@ CLONES static void gradient(real *dx, const real *dy, const real *restrict x, si
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
-        real phi = R(0.39894228040143267794) * EXP(R(-0.5) * x[i] * x[i]);
+        real phi = R(0.39894228040143267794) * EXP(exponent(x[i]));
         real cdf = R(0.5) + R(0.5) * ERF(x[i] * R(0.70710678118654752440));
         dx[i] = dy[i] * (cdf + x[i] * phi);
     }
@@ -24,7 +33,7 @@ gradient_and_value(real *dx, const real *dy, const real *restrict x, real *restr
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
-        real phi = R(0.39894228040143267794) * EXP(R(-0.5) * x[i] * x[i]);
+        real phi = R(0.39894228040143267794) * EXP(exponent(x[i]));
         real cdf = R(0.5) + R(0.5) * ERF(x[i] * R(0.70710678118654752440));
         dx[i] = dy[i] * (cdf + x[i] * phi);
         y[i] = x[i] * cdf;

@@ -10,6 +10,7 @@
  */
 #include "core/blas.h"
 #include "core/op.h"
+#include "core/softmax.h"
 
 #include <string.h>
 
@@ -35,61 +36,6 @@ int op_attention_build(graph *g, int q, int k, int v, int heads, int kv_heads, b
     n->outputs[OUT_STATS] = graph_value(g, heads, 2 * rows);
     n->n_outputs = 5;
     return n->outputs[OUT_VALUES];
-}
-
-CLONES static real row_max(const real *x, size_t n)
-{
-    real max = x[0];
-#pragma omp simd reduction(max : max)
-    for (size_t i = 0; i < n; i++) max = x[i] > max ? x[i] : max;
-    return max;
-}
-
-/* x becomes exp(x - max) over its n entries; returns the sum, and in *along that of exp(s) s. */
-CLONES static real exp_row(real *x, real max, size_t n, double *along)
-{
-    real sum = 0;
-    if (along) {
-        double total = 0;
-#pragma omp simd reduction(+ : sum, total)
-        for (size_t i = 0; i < n; i++) {
-            real s = x[i] - max, e = EXP(s);
-            sum += e;
-            total += e > 0 ? (double)(e * s) : 0;
-            x[i] = e;
-        }
-        *along = total;
-    } else {
-#pragma omp simd reduction(+ : sum)
-        for (size_t i = 0; i < n; i++) {
-            real e = EXP(x[i] - max);
-            sum += e;
-            x[i] = e;
-        }
-    }
-    return sum;
-}
-
-CLONES static void scale_row(real *x, real factor, size_t n)
-{
-    for (size_t i = 0; i < n; i++) x[i] *= factor;
-}
-
-/* The probabilities again, the same bits: exp(x - max) * inverse. */
-CLONES static void softmax_again(real *x, real max, real inverse, size_t n)
-{
-#pragma omp simd
-    for (size_t i = 0; i < n; i++) x[i] = EXP(x[i] - max) * inverse;
-}
-
-/* dx = y (dy - sum y dy); dx may be dy. */
-CLONES static void softmax_row_backward(real *dx, const real *dy, const real *restrict y, size_t n)
-{
-    real dot = 0;
-#pragma omp simd reduction(+ : dot)
-    for (size_t i = 0; i < n; i++) dot += y[i] * dy[i];
-#pragma omp simd
-    for (size_t i = 0; i < n; i++) dx[i] = y[i] * (dy[i] - dot);
 }
 
 /* What one (sequence, head) works on. */
@@ -143,20 +89,19 @@ typedef struct head_out {
     real *y, *probs, *max, *inverse, *logits, *entropy;
 } head_out;
 
-static void softmax_rows(const head *a, size_t i0, size_t i1, const head_out *o)
+/* Rows i0..i1 of a head's matrix, as softmax sees them. */
+static softmax_block block_of(const head *a, size_t i0, size_t i1)
 {
-    size_t length = a->length;
-    for (size_t i = i0; i < i1; i++) {
-        real *row = o->probs + i * length;
-        size_t n = a->causal ? i + 1 : length;
-        memset(row + n, 0, (length - n) * sizeof *row);
-        if (o->logits) memcpy(o->logits + i * length, row, length * sizeof *row);
-        double along = 0;
-        o->max[i] = row_max(row, n);
-        real sum = exp_row(row, o->max[i], n, o->entropy ? &along : NULL);
-        o->inverse[i] = 1 / sum;
-        scale_row(row, o->inverse[i], n);
-        if (o->entropy) o->entropy[i] = (real)(log((double)sum) - along / (double)sum);
+    size_t n = a->causal ? i0 + 1 : a->length;
+    return (softmax_block){.rows = i1 - i0, .width = a->length, .n = n, .step = a->causal};
+}
+
+static void keep_logits(const head *a, const softmax_block *b, size_t i0, const head_out *o)
+{
+    for (size_t r = 0; r < b->rows; r++) {
+        size_t at = (i0 + r) * a->length, n = b->n + r * b->step;
+        memcpy(o->logits + at, o->probs + at, n * sizeof *o->logits);
+        memset(o->logits + at + n, 0, (a->length - n) * sizeof *o->logits);
     }
 }
 
@@ -169,7 +114,10 @@ head_forward(const head *a, const real *q, const real *k, const real *v, const h
         real *block = o->probs + i0 * length;
         gemm_nt(i1 - i0, seen, a->width, a->scale, q + i0 * a->ldq, a->ldq, k, a->ldk, 0, block,
                 length);
-        softmax_rows(a, i0, i1, o);
+        softmax_block b = block_of(a, i0, i1);
+        if (o->logits) keep_logits(a, &b, i0, o);
+        softmax_forward(&b, block, o->max + i0, o->inverse + i0,
+                        o->entropy ? o->entropy + i0 : NULL);
         gemm_nn(i1 - i0, a->width, seen, 1, block, length, v, a->ldv, 0, o->y + i0 * a->ldy,
                 a->ldy);
     }
@@ -225,15 +173,9 @@ head_backward(const head *a, const real *q, const real *k, const real *v, const 
              *ds = d->dlogits + i0 * length;
         gemm_nt(rows, seen, a->width, a->scale, q + i0 * a->ldq, a->ldq, k, a->ldk, 0, p, length);
         gemm_nt(rows, seen, a->width, 1, dy, a->ldy, v, a->ldv, 0, dp, length);
-        for (size_t i = i0; i < i1; i++) {
-            size_t at = (i - i0) * length, n = a->causal ? i + 1 : length,
-                   rest = (length - n) * sizeof *p;
-            softmax_again(p + at, d->max[i], d->inverse[i], n);
-            memset(p + at + n, 0, rest);
-            memset(dp + at + n, 0, rest);
-            if (ds != dp) memset(ds + at + n, 0, rest);
-            softmax_row_backward(ds + at, dp + at, p + at, n);
-        }
+        softmax_block block = block_of(a, i0, i1);
+        softmax_again(&block, p, d->max + i0, d->inverse + i0);
+        softmax_backward(&block, ds, dp, p);
         gemm_tn(seen, a->width, rows, 1, p, length, dy, a->ldy, add, d->dv, a->ldv);
         gemm_nn(rows, a->width, seen, a->scale, ds, length, k, a->ldk, 0, d->dq + i0 * a->ldq,
                 a->ldq);

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { SLICE_ROWS = 256 };
+enum { SLICE_ROWS = 512 };
 
 int op_linear_build(graph *g, int x, const int *weights, const int *biases, int n_weights)
 {

@@ -1,0 +1,27 @@
+/* Softmax over the rows of a block of attention logits, [rows, width] row-major without gaps.
+ *
+ * Row r sees its first n + r step entries (step 1: causal, 0: all the same); what lies behind is
+ * set to 0. Per row two numbers are kept: max, and inverse = 1/sum exp(x - max), from which the
+ * same bits can be made again.
+ *
+ *   y_i = exp(x_i - max) inverse,   dx = y (dy - sum_j y_j dy_j)
+ *   entropy = ln(sum) - sum_i exp(s_i) s_i / sum, s = x - max, in double: no cancellation
+ *
+ * NaN in a row makes the row NaN. Allocates nothing. Any thread.
+ */
+#ifndef CORE_SOFTMAX_H
+#define CORE_SOFTMAX_H
+
+#include "core/real.h"
+
+typedef struct softmax_block {
+    size_t rows, width, n, step;
+} softmax_block;
+
+/* In place; entropy NULL: not wanted. */
+void softmax_forward(const softmax_block *b, real *x, real *max, real *inverse, real *entropy);
+void softmax_again(const softmax_block *b, real *x, const real *max, const real *inverse);
+/* dx may be dy, which is masked too. */
+void softmax_backward(const softmax_block *b, real *dx, real *dy, const real *y);
+
+#endif
