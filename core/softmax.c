@@ -1,10 +1,22 @@
 #include "core/softmax.h"
 
+#include "core/exp_down.h"
+
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE void clear(real *x, size_t from, size_t to)
+enum { VECTOR_ENTRIES = 16 };
+
+INLINE void fill(real *x, size_t from, size_t to, real with)
 {
-    for (size_t i = from; i < to; i++) x[i] = 0;
+    for (size_t i = from; i < to; i++) x[i] = with;
+}
+
+/* Loops run to the next whole vector: the few masked entries in between are made harmless first,
+ * because a scalar exp for each left-over entry costs more than all the vectors of a row. */
+INLINE size_t whole_vectors(const softmax_block *b, size_t n)
+{
+    size_t up = (n + VECTOR_ENTRIES - 1) / VECTOR_ENTRIES * VECTOR_ENTRIES;
+    return up < b->width ? up : b->width;
 }
 
 INLINE real row_max(const real *x, size_t n)
@@ -20,7 +32,7 @@ INLINE real row_exp(real *x, real max, size_t n)
     real sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (size_t i = 0; i < n; i++) {
-        real e = EXP(x[i] - max);
+        real e = exp_down(x[i] - max);
         sum += e;
         x[i] = e;
     }
@@ -33,7 +45,7 @@ INLINE real row_exp_along(real *x, real max, size_t n, double *along)
     double total = 0;
 #pragma omp simd reduction(+ : sum, total)
     for (size_t i = 0; i < n; i++) {
-        real s = x[i] - max, e = EXP(s);
+        real s = x[i] - max, e = exp_down(s);
         sum += e;
         total += e > 0 ? (double)(e * s) : 0;
         x[i] = e;
@@ -46,13 +58,14 @@ CLONES static void forward(
     softmax_block b, real *x, real *restrict max, real *restrict inverse, real *restrict entropy)
 {
     for (size_t r = 0; r < b.rows; r++, x += b.width) {
-        size_t n = b.n + r * b.step;
+        size_t n = b.n + r * b.step, up = whole_vectors(&b, n);
         double along = 0;
-        real top = row_max(x, n),
-             sum = entropy ? row_exp_along(x, top, n, &along) : row_exp(x, top, n);
+        fill(x, n, up, EXP_DOWN_ZERO);
+        real top = row_max(x, up);
+        real sum = entropy ? row_exp_along(x, top, up, &along) : row_exp(x, top, up);
         real factor = 1 / sum;
-        for (size_t i = 0; i < n; i++) x[i] *= factor;
-        clear(x, n, b.width);
+        for (size_t i = 0; i < up; i++) x[i] *= factor;
+        fill(x, n, b.width, 0);
         max[r] = top;
         inverse[r] = factor;
         if (entropy) entropy[r] = (real)(log((double)sum) - along / (double)sum);
@@ -63,25 +76,26 @@ CLONES static void
 again(softmax_block b, real *x, const real *restrict max, const real *restrict inverse)
 {
     for (size_t r = 0; r < b.rows; r++, x += b.width) {
-        size_t n = b.n + r * b.step;
+        size_t n = b.n + r * b.step, up = whole_vectors(&b, n);
         real top = max[r], factor = inverse[r];
+        fill(x, n, up, EXP_DOWN_ZERO);
 #pragma omp simd
-        for (size_t i = 0; i < n; i++) x[i] = EXP(x[i] - top) * factor;
-        clear(x, n, b.width);
+        for (size_t i = 0; i < up; i++) x[i] = exp_down(x[i] - top) * factor;
+        fill(x, n, b.width, 0);
     }
 }
 
 CLONES static void backward(softmax_block b, real *dx, real *dy, const real *restrict y)
 {
     for (size_t r = 0; r < b.rows; r++, dx += b.width, dy += b.width, y += b.width) {
-        size_t n = b.n + r * b.step;
+        size_t n = b.n + r * b.step, up = whole_vectors(&b, n);
         real dot = 0;
+        fill(dy, n, b.width, 0);
 #pragma omp simd reduction(+ : dot)
-        for (size_t i = 0; i < n; i++) dot += y[i] * dy[i];
+        for (size_t i = 0; i < up; i++) dot += y[i] * dy[i];
 #pragma omp simd
-        for (size_t i = 0; i < n; i++) dx[i] = y[i] * (dy[i] - dot);
-        clear(dx, n, b.width);
-        if (dx != dy) clear(dy, n, b.width);
+        for (size_t i = 0; i < up; i++) dx[i] = y[i] * (dy[i] - dot);
+        fill(dx, n, b.width, 0);
     }
 }
 

@@ -6,6 +6,7 @@
  *
  * The second output keeps the maximum and the sum of exponentials of each row.
  */
+#include "core/exp_down.h"
 #include "core/op.h"
 
 #include <string.h>
@@ -32,14 +33,14 @@ CLONES static double row_exp_sum(const real *x, real max, size_t n)
 {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < n; i++) sum += (double)EXP(x[i] - max);
+    for (size_t i = 0; i < n; i++) sum += (double)exp_down(x[i] - max);
     return sum;
 }
 
 CLONES static void
 row_backward(real *restrict dx, const real *restrict x, real max, real factor, size_t n)
 {
-    for (size_t i = 0; i < n; i++) dx[i] = factor * EXP(x[i] - max);
+    for (size_t i = 0; i < n; i++) dx[i] = factor * exp_down(x[i] - max);
 }
 
 static bool counts(const exec *x, int b, int t)
