@@ -22,7 +22,10 @@ typedef float real;
 #define REAL_EPSILON 0x1p-23
 #endif
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* Not under sanitizers, which cannot run in resolvers; not with Clang (the fuzzers), which makes
+ * the resolvers of static functions global. */
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&                \
+    !defined(__SANITIZE_THREAD__)
 #define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #define VECTOR __attribute__((simd("notinbranch")))
 #else

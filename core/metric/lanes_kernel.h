@@ -34,7 +34,8 @@
     {                                                                                              \
         0, 1, 2, 3                                                                                 \
     }
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&                \
+    !defined(__SANITIZE_THREAD__)
 #define LANES_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
 #define LANES_CLONES
