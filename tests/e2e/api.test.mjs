@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { parseCsv, readEvents, runProgram, sql, startDaemon, until, withDaemon } from './lib.mjs';
+import { makeDir, parseCsv, readEvents, runProgram, sql, startDaemon, until, withDaemon } from './lib.mjs';
 
 let daemon;
 before(async () => {
@@ -209,6 +209,37 @@ test('a loss that is not finite is a result: located, and readable everywhere', 
   assert.ok(losses.rows.some((r) => ['NaN', 'Infinity'].includes(r[4])), JSON.stringify(losses.rows));
   const [row] = sql(daemon.db, `SELECT diverged FROM v_runs WHERE job_id = ${job.id}`);
   assert.equal(row.diverged, 1);
+});
+
+test('a full queue answers 503 with Retry-After and keeps nothing; it recovers', async (t) => {
+  const narrow = await withDaemon(t, { args: ['--workers', '1', '--queue', '2'] });
+  const never = await narrow.request('POST', '/api/v1/jobs', { body: { depth: 2, seeds: [1, 2, 3] } });
+  assert.equal(never.status, 422, 'it would never fit');
+  const long = await narrow.submit({ depth: 24, train: 1000, seeds: [1, 2] });
+  const full = await narrow.request('POST', '/api/v1/jobs', { body: { depth: 2, seeds: [3] } });
+  assert.equal(full.status, 503);
+  assert.equal(full.body.code, 'full');
+  assert.match(full.headers.get('retry-after'), /^[1-9]\d*$/);
+  assert.deepEqual(sql(narrow.db, 'SELECT count(*) n FROM jobs'), [{ n: 1 }]);
+  await narrow.request('POST', `/api/v1/jobs/${long.id}/cancel`);
+  assert.equal((await narrow.finish({ depth: 2, seeds: [3] })).state, 'done');
+});
+
+test('with a token file nothing but health answers without the token', async (t) => {
+  const token = 'e2e-0123456789abcdef0123456789abcdef';
+  const file = `${makeDir()}/token`;
+  writeFileSync(file, `${token}\n`, { mode: 0o600 });
+  const closed = await startDaemon({ args: ['--workers', '1', '--token-file', file], token });
+  t.after(() => closed.kill());
+  assert.equal((await fetch(`${closed.url}/healthz`)).status, 200);
+  const none = await fetch(`${closed.url}/api/v1/jobs`);
+  assert.equal(none.status, 401);
+  assert.equal((await none.json()).code, 'unauthorized');
+  assert.match(none.headers.get('www-authenticate'), /^Bearer/);
+  const wrong = await fetch(`${closed.url}/api/v1/jobs`, { headers: { authorization: `Bearer ${token}x` } });
+  assert.equal(wrong.status, 401);
+  assert.equal((await closed.finish({ depth: 2, seeds: [1] })).state, 'done');
+  assert.ok(!closed.output.includes(token), 'the token is in no log');
 });
 
 test('what a client can ask about the program itself', async () => {

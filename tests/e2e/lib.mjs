@@ -80,10 +80,10 @@ export function storedBits(db, job_id, where = '1') {
 // --- schemas ---
 
 // Validators from the daemon's own OpenAPI page: (method, path, status, media type) -> schema.
-async function loadSchemas(base) {
+async function loadSchemas(base, headers) {
   const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: false });
   const origin = 'http://normscope.invalid';
-  const get = async (path) => (await fetch(base + path)).json();
+  const get = async (path) => (await fetch(base + path, { headers })).json();
   const page = await get('/api/v1/openapi.json');
   const { schemas } = await get('/api/v1/schema');
   for (const { name } of schemas) {
@@ -133,8 +133,9 @@ async function loadSchemas(base) {
 // --- the daemon ---
 
 export class Daemon {
-  constructor({ dir = makeDir(), args = [], env = {} } = {}) {
-    Object.assign(this, { dir, args, env, db: join(dir, 'normscope.db'), output: '' });
+  constructor({ dir = makeDir(), args = [], env = {}, token } = {}) {
+    const auth = token ? { authorization: `Bearer ${token}` } : {};
+    Object.assign(this, { dir, args, env, auth, db: join(dir, 'normscope.db'), output: '' });
   }
 
   async start() {
@@ -156,7 +157,7 @@ export class Daemon {
     const ready = until('the ready line of the daemon',
       () => /http:\/\/127\.0\.0\.1:([1-9]\d*)/.exec(this.output.slice(from)), 30000, 5);
     this.url = (await Promise.race([ready, dead]))[0];
-    this.validate = await loadSchemas(this.url);
+    this.validate = await loadSchemas(this.url, this.auth);
     return this;
   }
 
@@ -164,6 +165,7 @@ export class Daemon {
   async request(method, path, { body, headers = {}, valid = true } = {}) {
     const json = body !== undefined && typeof body === 'object' && !Buffer.isBuffer(body);
     if (json) headers = { 'content-type': 'application/json', ...headers };
+    headers = { ...this.auth, ...headers };
     const reply = await fetch(this.url + path, { method, headers, body: json ? JSON.stringify(body) : body });
     const text = await reply.text();
     const type = (reply.headers.get('content-type') ?? '').split(';')[0];

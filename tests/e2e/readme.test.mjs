@@ -30,6 +30,13 @@ test('with --demo an empty database gets the demo study, and it finishes', async
   assert.equal(sql(daemon.db, 'SELECT DISTINCT source FROM runs')[0].source, 'text');
 });
 
+test('the curl line that the daemon prints at start works when pasted', async () => {
+  const [, line] = /^ +try +(curl .*)$/m.exec(daemon.output);
+  const job = JSON.parse(execFileSync('bash', ['-c', line], { encoding: 'utf8', env: environment }));
+  assert.equal(job.resolved.strategy.placement, 'peri_ln');
+  assert.equal((await daemon.wait(job.id)).state, 'done');
+});
+
 test('every command of the README works when pasted', async () => {
   assert.ok(blocks.length >= 8, `${blocks.length} blocks`);
   const { host } = new URL(daemon.url);
