@@ -15,7 +15,7 @@ enum {
     END_PARAMS = 12
 };
 
-enum { PANEL_TOKENS = 512, PANEL_NUMBERS = 1 << 16 };
+enum { PANEL_TOKENS = 512, PANEL_NUMBERS = 1 << 15 };
 
 static void *table(arena *a, int n, size_t size)
 {
@@ -23,7 +23,7 @@ static void *table(arena *a, int n, size_t size)
 }
 
 /* Panels of 512 tokens, because packing costs GEMM less the more rows it has; where that leaves
- * fewer than two, two of at least 256 tokens and 64 Ki numbers each, for two threads. A function of
+ * fewer than two, two of at least 256 tokens and 32 Ki numbers each, for two threads. A function of
  * the shape alone, never of the number of threads, so that every sum is cut at the same places. */
 static int count_panels(int batch, int seq_len, int width)
 {
