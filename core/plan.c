@@ -158,9 +158,10 @@ static void place_grads(maker *m)
             touch(m, v->grad_buffer, at + 1);
         }
         for (int k = 0; k < n->n_inputs; k++) add_term(m, n, k, at);
-        for (int k = 0; k < n->n_inputs; k++)
-            touch(m, g->values[root_of(g, n->inputs[k])].buffer[1],
-                  g->values[root_of(g, n->inputs[k])].needed ? at + 1 : 0);
+        for (int k = 0; k < n->n_inputs; k++) {
+            const value *v = &g->values[root_of(g, n->inputs[k])];
+            if (v->needed) touch(m, v->buffer[1], at + 1);
+        }
     }
 }
 
