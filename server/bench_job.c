@@ -16,7 +16,7 @@ bench_clock bench_team_clock(int t)
     return t == BENCH_ONE ? BENCH_CPU : BENCH_WALL;
 }
 
-static err_code plan(bench_job *b, const run_spec *spec, bench_machine *m, error *err)
+static err_code plan(bench_job *b, const run_spec *spec, bench_machine *m, int rounds, error *err)
 {
     const engine *e = engine_for(spec->precision);
     for (int pass = 0; pass < PASS_COUNT; pass++) {
@@ -33,7 +33,7 @@ static err_code plan(bench_job *b, const run_spec *spec, bench_machine *m, error
             if (cost.peak_bytes > m->bytes) m->bytes = (size_t)cost.peak_bytes;
         }
     }
-    m->memory = block_map(m->bytes, false);
+    m->memory = block_map(m->bytes, block_worth_huge((long long)rounds * PASS_COUNT));
     return m->memory ? ERR_OK
                      : error_set(err, ERR_MEMORY, "",
                                  "the system has no %zu bytes of memory for the run", m->bytes);
@@ -78,7 +78,7 @@ err_code bench_job_measure(bench_job *b, const job *j, int threads, int rounds, 
     *b = (bench_job){.threads = threads};
     memcpy(b->name, j->name, sizeof b->name);
     err_code code = bench_gemm_init(&b->gemm, &j->runs[0].spec, err);
-    if (!code) code = plan(b, &j->runs[0].spec, &m, err);
+    if (!code) code = plan(b, &j->runs[0].spec, &m, rounds, err);
     if (!code) code = start(&m, threads, err);
     if (!code) code = measure_rounds(b, &m, rounds, err);
     for (int t = 0; t < m.n_teams; t++) team_stop(&m.teams[t]);

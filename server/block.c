@@ -10,10 +10,10 @@ static size_t whole_pages(size_t bytes)
     return (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
 }
 
-bool block_worth_huge(int train_steps)
+bool block_worth_huge(long long passes)
 {
-    enum { WORTH_STEPS = 10 };
-    return train_steps >= WORTH_STEPS;
+    enum { WORTH_PASSES = 10 };
+    return passes >= WORTH_PASSES;
 }
 
 void *block_map(size_t bytes, bool huge)

@@ -46,7 +46,8 @@ typedef struct run_state {
     team team;
     void *memory;
     size_t memory_bytes;
-    int run; /* index of the current one */
+    long long passes; /* of all runs together: they share the block */
+    int run;          /* index of the current one */
     bool bar, began, computing;
     double started, drawn;
 } run_state;
@@ -179,7 +180,7 @@ static err_code compute(run_state *s, int index, error *err)
     s->run = index;
     s->began = false;
     err_code code = e->estimate(&run->spec, s->team.size, dump, &cost, err);
-    if (!code) code = reserve(s, cost.peak_bytes, block_worth_huge(run->spec.train.steps), err);
+    if (!code) code = reserve(s, cost.peak_bytes, block_worth_huge(s->passes), err);
     if (code) return code;
     run_output_run(&s->output, index);
     double began = now_s();
@@ -272,6 +273,7 @@ static err_code run_job(run_state *s, error *err)
     if (!code) code = team_start(&s->team, s->lim.threads, err);
     if (code) return code;
     s->bar = !s->options->flag[OPTION_quiet] && isatty(STDERR_FILENO);
+    for (int i = 0; i < s->job.n_runs; i++) s->passes += s->job.runs[i].spec.train.steps + 1;
     s->computing = true;
     return compute_all(s, format, err);
 }

@@ -221,7 +221,7 @@ compute(worker *w, const run_spec *spec, run_summary *summary, double *wall_ms, 
     err_code code = e->estimate(spec, w->team_size, false, &cost, err);
     if (code != ERR_OK) return code;
     limit_memory(cost.peak_bytes, w->team_size);
-    code = get_block(w, cost.peak_bytes, block_worth_huge(spec->train.steps), err);
+    code = get_block(w, cost.peak_bytes, block_worth_huge(spec->train.steps + 1), err);
     int64_t start = now_us();
     if (code == ERR_OK)
         code = e->run(spec, &input, w->block, w->block_bytes, &w->team, &to, summary, err);
