@@ -302,21 +302,40 @@ static void sort_by(const plan *p, int *order, int *heads, bool by_last)
     heads[0] = 0;
 }
 
-static void place_buffers(plan *p, int *order, int *heads, sweep *s)
+/* What lives for a block or two. Such buffers get a region of their own, so that the same few lines
+ * of memory serve every block and stay in cache; in one region they would trade places with what is
+ * kept and wander through all of it. */
+static bool is_short(const buffer *b)
+{
+    enum { SHORT_STAGES = 4 }; /* the gradient of a stream crosses two span and two task stages */
+    return b->last - b->first <= SHORT_STAGES;
+}
+
+static void sweep_buffers(plan *p, int *order, int *heads, sweep *s, bool of_short)
 {
     int *by_first = order, *by_last = order + p->n_buffers;
     int *first_heads = heads, *last_heads = heads + p->n_stages + 1;
-    sort_by(p, by_first, first_heads, false);
-    sort_by(p, by_last, last_heads, true);
     for (int at = 0; at < p->n_stages; at++) {
         for (int i = first_heads[at]; i < first_heads[at + 1]; i++) {
             buffer *b = &p->buffers[by_first[i]];
+            if (is_short(b) != of_short) continue;
             b->bytes = (b->bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
             b->offset = take(s, b->bytes);
         }
-        for (int i = last_heads[at]; i < last_heads[at + 1]; i++)
-            give(s, p->buffers[by_last[i]].offset, p->buffers[by_last[i]].bytes);
+        for (int i = last_heads[at]; i < last_heads[at + 1]; i++) {
+            const buffer *b = &p->buffers[by_last[i]];
+            if (is_short(b) == of_short) give(s, b->offset, b->bytes);
+        }
     }
+}
+
+static void place_buffers(plan *p, int *order, int *heads, sweep *s)
+{
+    sort_by(p, order, heads, false);
+    sort_by(p, order + p->n_buffers, heads + p->n_stages + 1, true);
+    sweep_buffers(p, order, heads, s, true);
+    s->n = 0;
+    sweep_buffers(p, order, heads, s, false);
     p->tensor_bytes = s->end;
 }
 
