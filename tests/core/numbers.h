@@ -71,13 +71,4 @@ static inline int numbers_width(int turn)
                       reason_name(v_.reason), v_.value, reason_name(why));                         \
     } while (0)
 
-static inline int numbers_run(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
 #endif

@@ -2,6 +2,7 @@
 #include "core/metric/attention.h"
 #include "core/metric/order.h"
 #include "tests/core/numbers.h"
+#include "tests/suite.h"
 
 #include <string.h>
 
@@ -117,5 +118,5 @@ int main(void)
     tcase_add_test(c, test_rows_with_one_key_are_left_out);
     tcase_add_test(c, test_nothing_to_measure_and_nan);
     suite_add_tcase(suite, c);
-    return numbers_run(suite);
+    return suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* Growth laws on series that follow them, and the cases in which there is nothing to fit. */
 #include "core/metric/fit.h"
 #include "tests/core/numbers.h"
+#include "tests/suite.h"
 
 enum { LAYERS = 24 };
 
@@ -114,5 +115,5 @@ int main(void)
     tcase_add_test(c, test_unusable_layers_are_left_out);
     tcase_add_test(c, test_fewer_than_four_layers_are_too_few);
     suite_add_tcase(suite, c);
-    return numbers_run(suite);
+    return suite_run(suite);
 }

@@ -2,6 +2,7 @@
 #include "core/metric/geometry.h"
 #include "core/metric/gradient.h"
 #include "tests/core/numbers.h"
+#include "tests/suite.h"
 
 #include <string.h>
 
@@ -309,5 +310,5 @@ int main(void)
     tcase_add_test(c, test_scale_by_two_changes_no_bit);
     tcase_add_loop_test(c, test_gradient_norms_are_their_definitions, 0, n);
     suite_add_tcase(suite, c);
-    return numbers_run(suite);
+    return suite_run(suite);
 }

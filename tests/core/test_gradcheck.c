@@ -12,6 +12,7 @@
  */
 #include "core/real.h"
 #include "tests/record.h"
+#include "tests/suite.h"
 #include "tests/tolerance.h"
 
 enum { BATCH = 2, TOKENS = 5, WIDTH = 8, ENTRIES = 2 };
@@ -205,9 +206,5 @@ int main(void)
     tcase_add_loop_test(tc, test_gradients_are_the_differences_of_the_loss, 0,
                         rows_of("placements") * rows_of("activations"));
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(s);
 }

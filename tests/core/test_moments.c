@@ -1,6 +1,7 @@
 /* Moments against their definitions in long double, entry by entry. */
 #include "core/metric/moments.h"
 #include "tests/core/numbers.h"
+#include "tests/suite.h"
 
 #include <string.h>
 
@@ -340,5 +341,5 @@ int main(void)
     tcase_add_test(c, test_masked_entries_are_not_read);
     tcase_add_test(c, test_overflow_of_squares_is_infinity_not_a_count);
     suite_add_tcase(suite, c);
-    return numbers_run(suite);
+    return suite_run(suite);
 }

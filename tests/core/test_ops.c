@@ -8,6 +8,7 @@
 #include "core/norm.h"
 #include "core/op.h"
 #include "core/position.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -326,9 +327,5 @@ int main(void)
                         sizeof cases / sizeof *cases);
     tcase_add_loop_test(t, test_nan_in_gives_nan_out, 0, sizeof cases / sizeof *cases);
     suite_add_tcase(s, t);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

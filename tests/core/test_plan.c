@@ -2,6 +2,7 @@
  * depend on the depth, and a run given too little memory says so. Also the team: each task once. */
 #include "core/engine.h"
 #include "core/session.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -190,9 +191,5 @@ int main(void)
     tcase_add_test(t, test_cancel_stops_within_a_stage);
     tcase_add_loop_test(t, test_a_team_runs_each_task_once, 0, 4);
     suite_add_tcase(s, t);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

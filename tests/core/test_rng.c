@@ -1,5 +1,6 @@
 /* The random streams: known answers, moments, and independence of how they are drawn. */
 #include "core/base/rng.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -80,9 +81,5 @@ int main(void)
     tcase_add_test(t, test_a_block_is_the_stream_drawn_one_by_one);
     tcase_add_test(t, test_below_stays_below_and_reaches_all);
     suite_add_tcase(s, t);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

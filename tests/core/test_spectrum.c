@@ -3,6 +3,7 @@
 #include "core/metric/gram.h"
 #include "core/metric/spectrum.h"
 #include "tests/core/numbers.h"
+#include "tests/suite.h"
 
 #include <float.h>
 #include <string.h>
@@ -459,5 +460,5 @@ int main(void)
     tcase_add_test(c, test_gaussian_matrix_has_the_ranks_of_theory);
     tcase_add_test(c, test_mean_of_ranks_and_its_reasons);
     suite_add_tcase(suite, c);
-    return numbers_run(suite);
+    return suite_run(suite);
 }

@@ -3,6 +3,7 @@
 #include "server/blas.h"
 #include "server/block.h"
 #include "server/reader.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <stdint.h>
@@ -125,9 +126,5 @@ int main(void)
     tcase_add_loop_test(tc, test_a_block_is_aligned_zero_and_writable_to_its_end, 0, 5);
     tcase_add_test(tc, test_an_impossible_block_is_refused);
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(s);
 }

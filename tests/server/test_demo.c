@@ -1,6 +1,7 @@
 /* The demo study: its text gets into the store once, its job is one that any machine takes. */
 #include "server/demo.h"
 #include "server/reader.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -115,9 +116,5 @@ int main(void)
     tcase_add_test(c, test_licences_are_text_enough);
     tcase_add_test(c, test_demo_is_a_job_for_a_small_machine);
     suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(suite);
 }

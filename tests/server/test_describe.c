@@ -1,5 +1,6 @@
 /* `normscope describe`: every kind and every row can be told, to people and to programs. */
 #include "server/describe.h"
+#include "tests/suite.h"
 
 #include <cJSON.h>
 #include <check.h>
@@ -104,10 +105,7 @@ int main(void)
     tcase_add_test(c, test_every_field_and_example_is_told);
     tcase_add_test(c, test_unknown_kind_and_name_are_refused);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
+    int failed = suite_run(s);
     free(printed);
-    return failed != 0;
+    return failed;
 }

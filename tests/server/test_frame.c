@@ -1,6 +1,7 @@
 /* Frames: whatever shape the bytes come in, they are read right or refused, never by trust. */
 #include "server/frame.h"
 #include "server/intake.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -325,9 +326,5 @@ int main(void)
     tcase_add_test(c, test_intake_refuses_more_than_the_run_can_have);
     tcase_add_loop_test(c, test_parameter_names_are_checked, 0, sizeof names / sizeof *names);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -4,6 +4,7 @@
  */
 #include "server/reader.h"
 #include "tests/record.h"
+#include "tests/suite.h"
 #include "tests/tolerance.h"
 
 #include <cjson/cJSON.h>
@@ -366,10 +367,7 @@ int main(void)
     tcase_add_loop_test(tc, test_engine_that_keeps_no_tensors_agrees_with_pytorch, 0, n);
     tcase_add_loop_test(tc, test_single_precision_engine_agrees_to_its_own_rounding, 0, n);
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = suite_run(s);
     globfree(&files);
-    return failed == 0 ? 0 : 1;
+    return failed;
 }

@@ -2,6 +2,7 @@
 #include "server/http.h"
 #include "tests/server/http_client.h"
 #include "tests/server/temp.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <cjson/cJSON.h>
@@ -691,9 +692,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *r = srunner_create(suite());
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite());
 }

@@ -4,6 +4,7 @@
  */
 #include "server/reader.h"
 #include "tests/record.h"
+#include "tests/suite.h"
 #include "tests/tolerance.h"
 
 enum { DEPTH = 3, TOKENS = 7 };
@@ -485,9 +486,5 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, test_number_of_threads_changes_no_bit, 0, 8);
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(s);
 }

@@ -1,5 +1,6 @@
 /* Numbers are the shortest that read back, texts are escaped, commas come by themselves. */
 #include "server/json_out.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -250,9 +251,5 @@ int main(void)
     tcase_add_test(c, test_nesting_beyond_64_fails_and_does_not_overrun);
     tcase_add_test(c, test_nothing_written_is_an_empty_text);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -1,5 +1,6 @@
 /* The scan accepts RFC 8259 and our rules, nothing else, in linear time; it says where. */
 #include "server/json_scan.h"
+#include "tests/suite.h"
 
 #include <cJSON.h>
 #include <check.h>
@@ -333,9 +334,5 @@ int main(void)
     tcase_set_timeout(c, 20);
     tcase_add_loop_test(c, test_what_passes_mutated_is_parsed_whole, 0, 10);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -1,5 +1,6 @@
 /* The command line: one table, the environment beside it, and one line that says what is wrong. */
 #include "server/option.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -175,9 +176,5 @@ int main(void)
     tcase_add_test(c, test_bytes_have_suffixes);
     tcase_add_test(c, test_help_names_every_option_of_a_command);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

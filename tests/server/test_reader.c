@@ -3,6 +3,7 @@
 #include "server/field.h"
 #include "server/preset.h"
 #include "server/reader.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -937,9 +938,5 @@ int main(void)
     tcase_add_test(c, test_every_allocation_may_fail);
 #endif
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

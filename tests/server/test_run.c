@@ -2,6 +2,7 @@
 #include "server/file_read.h"
 #include "server/run.h"
 #include "server/safetensors.h"
+#include "tests/suite.h"
 
 #include <cJSON.h>
 #include <check.h>
@@ -313,9 +314,5 @@ int main(void)
     tcase_add_loop_test(c, test_bad_job_is_one_line_and_status_2, 0, sizeof bad / sizeof *bad);
     tcase_add_test(c, test_full_disk_is_status_1);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -1,5 +1,6 @@
 /* Safetensors: what is written is read back, and no header is trusted. */
 #include "server/safetensors.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <endian.h>
@@ -280,9 +281,5 @@ int main(void)
     tcase_add_test(c, test_file_that_shrinks_is_an_io_error);
     tcase_add_loop_test(c, test_random_damage_never_crashes, 0, 5);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

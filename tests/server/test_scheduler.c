@@ -3,6 +3,7 @@
 #include "server/store_internal.h"
 #include "tests/server/fake_worker.h"
 #include "tests/server/temp.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -569,9 +570,5 @@ int main(int argc, char **argv)
     tcase_add_test(c, test_no_descriptor_is_leaked);
     c = add_case(suite, "engine", 60);
     tcase_add_test(c, test_two_workers_compute_the_same_bits);
-    SRunner *r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* The store: what was acknowledged is there, what was not is not, and nothing is there twice. */
 #include "server/store_internal.h"
 #include "tests/server/temp.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -805,9 +806,5 @@ int main(int argc, char **argv)
     c = add_case(suite, "crash", 120);
     tcase_add_test(c, test_kill_9_loses_nothing_and_doubles_nothing);
     tcase_add_test(c, test_kill_9_in_the_first_start_is_harmless);
-    SRunner *r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(suite);
 }
