@@ -1,8 +1,8 @@
 /* The HTTP server (libmicrohttpd, one thread per connection, bounded).
  *
  * Framing is checked in the first callback, before any body is read: the library's parser is not
- * trusted (see deploy/ for the versions and their holes). Deadlines for header, body and idle
- * connections are ours (a reaper thread shuts sockets down). Errors are application/problem+json.
+ * trusted. Deadlines for header, body and idle connections are ours (a reaper thread shuts sockets
+ * down). Errors are application/problem+json.
  */
 #ifndef SERVER_HTTP_H
 #define SERVER_HTTP_H
