@@ -55,6 +55,24 @@ static err_code check_contents(const char *path, sqlite3 *db, error *err)
     return ERR_OK;
 }
 
+/* *rolls_back: a write was cut short and SQLite wants to undo it, which a read-only connection
+ * cannot. */
+static err_code check_through(const char *path, int flags, bool *rolls_back, error *err)
+{
+    sqlite3 *db = NULL;
+    err_code code;
+    if (sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+        code = error_set(err, ERR_STORE, "", "cannot open %s: %s", path,
+                         db ? sqlite3_errmsg(db) : "out of memory");
+    else {
+        sqlite3_busy_timeout(db, STORE_BUSY_MS);
+        code = check_contents(path, db, err);
+    }
+    *rolls_back = code != ERR_OK && sqlite3_errcode(db) == SQLITE_READONLY;
+    sqlite3_close(db);
+    return code;
+}
+
 err_code store_check_file(const char *path, int fd, error *err)
 {
     char magic[16];
@@ -69,17 +87,11 @@ err_code store_check_file(const char *path, int fd, error *err)
         return error_set(err, ERR_STORE, "", "%s is not a SQLite database", path);
 
     /* Through SQLite, because the newest header may still be in the log; read-only, so that a file
-     * that is refused stays as it is. */
-    sqlite3 *db = NULL;
-    err_code code;
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-        code = error_set(err, ERR_STORE, "", "cannot open %s: %s", path,
-                         db ? sqlite3_errmsg(db) : "out of memory");
-    else {
-        sqlite3_busy_timeout(db, STORE_BUSY_MS);
-        code = check_contents(path, db, err);
-    }
-    sqlite3_close(db);
+     * that is refused stays as it is. Killed in its very first transaction, a database still has a
+     * rollback journal: then it is read the way any reader would, the journal played back. */
+    bool rolls_back;
+    err_code code = check_through(path, SQLITE_OPEN_READONLY, &rolls_back, err);
+    if (rolls_back) code = check_through(path, SQLITE_OPEN_READWRITE, &rolls_back, err);
     return code;
 }
 
