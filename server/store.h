@@ -47,9 +47,9 @@ sqlite3 *store_reader(store *s, error *err);
 void store_release(store *s, sqlite3 *db);
 
 /* Jobs. store_add_job: in one synced transaction the job and all its runs, state queued. An equal
- * job (same hash, same content of the corpora it names) that is not failed or cancelled is found
- * instead: *existing is set and *id is its id. ERR_NOT_FOUND at /data/corpus for a corpus that is
- * not there. */
+ * job (same hash, same content of the corpora it names, results if any by this build) that is not
+ * failed or cancelled is found instead: *existing is set and *id is its id. ERR_NOT_FOUND at
+ * /data/corpus for a corpus that is not there. */
 err_code
 store_add_job(store *s, const job *j, const char *request, int64_t *id, bool *existing, error *err);
 err_code store_find_job(store *s, const job *j, int64_t *id, bool *found, error *err);

@@ -1,6 +1,7 @@
 /* Jobs in the store: add, find, delete, cancel, and the state that follows from the runs. */
 #include "server/reader.h"
 #include "server/store_internal.h"
+#include "server/version.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -139,11 +140,14 @@ static err_code insert_job(store *s, const job *j, const char *request, int64_t 
     return code;
 }
 
+/* An equal job whose results another build computed is not found: equal bits are promised for one
+ * build, and a corrected engine must not be answered with old numbers. */
 static err_code find_job(store *s, const job *j, int64_t *id, bool *found, error *err)
 {
     sqlite3_stmt *st = store_stmt(s, SQL_FIND_JOB, err);
     if (!st) return ERR_STORE;
     store_bind_text(st, 1, j->hash);
+    store_bind_text(st, 2, version_build());
     int rc = sqlite3_step(st);
     *found = rc == SQLITE_ROW;
     if (*found) *id = sqlite3_column_int64(st, 0);

@@ -1,5 +1,6 @@
 /* The store: what was acknowledged is there, what was not is not, and nothing is there twice. */
 #include "server/store_internal.h"
+#include "server/version.h"
 #include "tests/server/temp.h"
 #include "tests/suite.h"
 
@@ -61,12 +62,14 @@ static int64_t claim(void)
 static err_code finish(int64_t run_id, const measurement *m, size_t n)
 {
     const step_record steps[] = {{0, 4.5, 1e-3, 2.0}, {1, 4.25, 0, NAN}};
+    char provenance[128];
+    snprintf(provenance, sizeof provenance, "{\"build\":\"%s\"}", version_build());
     const run_result r = {.measurements = m,
                           .n_measurements = n,
                           .steps = steps,
                           .n_steps = 2,
                           .wall_ms = 12.5,
-                          .provenance = "{\"build\":\"test\"}"};
+                          .provenance = provenance};
     return store_finish_run(s, run_id, &r, &err);
 }
 
@@ -200,6 +203,25 @@ START_TEST(test_equal_job_is_found_until_it_fails)
                      1);
     ck_assert_int_eq(store_add_job(s, &j, "{}", &id, &existing, &err), ERR_OK);
     ck_assert(!existing && id != first);
+    temp_job_free(&j);
+}
+END_TEST
+
+START_TEST(test_results_of_another_build_do_not_answer_an_equal_job)
+{
+    const measurement m[] = {{0, 1, SITE_resid_out, METRIC_var, NULL, 2.0, REASON_NONE}};
+    const char *other_build = "UPDATE runs SET provenance = '{\"build\":\"another\"}'";
+    job j;
+    int64_t id;
+    bool existing;
+    int64_t first = add("a", 1);
+    temp_job(&j, "a", 1, 1000);
+    ck_assert_int_eq(finish(claim(), m, 1), ERR_OK);
+    ck_assert_int_eq(store_find_job(s, &j, &id, &existing, &err), ERR_OK);
+    ck_assert(existing && id == first);
+    ck_assert_int_eq(sqlite3_exec(s->db, other_build, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(store_find_job(s, &j, &id, &existing, &err), ERR_OK);
+    ck_assert(!existing);
     temp_job_free(&j);
 }
 END_TEST
@@ -781,6 +803,7 @@ int main(int argc, char **argv)
     tcase_add_test(c, test_nan_is_null_with_a_reason_and_infinity_is_kept);
     tcase_add_test(c, test_results_appear_all_at_once_or_not_at_all);
     tcase_add_test(c, test_equal_job_is_found_until_it_fails);
+    tcase_add_test(c, test_results_of_another_build_do_not_answer_an_equal_job);
     tcase_add_test(c, test_transitions_from_other_states_are_refused);
     tcase_add_test(c, test_delete_takes_everything_of_the_job_and_only_that);
     tcase_add_test(c, test_nothing_overtakes_a_run_that_does_not_fit);
