@@ -5,6 +5,7 @@
 #define TESTS_SERVER_FAKE_WORKER_H
 
 #include "server/frame.h"
+#include "server/version.h"
 #include "server/worker.h"
 
 #include <signal.h>
@@ -138,7 +139,10 @@ static inline void fake_run(long seed, size_t corpus_bytes)
     fake_rows(&b, 3, corpus_bytes ? (long)corpus_bytes : seed);
     fake_progress(&b, 1);
     run_summary summary = {0};
-    frame_put_done(&b, &summary, 1, "{\"build\":\"fake\"}");
+    char provenance[128];
+    snprintf(provenance, sizeof provenance, "{\"build\":\"%s\",\"worker\":\"fake\"}",
+             version_build());
+    frame_put_done(&b, &summary, 1, provenance);
     fake_send(FRAME_DONE, &b);
     frame_buffer_deinit(&b);
 }

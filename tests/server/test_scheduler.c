@@ -109,8 +109,8 @@ START_TEST(test_job_is_computed_and_stored)
     ck_assert_double_eq(p.fraction, 1);
     ck_assert_int_eq(
         temp_ask(s, "SELECT count(*) FROM v_measurements WHERE layer = 2 AND value = seed"), 3);
-    ck_assert_int_eq(temp_ask(s, "SELECT count(*) FROM runs WHERE provenance ->> 'build' = 'fake'"),
-                     3);
+    ck_assert_int_eq(
+        temp_ask(s, "SELECT count(*) FROM runs WHERE provenance ->> 'worker' = 'fake'"), 3);
     ck_assert_int_eq(try_submit("a", &id, &existing, seeds, 3), ERR_OK);
     ck_assert(existing);
 }
