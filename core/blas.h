@@ -15,55 +15,19 @@
 #define cblas_gemm cblas_sgemm
 #endif
 
-/* C [m,n] = alpha A [m,k] B[n,k]' + beta C */
-static inline void gemm_nt(size_t m,
-                           size_t n,
-                           size_t k,
-                           real alpha,
-                           const real *a,
-                           size_t lda,
-                           const real *b,
-                           size_t ldb,
-                           real beta,
-                           real *c,
-                           size_t ldc)
-{
-    cblas_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)k, alpha, a, (int)lda,
-               b, (int)ldb, beta, c, (int)ldc);
-}
+/* clang-format off */
+#define GEMM(name, op_a, op_b)                                                                     \
+    static inline void name(size_t m, size_t n, size_t k, real alpha, const real *a, size_t lda,   \
+                            const real *b, size_t ldb, real beta, real *c, size_t ldc)             \
+    {                                                                                              \
+        cblas_gemm(CblasRowMajor, op_a, op_b, (int)m, (int)n, (int)k, alpha, a, (int)lda,          \
+                   b, (int)ldb, beta, c, (int)ldc);                                                \
+    }
+/* clang-format on */
 
-/* C [m,n] = alpha A [m,k] B [k,n] + beta C */
-static inline void gemm_nn(size_t m,
-                           size_t n,
-                           size_t k,
-                           real alpha,
-                           const real *a,
-                           size_t lda,
-                           const real *b,
-                           size_t ldb,
-                           real beta,
-                           real *c,
-                           size_t ldc)
-{
-    cblas_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)m, (int)n, (int)k, alpha, a,
-               (int)lda, b, (int)ldb, beta, c, (int)ldc);
-}
-
-/* C [m,n] = alpha A[k,m]' B [k,n] + beta C */
-static inline void gemm_tn(size_t m,
-                           size_t n,
-                           size_t k,
-                           real alpha,
-                           const real *a,
-                           size_t lda,
-                           const real *b,
-                           size_t ldb,
-                           real beta,
-                           real *c,
-                           size_t ldc)
-{
-    cblas_gemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)m, (int)n, (int)k, alpha, a, (int)lda,
-               b, (int)ldb, beta, c, (int)ldc);
-}
+GEMM(gemm_nt, CblasNoTrans, CblasTrans)   /* C [m,n] = alpha A [m,k] B[n,k]' + beta C */
+GEMM(gemm_nn, CblasNoTrans, CblasNoTrans) /* C [m,n] = alpha A [m,k] B [k,n] + beta C */
+GEMM(gemm_tn, CblasTrans, CblasNoTrans)   /* C [m,n] = alpha A[k,m]' B [k,n] + beta C */
+#undef GEMM
 
 #endif

@@ -68,6 +68,11 @@ CLONES static double sum_squares(const real *g, size_t n)
     return total;
 }
 
+double exec_sum_squares(const real *v, size_t n)
+{
+    return sum_squares(v, n);
+}
+
 void exec_slice(const exec *x, int p, int slice, const real *grad, size_t count)
 {
     x->slices[x->g->params[p].slices + (size_t)slice] = sum_squares(grad, count);

@@ -46,6 +46,8 @@ real *exec_scratch(const exec *x, int worker);
 real *exec_param(const exec *x, int p);
 real *exec_param_grad(const exec *x, int p);
 double *exec_partials(const exec *x, const node *n, int panel);
+/* Sum of v_i^2 in double. */
+double exec_sum_squares(const real *v, size_t n);
 /* A slice of parameter p's gradient is complete: sums it up for the norms. */
 void exec_slice(const exec *x, int p, int slice, const real *grad, size_t count);
 

@@ -73,19 +73,11 @@ double train_moved_sq(const session *s, int p)
     return sum;
 }
 
-CLONES static double sum_squares(const real *w, size_t n)
-{
-    double sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < n; i++) sum += (double)w[i] * (double)w[i];
-    return sum;
-}
-
 static void weight_norm(void *context, int task, int worker)
 {
     (void)worker;
     session *s = context;
-    s->weight_sq[task] = sum_squares(exec_param(&s->x, task), s->g.params[task].count);
+    s->weight_sq[task] = exec_sum_squares(exec_param(&s->x, task), s->g.params[task].count);
 }
 
 void train_weight_norms(session *s)

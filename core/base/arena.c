@@ -32,12 +32,6 @@ void *arena_alloc(arena *a, size_t bytes)
     return a->base + start;
 }
 
-void arena_reset(arena *a)
-{
-    a->used = 0;
-    if (a->base) ASAN_POISON_MEMORY_REGION(a->base, a->size);
-}
-
 void arena_release(void *base, size_t size)
 {
     if (base) ASAN_UNPOISON_MEMORY_REGION(base, size);

@@ -19,7 +19,6 @@ typedef struct arena {
 
 void arena_init(arena *a, void *base, size_t size); /* base aligned to ARENA_ALIGN, or NULL */
 void *arena_alloc(arena *a, size_t bytes);
-void arena_reset(arena *a); /* everything allocated is gone */
 /* Gives the block back to its owner: nothing in it is poisoned any more. */
 void arena_release(void *base, size_t size);
 
