@@ -1,42 +1,91 @@
 #include "core/builder.h"
 
 #include "core/op.h"
+#include "core/placement.h"
 
+#include <math.h>
 #include <string.h>
 
+void builder_begin(builder *b, int layer)
+{
+    b->g->segment = b->g->layer = layer;
+    b->layer = strategy_layer(b->spec, layer);
+    b->entered = NONE;
+}
+
+/* --- norms ------------------------------------------------------------------------------------ */
+
+typedef enum part { PART_ATTN, PART_MLP, PART_FINAL } part;
+
 static const struct {
-    const char *gain, *bias;
+    const char *roles[NORM_PARAMS];
     int site;
+    part part;
+    bool is_out;
 } slots[] = {
-    [SLOT_ATTN_IN] = {"attn.norm_in.weight", "attn.norm_in.bias", SITE_norm1_out},
-    [SLOT_ATTN_OUT] = {"attn.norm_out.weight", "attn.norm_out.bias", NONE},
-    [SLOT_ATTN_POST] = {"attn.norm_post.weight", "attn.norm_post.bias", NONE},
-    [SLOT_MLP_IN] = {"mlp.norm_in.weight", "mlp.norm_in.bias", SITE_norm2_out},
-    [SLOT_MLP_OUT] = {"mlp.norm_out.weight", "mlp.norm_out.bias", NONE},
-    [SLOT_MLP_POST] = {"mlp.norm_post.weight", "mlp.norm_post.bias", NONE},
-    [SLOT_EMBED] = {"embed_norm.weight", "embed_norm.bias", NONE},
-    [SLOT_FINAL] = {"final_norm.weight", "final_norm.bias", NONE},
+#define SLOT(name, prefix, site, part, is_out)                                                     \
+    {{prefix ".weight", prefix ".bias", prefix ".alpha", prefix ".shift"}, site, part, is_out},
+    NORM_SLOTS(SLOT)
+#undef SLOT
 };
 
-static int norm_node(
-    builder *b, const norm *n, const char *gain_role, const char *bias_role, int x, int groups)
+static double gain_start(const builder *b, norm_slot slot, const norm *n, size_t width)
+{
+    const spec_strategy *s = &b->spec->strategy;
+    double start = s->gain_init;
+    if (slots[slot].is_out)
+        start *=
+            s->out_gain_init * strategy_depth_rule(s->out_gain_rule, b->spec->depth, b->g->layer);
+    if (n->scalar_gain) start *= sqrt((double)width);
+    return s->unit_offset ? start - 1 : start;
+}
+
+static double alpha_start(const builder *b, norm_slot slot)
+{
+    const spec_strategy *s = &b->spec->strategy;
+    const double starts[] = {s->alpha_attn, s->alpha_mlp, s->alpha_final};
+    return starts[slots[slot].part];
+}
+
+/* The parameter of one kind, or NONE. width: features of a row that has gains of its own. */
+static int norm_parameter(builder *b, norm_slot slot, const norm *n, norm_param kind, size_t width)
+{
+    bool is_affine = kind == NORM_GAIN || kind == NORM_BIAS;
+    if (!(n->has & 1u << kind) || (is_affine && !b->layer.affine)) return NONE;
+    const char *role = slots[slot].roles[kind];
+    size_t count = kind == NORM_BIAS || (kind == NORM_GAIN && !n->scalar_gain) ? width : 1;
+    double start = kind == NORM_GAIN    ? gain_start(b, slot, n, width)
+                   : kind == NORM_ALPHA ? alpha_start(b, slot)
+                                        : 0;
+    param_kind as = kind == NORM_GAIN ? PARAM_GAIN : kind == NORM_BIAS ? PARAM_BIAS : PARAM_LEARNED;
+    return graph_vector(b->g, as, role, count, start);
+}
+
+int builder_norm_as(builder *b, norm_slot slot, const norm *n, int x, int groups)
 {
     if (n->is_identity) return x;
     graph *g = b->g;
+    norm_args how = {.norm = n,
+                     .groups = n->grouped ? b->spec->strategy.groups : groups,
+                     .own_gains = n->grouped,
+                     .unit_offset = b->spec->strategy.unit_offset,
+                     .eps = b->layer.eps};
     size_t width = (size_t)(g->values[x].cols / groups);
-    bool affine = b->spec->strategy.affine;
-    int gain = affine && n->has_gain ? graph_param(g, PARAM_GAIN, gain_role, width, 0) : NONE;
-    int bias = affine && n->has_bias ? graph_param(g, PARAM_BIAS, bias_role, width, 0) : NONE;
-    return op_norm_build(g, x, n, gain, bias, groups, b->spec->strategy.eps);
+    for (int i = 0; i < NORM_PARAMS; i++)
+        how.params[i] = norm_parameter(b, slot, n, (norm_param)i, width);
+    return op_norm_build(g, x, &how);
 }
 
 int builder_norm(builder *b, norm_slot slot, int x)
 {
-    int y = norm_node(b, b->norm, slots[slot].gain, slots[slot].bias, x, 1);
+    int y = builder_norm_as(b, slot, norm_table[b->layer.norm], x, 1);
     if (slots[slot].site != NONE) graph_site(b->g, y, (site)slots[slot].site);
     return y;
 }
 
+/* --- branches --------------------------------------------------------------------------------- */
+
+/* n matrices of the same input, side by side in one product; bias_roles[i] NULL: no bias. */
 static int linear(builder *b,
                   int x,
                   param_kind kind,
@@ -46,20 +95,25 @@ static int linear(builder *b,
                   int n)
 {
     int weights[3], biases[3], in = b->g->values[x].cols;
-    for (int i = 0; i < n; i++)
+    bool has_bias = false;
+    for (int i = 0; i < n; i++) {
         weights[i] = graph_param(b->g, kind, roles[i], (size_t)widths[i], (size_t)in);
-    if (b->spec->model.bias)
-        for (int i = 0; i < n; i++)
-            biases[i] = graph_param(b->g, PARAM_BIAS, bias_roles[i], (size_t)widths[i], 0);
-    return op_linear_build(b->g, x, weights, b->spec->model.bias ? biases : NULL, n);
+        has_bias |= bias_roles[i] != NULL;
+    }
+    for (int i = 0; i < n && has_bias; i++)
+        biases[i] = bias_roles[i]
+                        ? graph_param(b->g, PARAM_BIAS, bias_roles[i], (size_t)widths[i], 0)
+                        : NONE;
+    return op_linear_build(b->g, x, weights, has_bias ? biases : NULL, n);
 }
 
 /* q or k as the attention sees it: normed per head, then turned. */
-static int prepare_head(builder *b, int x, int heads, const char *gain, const char *bias)
+static int prepare_head(builder *b, int x, int heads, norm_slot slot)
 {
-    const norm *n = b->norm->is_identity ? &norm_rmsnorm : b->norm;
-    if (b->spec->model.qk_norm) x = norm_node(b, n, gain, bias, x, heads);
-    return b->position->rotates ? op_rope_build(b->g, x, heads) : x;
+    const spec_model *m = &b->spec->model;
+    if (m->qk_norm) x = builder_norm_as(b, slot, norm_table[m->qk_norm_type], x, heads);
+    if (b->position->rotates) x = op_rope_build(b->g, x, heads);
+    return b->place->turned ? b->place->turned(b, x, slot == SLOT_ATTN_K) : x;
 }
 
 static void attention_sites(builder *b, const node *n)
@@ -84,22 +138,25 @@ int builder_attention(builder *b, int x)
     graph *g = b->g;
     const spec_model *m = &b->spec->model;
     int width = m->d_model / m->n_heads, kv = m->n_kv_heads * width;
-    int qkv = linear(b, x, PARAM_INNER,
-                     (const char *const[]){"attn.q.weight", "attn.k.weight", "attn.v.weight"},
-                     (const char *const[]){"attn.q.bias", "attn.k.bias", "attn.v.bias"},
-                     (const int[]){m->d_model, kv, kv}, 3);
-    int q = graph_view(g, qkv, 0, m->d_model), k = graph_view(g, qkv, m->d_model, kv);
-    int v = graph_view(g, qkv, m->d_model + kv, kv);
-    q = prepare_head(b, q, m->n_heads, "attn.q_norm.weight", "attn.q_norm.bias");
-    k = prepare_head(b, k, m->n_kv_heads, "attn.k_norm.weight", "attn.k_norm.bias");
+    int qkv = linear(
+        b, x, PARAM_INNER, (const char *const[]){"attn.q.weight", "attn.k.weight", "attn.v.weight"},
+        (const char *const[]){m->qkv_bias ? "attn.q.bias" : NULL, m->k_bias ? "attn.k.bias" : NULL,
+                              m->qkv_bias ? "attn.v.bias" : NULL},
+        (const int[]){m->n_heads * width, kv, kv}, 3);
+    int q = graph_view(g, qkv, 0, m->n_heads * width),
+        k = graph_view(g, qkv, m->n_heads * width, kv);
+    int v = graph_view(g, qkv, m->n_heads * width + kv, kv);
+    q = prepare_head(b, q, m->n_heads, SLOT_ATTN_Q);
+    k = prepare_head(b, k, m->n_kv_heads, SLOT_ATTN_K);
     graph_site(g, q, SITE_q);
     graph_site(g, k, SITE_k);
     graph_site(g, v, SITE_v);
     int y = op_attention_build(g, q, k, v, m->n_heads, m->n_kv_heads, m->mask == MASK_CAUSAL);
     if (!g->failed) attention_sites(b, &g->nodes[g->n_nodes - 1]);
     graph_site(g, y, SITE_attn_head_out);
+    if (b->place->values) y = b->place->values(b, y);
     int raw = linear(b, y, PARAM_OUTER, (const char *const[]){"attn.o.weight"},
-                     (const char *const[]){"attn.o.bias"}, &m->d_model, 1);
+                     (const char *const[]){m->attn_out_bias ? "attn.o.bias" : NULL}, &b->width, 1);
     graph_site(g, raw, SITE_attn_raw);
     return raw;
 }
@@ -108,27 +165,73 @@ int builder_mlp(builder *b, int x)
 {
     const spec_model *m = &b->spec->model;
     bool gated = b->activation->gate != NULL;
-    const char *const roles[] = {"mlp.gate.weight", "mlp.up.weight"}, *const biases[] = {
-                                                                          "mlp.gate.bias",
-                                                                          "mlp.up.bias"};
+    const char *const roles[] = {"mlp.gate.weight", "mlp.up.weight"};
+    const char *const biases[] = {m->mlp_bias ? "mlp.gate.bias" : NULL,
+                                  m->mlp_bias ? "mlp.up.bias" : NULL};
     int skip = gated ? 0 : 1;
     int hidden = linear(b, x, PARAM_INNER, roles + skip, biases + skip,
                         (const int[]){m->d_ff, m->d_ff}, 2 - skip);
+    if (b->place->hidden_in) hidden = b->place->hidden_in(b, hidden);
     graph_site(b->g, hidden, SITE_mlp_pre);
     int active = op_activate_build(b->g, hidden, b->activation);
     graph_site(b->g, active, SITE_mlp_act);
+    if (b->place->hidden) active = b->place->hidden(b, active);
     int raw = linear(b, active, PARAM_OUTER, (const char *const[]){"mlp.down.weight"},
-                     (const char *const[]){"mlp.down.bias"}, &m->d_model, 1);
+                     (const char *const[]){m->mlp_bias ? "mlp.down.bias" : NULL}, &b->width, 1);
     graph_site(b->g, raw, SITE_mlp_raw);
     return raw;
 }
 
-int builder_add(builder *b, branch which, int x, int y)
+/* --- sums ------------------------------------------------------------------------------------- */
+
+int builder_gain(builder *b, const char *role, size_t n, double start, int x)
 {
-    double scale = b->spec->strategy.residual_scale;
+    int p = graph_block_param(b->g, role);
+    if (p == NONE) p = graph_vector(b->g, PARAM_LEARNED, role, n, start);
+    return op_gain_build(b->g, x, p, &gain_identity, 1);
+}
+
+int builder_shift(builder *b, const char *role, size_t n, double start, int x)
+{
+    return op_shift_build(b->g, x, graph_vector(b->g, PARAM_LEARNED, role, n, start));
+}
+
+/* Learned gains of the branches: strategy.branch_gain. */
+static int branch_gain(builder *b, branch which, int y)
+{
+    const spec_strategy *s = &b->spec->strategy;
+    const char *own = which == BRANCH_ATTN ? "attn.branch_gain" : "mlp.branch_gain";
+    switch ((enum spec_branch_gain)s->branch_gain) {
+    case BRANCH_GAIN_LAYER:
+        return builder_gain(b, "branch_gain", 1, s->branch_gain_init, y);
+    case BRANCH_GAIN_SCALAR:
+        return builder_gain(b, own, 1, s->branch_gain_init, y);
+    case BRANCH_GAIN_CHANNEL:
+        return builder_gain(b, own, (size_t)b->g->values[y].cols, s->branch_gain_init, y);
+    case BRANCH_GAIN_NONE:
+        break;
+    }
+    return y;
+}
+
+int builder_branch(builder *b, branch which, int y)
+{
+    double scale = strategy_residual_scale(b->spec, b->g->layer);
+    y = branch_gain(b, which, y);
     if (scale != 1) y = op_scale_build(b->g, y, scale);
     graph_site(b->g, y, which == BRANCH_ATTN ? SITE_attn_branch : SITE_mlp_branch);
-    return op_add_build(b->g, x, y);
+    return y;
+}
+
+int builder_add(builder *b, branch which, int x, int y)
+{
+    return op_add_build(b->g, x, builder_branch(b, which, y));
+}
+
+int builder_add_scaled(builder *b, branch which, double alpha, int x, int y)
+{
+    y = builder_branch(b, which, y);
+    return alpha == 1 ? op_add_build(b->g, x, y) : op_mix_build(b->g, alpha, x, 1, y);
 }
 
 int builder_mid(builder *b, int x)

@@ -8,6 +8,7 @@
 #include "core/placement.h"
 #include "core/report.h"
 #include "core/schedule.h"
+#include "core/strategy.h"
 #include "core/train.h"
 
 #include <stdlib.h>
@@ -314,6 +315,19 @@ static bool activation_gated(int row)
     return activation_table[row]->gate != NULL;
 }
 
+static int norm_warmup(int row)
+{
+    return norm_table[row]->warmup;
+}
+
+/* A norm that has no form for one head falls back to RMSNorm. */
+static int head_norm(int row)
+{
+    const norm *n = norm_table[row];
+    bool fits = !n->is_identity && !n->batch && !n->grouped && !n->pointwise;
+    return fits ? row : registry_find(&norm_registry, "rmsnorm");
+}
+
 extern const engine engine_table; /* renamed engine_f32 or engine_f64 when the build is linked */
 
 const engine engine_table = {
@@ -325,4 +339,7 @@ const engine engine_table = {
     .placement_final_norm = placement_final_norm,
     .init_depth_scale = init_depth_scale,
     .activation_gated = activation_gated,
+    .norm_warmup = norm_warmup,
+    .head_norm = head_norm,
+    .uses = strategy_uses,
 };

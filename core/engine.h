@@ -120,6 +120,12 @@ typedef struct engine {
     bool (*placement_final_norm)(int placement);
     bool (*init_depth_scale)(int scheme);
     bool (*activation_gated)(int activation);
+    int (*norm_warmup)(int norm); /* strategy.stat_warmup */
+    int (*head_norm)(int norm);   /* model.qk_norm_type for strategy.norm */
+
+    /* What the network of this spec has that fields may need: bit per enum use. The registry rows
+     * of the spec must be valid; nothing else is asked of it. */
+    unsigned (*uses)(const run_spec *spec);
 } engine;
 
 extern const engine engine_f32, engine_f64;

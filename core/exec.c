@@ -60,6 +60,26 @@ double *exec_partials(const exec *x, const node *n, int panel)
     return x->partials + n->partials + n->partial_count * (size_t)panel;
 }
 
+void exec_sum_partials(const exec *x, const node *n)
+{
+    size_t at = 0;
+    for (int i = 0; i < n->n_params; i++) {
+        real *grad = exec_param_grad(x, n->params[i]);
+        size_t width = x->g->params[n->params[i]].count;
+        for (size_t j = 0; j < width; j++) {
+            double sum = n->accumulate_params ? (double)grad[j] : 0;
+            for (const node *m = n;; m = &x->g->nodes[m->chain]) {
+                for (int panel = 0; panel < x->g->n_panels; panel++)
+                    sum += exec_partials(x, m, panel)[at + j];
+                if (m->chain == NONE) break;
+            }
+            grad[j] = (real)sum;
+        }
+        exec_slice(x, n->params[i], 0, grad, width);
+        at += width;
+    }
+}
+
 CLONES static double sum_squares(const real *g, size_t n)
 {
     double total = 0;

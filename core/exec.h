@@ -46,6 +46,9 @@ real *exec_scratch(const exec *x, int worker);
 real *exec_param(const exec *x, int p);
 real *exec_param_grad(const exec *x, int p);
 double *exec_partials(const exec *x, const node *n, int panel);
+/* Gradients of a node's vector parameters: the panels' sums, those of chained nodes included. The
+ * partials of a node hold its parameters one after another. */
+void exec_sum_partials(const exec *x, const node *n);
 /* Sum of v_i^2 in double. */
 double exec_sum_squares(const real *v, size_t n);
 /* A slice of parameter p's gradient is complete: sums it up for the norms. */

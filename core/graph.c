@@ -7,12 +7,12 @@
 
 /* Upper bounds of what one block or the two ends of any placement need; graph_finish checks. */
 enum {
-    BLOCK_NODES = 24,
-    BLOCK_VALUES = 40,
-    BLOCK_PARAMS = 32,
-    END_NODES = 16,
-    END_VALUES = 24,
-    END_PARAMS = 12
+    BLOCK_NODES = 48,
+    BLOCK_VALUES = 80,
+    BLOCK_PARAMS = 48,
+    END_NODES = 24,
+    END_VALUES = 32,
+    END_PARAMS = 24
 };
 
 enum { PANEL_TOKENS = 512, PANEL_NUMBERS = 1 << 15 };
@@ -121,9 +121,36 @@ int graph_param(graph *g, param_kind kind, const char *role, size_t dims0, size_
     p->dims[0] = dims0;
     p->dims[1] = dims1;
     p->count = dims0 * (dims1 ? dims1 : 1);
+    p->start = kind == PARAM_GAIN;
     const param *last = g->n_params ? p - 1 : NULL;
     p->data = last ? last->data + last->count : 0;
     return g->n_params++;
+}
+
+int graph_vector(graph *g, param_kind kind, const char *role, size_t n, double start)
+{
+    int p = graph_param(g, kind, role, n, 0);
+    if (!g->failed) g->params[p].start = start;
+    return p;
+}
+
+int graph_block_param(const graph *g, const char *role)
+{
+    for (int i = g->n_params - 1; i >= 0 && g->params[i].layer == g->layer; i--)
+        if (strcmp(g->params[i].role, role) == 0) return i;
+    return NONE;
+}
+
+void graph_share(graph *g, node *n)
+{
+    if (g->failed) return;
+    int self = (int)(n - g->nodes);
+    for (int i = self - 1; i >= 0 && g->nodes[i].segment == n->segment; i--) {
+        if (g->nodes[i].n_params == 0 || g->nodes[i].params[0] != n->params[0]) continue;
+        g->nodes[i].chain = self;
+        n->chained = true;
+        return;
+    }
 }
 
 int graph_find_param(const graph *g, const char *name)
@@ -141,7 +168,12 @@ node *graph_node(graph *g, const struct op *kind)
         return &g->spare_node;
     }
     node *n = &g->nodes[g->n_nodes++];
-    *n = (node){.op = kind, .segment = g->segment, .groups = 1, .scale = 1, .first_tap = NONE};
+    *n = (node){.op = kind,
+                .segment = g->segment,
+                .groups = 1,
+                .scale = 1,
+                .first_tap = NONE,
+                .chain = NONE};
     return n;
 }
 

@@ -14,6 +14,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/error.h"
+#include "core/norm.h"
 #include "core/real.h"
 #include "core/spec.h"
 
@@ -22,7 +23,7 @@
 enum { NODE_INPUTS = 3, NODE_OUTPUTS = 5, NODE_PARAMS = 6, NONE = -1, PARAM_NAME = 56 };
 
 struct op;
-struct norm;
+struct gain_map;
 struct activation;
 struct position;
 
@@ -34,8 +35,16 @@ typedef enum param_kind {
     PARAM_INNER,    /* a matrix inside a branch: q, k, v, up, gate */
     PARAM_OUTER,    /* a matrix that writes to the stream: o, down */
     PARAM_GAIN,     /* starts at 1 */
-    PARAM_BIAS      /* starts at 0 */
+    PARAM_BIAS,     /* starts at 0 */
+    PARAM_LEARNED   /* another learned number or vector */
 } param_kind;
+
+/* Scaling that a parameter gets after init and after each update. */
+typedef enum param_projection {
+    PROJECT_NONE,
+    PROJECT_ROWS,   /* each row to length 1 */
+    PROJECT_COLUMNS /* each column to length 1 */
+} param_projection;
 
 typedef struct param {
     char name[PARAM_NAME];
@@ -44,6 +53,8 @@ typedef struct param {
     param_kind kind;
     int rank;
     size_t dims[2], count;
+    double start; /* of rank 1: what every entry starts at */
+    param_projection projection;
     size_t data; /* element offset in the parameter block */
     int segment; /* of the node that uses it first in the backward pass */
     int grad_buffer;
@@ -83,14 +94,22 @@ typedef struct node {
     int first_tap;  /* list of taps on what this node makes, NONE ends it */
     bool recompute; /* plan: output 0 is written again by the backward pass */
     /* What the op needs to know. */
-    const struct norm *norm;
+    const norm *norm;
+    int norm_params[NORM_PARAMS];    /* parameter of each kind, or NONE */
+    bool own_gains;                  /* norm: each group has gains of its own */
+    bool unit_offset;                /* norm: the gain is 1 + w */
+    const struct gain_map *gain_map; /* gain */
+    double mix[2];                   /* mix: factors of the inputs */
     const struct activation *activation;
     const struct position *position;
     double eps, scale;
-    int groups;          /* norm: sub-rows per row */
+    int groups;          /* norm: sub-rows per row; gain: features per number; linear: matrices */
+    int biases[3];       /* linear: bias of each matrix, or NONE */
     int heads, kv_heads; /* attention, rope */
     bool causal;
     bool accumulate_params; /* a tied parameter already has a gradient */
+    int chain;    /* a later node of the segment with the same vector parameter, or NONE */
+    bool chained; /* an earlier node sums this node's partials with its own */
 } node;
 
 /* A place to measure. */
@@ -137,6 +156,12 @@ int graph_view(graph *g, int parent, int column, int cols);
 /* Adds a parameter of the current layer; role as in "attn.q.weight". dims1 0 makes a vector. */
 int graph_param(graph *g, param_kind kind, const char *role, size_t dims0, size_t dims1);
 /* The parameter with this full name, or NONE. */
+/* A vector that starts at start in every entry. */
+int graph_vector(graph *g, param_kind kind, const char *role, size_t n, double start);
+/* The parameter of the current block with this role, or NONE. */
+int graph_block_param(const graph *g, const char *role);
+/* n reads a vector parameter that a node of the same segment may read too: their sums are added. */
+void graph_share(graph *g, node *n);
 int graph_find_param(const graph *g, const char *name);
 node *graph_node(graph *g, const struct op *kind);
 

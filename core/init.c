@@ -47,8 +47,8 @@ static void fill_param(void *context, int task, int worker)
     struct filling *f = context;
     const param *p = &f->g->params[task];
     real *w = f->params + p->data;
-    if (p->kind == PARAM_GAIN || p->kind == PARAM_BIAS) {
-        for (size_t i = 0; i < p->count; i++) w[i] = p->kind == PARAM_GAIN;
+    if (p->rank == 1) {
+        for (size_t i = 0; i < p->count; i++) w[i] = (real)p->start;
         return;
     }
     rng r = rng_stream(f->g->spec->seed, "init", p->name);

@@ -2,37 +2,54 @@
 #ifndef CORE_NORM_H
 #define CORE_NORM_H
 
-#include "core/base/registry.h"
+#include "core/base/catalog.h"
 #include "core/real.h"
 
 enum { NORM_STATS = 2 }; /* reals kept per (sub-)row for the backward pass */
+
+/* What a norm may learn. GAIN and BIAS are its affine part and go with strategy.affine; ALPHA and
+ * SHIFT are scalars that stay. */
+typedef enum norm_param { NORM_GAIN, NORM_BIAS, NORM_ALPHA, NORM_SHIFT, NORM_PARAMS } norm_param;
+
+struct batch_norm;
 
 /* A norm of one row x [n]: the four functions below see one token (or one head of one token, when q
  * and k are normed per head); op norm walks the rows. CLONES static functions, so that they use the
  * widest registers. A call costs a few nanoseconds beside a row's tens.
  *
  *   stats  [NORM_STATS] what backward needs to know of the row, e.g. mean and 1/std
- *   gain, bias [n] or NULL: 1 and 0
+ *   p      [NORM_PARAMS] parameters by norm_param; NULL where there is none: gain 1, bias 0
  *   base   [n] or NULL: what dx is added to; may be dx itself
+ *   dp     [NORM_PARAMS] sums of the parameters' gradients; NULL where there is none
  */
 typedef struct norm {
     entry entry;
     bool is_identity; /* no node is built at all */
-    bool has_gain, has_bias;
+    unsigned has;     /* bit per norm_param */
+    bool scalar_gain; /* the gain is one number, which starts at sqrt(n) */
+    bool grouped;     /* rows are cut into strategy.groups groups, each with gains of its own */
+    bool pointwise;   /* each number by itself: keeps scale, no form for queries and keys */
+    int warmup;       /* default of strategy.stat_warmup */
+    unsigned uses;    /* bit per enum use, beyond GAIN and NORM_ALPHA */
+    const struct batch_norm *batch; /* statistics over tokens (op batch_norm); then no functions */
     void (*stats)(real *stats, const real *x, size_t n, double eps);
     void (*apply)(
-        real *y, const real *stats, const real *x, const real *gain, const real *bias, size_t n);
+        real *y, const real *stats, const real *x, const real *const p[NORM_PARAMS], size_t n);
     /* dx = base + dLoss/dx */
     void (*input)(real *dx,
                   const real *base,
                   const real *dy,
                   const real *x,
                   const real *stats,
-                  const real *gain,
+                  const real *const p[NORM_PARAMS],
                   size_t n);
-    /* dgain += , dbias += ; only called when the norm has a gain */
-    void (*params)(
-        double *dgain, double *dbias, const real *dy, const real *x, const real *stats, size_t n);
+    /* dp[i] += ; only called when the norm has a parameter */
+    void (*params)(double *const dp[NORM_PARAMS],
+                   const real *dy,
+                   const real *x,
+                   const real *stats,
+                   const real *const p[NORM_PARAMS],
+                   size_t n);
 } norm;
 
 #define NORM(name) extern const norm norm_##name;

@@ -45,12 +45,25 @@ extern const registry op_registry;
 int op_embed_build(
     graph *g, int table, int positions, const struct position *position, double scale);
 int op_input_build(graph *g);
-/* y = x W' (+ b): n_weights row-adjacent matrices make one output of their summed width. */
+/* y = x W' (+ b): n_weights row-adjacent matrices make one output of their summed width. biases
+ * NULL, or entries NONE: no bias. */
 int op_linear_build(graph *g, int x, const int *weights, const int *biases, int n_weights);
-int op_norm_build(
-    graph *g, int x, const struct norm *norm, int gain, int bias, int groups, double eps);
+typedef struct norm_args {
+    const norm *norm;
+    int params[NORM_PARAMS]; /* of each kind, or NONE */
+    int groups;              /* sub-rows per row */
+    bool own_gains;          /* each group has gains of its own; else they share one set */
+    bool unit_offset;        /* the gain is 1 + w */
+    double eps;
+} norm_args;
+int op_norm_build(graph *g, int x, const norm_args *how);
 int op_add_build(graph *g, int a, int b);
+int op_mix_build(graph *g, double ca, int a, double cb, int b); /* ca a + cb b */
 int op_scale_build(graph *g, int x, double scale);
+/* c f(p) x; p has 1, a divisor of, or all the features' number of entries. Two nodes of a block may
+ * share p. */
+int op_gain_build(graph *g, int x, int p, const struct gain_map *map, double scale);
+int op_shift_build(graph *g, int x, int p); /* x + p; p has 1 or all the features' entries */
 int op_activate_build(graph *g, int x, const struct activation *activation);
 int op_rope_build(graph *g, int x, int heads);
 /* Outputs: 0 values [T, H dk], 1 probabilities [H T, T], 2 logits [H T, T], 3 entropy [H, T], 4 row

@@ -1,6 +1,10 @@
 /* Placements: where the norms of a block sit. One file each under core/placement/, one row in
- * placement.def. block appends one block that reads the stream x and returns the new stream; with
- * spec.model.parallel both branches read the same input. */
+ * placement.def.
+ *
+ * block appends one block that reads the stream x and returns the new stream; with
+ * spec.model.parallel it is parallel_block, whose branches read the same input. The other hooks are
+ * NULL where a placement has nothing of its own there.
+ */
 #ifndef CORE_PLACEMENT_H
 #define CORE_PLACEMENT_H
 
@@ -9,8 +13,18 @@
 typedef struct placement {
     entry entry;
     bool final_norm; /* default of strategy.final_norm */
+    unsigned uses;   /* bit per enum use: which fields mean something here */
     int (*block)(builder *b, int x);
-    int (*parallel_block)(builder *b, int x);
+    int (*parallel_block)(builder *b, int x); /* NULL: model.parallel is refused */
+    int (*begin)(builder *b, int x); /* after the embedding: the first stream; may set b->second */
+    int (*end)(builder *b, int x);   /* after the last block, before the final norm */
+    /* Inside the branches. */
+    int (*values)(builder *b, int y);           /* weighted values of all heads, before W_O */
+    int (*hidden)(builder *b, int h);           /* MLP units after the activation, before W_2 */
+    int (*hidden_in)(builder *b, int h);        /* MLP units before the activation */
+    int (*turned)(builder *b, int x, bool key); /* queries or keys after rope */
+    int (*logits)(builder *b, int x);           /* vocabulary logits */
+    err_code (*check)(const run_spec *spec, error *err);
 } placement;
 
 #define PLACEMENT(name) extern const placement placement_##name;

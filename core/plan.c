@@ -174,7 +174,7 @@ static void place_params(maker *m)
         int at = backward_stage(g, n->segment) + 1;
         n->partials = p->partial_count;
         p->partial_count += n->partial_count * (size_t)g->n_panels;
-        for (int k = 0; k < n->n_params; k++) {
+        for (int k = 0; k < n->n_params && !n->chained; k++) {
             param *w = &g->params[n->params[k]];
             int slices = n->op->n_slices(g, n, k);
             if (w->grad_buffer == NONE) {

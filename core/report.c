@@ -52,12 +52,12 @@ static bool applies(const tap *t, const report_pass *pass, int m)
     return !t->is_matrix && (in_group(m, "geometry") || in_group(m, "spectrum"));
 }
 
-static metric_value relative(metric_value norm, metric_value reference)
+static metric_value relative(metric_value length, metric_value reference)
 {
-    if (norm.reason) return norm;
+    if (length.reason) return length;
     if (reference.reason) return reference;
     return reference.value == 0 ? value_undefined(REASON_ZERO)
-                                : value_of(norm.value / reference.value);
+                                : value_of(length.value / reference.value);
 }
 
 static double *series_of(session *s, enum series which)

@@ -11,11 +11,35 @@
 
 #include <stdint.h>
 
-enum { SPEC_STEPS_MAX = 64, SPEC_CORPUS_NAME = 64 };
+enum {
+    SPEC_STEPS_MAX = 64,
+    SPEC_CORPUS_NAME = 64,
+    SPEC_OVERRIDES_MAX = 32,
+    SPEC_SCALES_MAX = 256 /* longest list strategy.residual_scales */
+};
 
 enum spec_mask { MASK_CAUSAL, MASK_BIDIRECTIONAL };           /* names: "causal", "bidirectional" */
 enum spec_precision { PRECISION_FLOAT32, PRECISION_FLOAT64 }; /* "float32", "float64" */
 enum spec_decay { DECAY_MATRICES, DECAY_ALL };                /* "matrices", "all" */
+enum spec_span { SPAN_HEAD, SPAN_JOINT };                     /* "head", "joint" */
+enum spec_sigma { SIGMA_LIVE, SIGMA_FROZEN };                 /* "live", "frozen" */
+enum spec_divisor { DIVISOR_BATCH, DIVISOR_FORWARD };         /* "batch", "forward" */
+/* "inv_sqrt" 1/sqrt(d_k), "one", "sqrt" sqrt(d_k), "cosine" learned per head */
+enum spec_logit_scale { LOGITS_INV_SQRT, LOGITS_ONE, LOGITS_SQRT, LOGITS_COSINE };
+enum spec_branch_gain {
+    BRANCH_GAIN_NONE,
+    BRANCH_GAIN_LAYER,
+    BRANCH_GAIN_SCALAR,
+    BRANCH_GAIN_CHANNEL
+};
+/* A factor that depends on depth L and block l = 1..L: strategy_depth_rule(). */
+enum spec_depth_rule {
+    RULE_CONSTANT,           /* "constant" 1 */
+    RULE_INV_SQRT_DEPTH,     /* "inv_sqrt_depth" 1/sqrt(L) */
+    RULE_INV_DEPTH,          /* "inv_depth" 1/L */
+    RULE_INV_SQRT_SUBLAYERS, /* "inv_sqrt_sublayers" 1/sqrt(2 L) */
+    RULE_INV_SQRT_LAYER      /* "inv_sqrt_layer" 1/sqrt(l) */
+};
 
 typedef struct spec_model {
     int family;     /* registry models: transformer */
@@ -27,23 +51,97 @@ typedef struct spec_model {
     int vocab;      /* V */
     int position;   /* registry positions */
     double rope_base;
-    int activation; /* registry activations */
-    bool bias;      /* biases on the linear maps of the blocks */
-    bool tied;      /* output matrix is the embedding */
-    bool
-        qk_norm; /* q and k normed per head over d_k, before rope; same norm type as the strategy */
-    bool parallel;      /* x + A(N(x)) + M(N(x)), one input norm shared by both branches */
+    int activation;         /* registry activations */
+    double rope_base_local; /* of blocks with a window; NaN: rope_base */
+    double rope_fraction;   /* share of a head's features that turn, the first ones */
+    bool bias;              /* biases on the linear maps of the blocks: default of the next four */
+    bool qkv_bias, k_bias, attn_out_bias, mlp_bias;
+    bool tied;        /* output matrix is the embedding */
+    int head_dim;     /* d_k */
+    bool qk_norm;     /* q and k normed before rope */
+    int qk_norm_span; /* enum spec_span: per head over d_k, or over all heads at once */
+    int qk_norm_type; /* registry norms, of q, k and v */
+    bool v_norm;      /* v normed per head */
+    int logit_scale;  /* enum spec_logit_scale */
+    double logit_softcap,
+        final_softcap; /* c tanh(z/c) on attention and vocabulary logits; NaN: none */
+    int window; /* tokens a position of a local block sees, itself included; 0: no local block */
+    int global_every;   /* block l sees everything when l is a multiple of this, else the window */
+    bool parallel;      /* x + A(N(x)) + M(N(x)) */
     double embed_scale; /* embeddings are multiplied by this on lookup */
+    bool embed_scale_learned; /* embed_scale is where a learned scalar starts */
 } spec_model;
+
+/* What an override can change in a range of blocks. */
+#define SPEC_LAYER                                                                                 \
+    int norm; /* registry norms */                                                                 \
+    double eps;                                                                                    \
+    bool affine;                                                                                   \
+    int sigma;             /* enum spec_sigma: statistics of this pass, or those of the first */   \
+    double residual_scale; /* branches are multiplied by this before the add */
+
+typedef struct spec_layer {
+    SPEC_LAYER
+} spec_layer;
+
+enum spec_layers { LAYERS_RANGE, LAYERS_ALL, LAYERS_EARLY, LAYERS_MIDDLE, LAYERS_LATER };
+enum spec_override_bit {
+    OVERRIDE_NORM = 1,
+    OVERRIDE_EPS = 2,
+    OVERRIDE_AFFINE = 4,
+    OVERRIDE_SIGMA = 8,
+    OVERRIDE_RESIDUAL_SCALE = 16
+};
+
+typedef struct spec_override {
+    int layers;      /* enum spec_layers; thirds are of the blocks */
+    int first, last; /* LAYERS_RANGE: blocks from 1, both included */
+    unsigned given;  /* enum spec_override_bit: which members of layer count */
+    spec_layer layer;
+} spec_override;
 
 typedef struct spec_strategy {
     int placement; /* registry placements */
-    int norm;      /* registry norms */
-    double eps;
-    bool affine;
-    bool embed_norm;       /* norm on x_0 */
-    bool final_norm;       /* norm before the output matrix */
-    double residual_scale; /* branches are multiplied by this before the add */
+    union {
+        struct {
+            SPEC_LAYER
+        };
+        spec_layer layer;
+    };
+    double gain_init;                        /* where norm gains start */
+    bool unit_offset;                        /* gains are stored as w, used as 1 + w */
+    double out_gain_init;                    /* of norms on branch outputs, times out_gain_rule */
+    int out_gain_rule;                       /* enum spec_depth_rule */
+    bool embed_norm;                         /* norm on x_0 */
+    bool final_norm;                         /* norm before the output matrix */
+    int residual_rule;                       /* enum spec_depth_rule, times residual_scale */
+    double residual_scales[SPEC_SCALES_MAX]; /* per block, times the above */
+    int n_residual_scales;                   /* 0 or depth */
+    int branch_gain;                         /* enum spec_branch_gain */
+    double branch_gain_init;
+    double alpha, beta; /* constants of the placement; NaN: by its rule */
+    int partner_depth;  /* blocks of the other stack of an encoder-decoder; 0: none */
+    double fraction;    /* of the blocks that a mixed placement treats in its first way */
+    bool init_factor;   /* the placement's own factors on the initial weights apply */
+    bool fixnorm;       /* embedding rows scaled to length sqrt(D) on lookup */
+    bool gpas;          /* gradient-preserving scaling of the stream */
+    bool resscale;      /* normformer: learned gain on the stream before the MLP's add */
+    bool recentre;      /* what writes to the stream loses its mean over features */
+    int parallel_norms; /* parallel blocks: one norm for both branches, or one each */
+    double alpha_attn, alpha_mlp, alpha_final; /* dyt, derf: where alpha starts */
+    int groups;                                /* groupnorm */
+    double stat_keep;   /* share of a running statistic that an update keeps */
+    int stat_warmup;    /* updates before running statistics are used */
+    int stat_window;    /* unifiednorm: passes in its windows */
+    bool stat_filter;   /* unifiednorm: outlier batches are not smoothed */
+    bool stat_compat;   /* powernorm, unifiednorm: as released, else repaired */
+    int stat_divisor;   /* enum spec_divisor: powernorm's backward pass */
+    int group_scale;    /* powernorm: groups of the scaling in front; 0: none */
+    int progress_steps; /* prepbn: updates until only batch statistics are left */
+    double gamma_last;  /* e_spa: decay of the last kernel */
+    double rho_last;    /* u_spa: correlation of the last kernel */
+    spec_override overrides[SPEC_OVERRIDES_MAX];
+    int n_overrides;
 } spec_strategy;
 
 typedef struct spec_init {
@@ -85,6 +183,7 @@ typedef struct spec_measure {
     int n_steps;
     bool sites[SITE_COUNT];
     bool metrics[METRIC_COUNT];
+    bool eval; /* probes see the network as it is used: running statistics, no update of them */
 } spec_measure;
 
 typedef struct run_spec {

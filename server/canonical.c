@@ -1,6 +1,8 @@
 #include "server/canonical.h"
 
+#include "server/override.h"
 #include "server/preset.h"
+#include "server/strategy.h"
 
 #include <math.h>
 #include <string.h>
@@ -17,6 +19,13 @@ static void write_steps(json_out *o, const spec_measure *m)
 {
     json_begin_array(o);
     for (int i = 0; i < m->n_steps; i++) json_integer(o, m->steps[i]);
+    json_end(o);
+}
+
+static void write_numbers(json_out *o, const double *v, int n)
+{
+    json_begin_array(o);
+    for (int i = 0; i < n; i++) json_double(o, v[i]);
     json_end(o);
 }
 
@@ -55,6 +64,12 @@ void canonical_value(json_out *o, const field *f, const run_spec *spec)
     case FIELD_METRICS:
         write_names(o, &metric_registry, at);
         break;
+    case FIELD_NUMBERS:
+        write_numbers(o, spec->strategy.residual_scales, spec->strategy.n_residual_scales);
+        break;
+    case FIELD_OVERRIDES:
+        override_write(o, &spec->strategy);
+        break;
     default:
         json_null(o);
         break;
@@ -65,6 +80,8 @@ void canonical_draft_value(json_out *o, field_id id, const draft *d)
 {
     if (id == FIELD_model_preset)
         json_string(o, preset_registry.rows[d->preset]->name);
+    else if (id == FIELD_strategy_name)
+        json_string(o, strategy_registry.rows[d->strategy]->name);
     else
         canonical_value(o, &field_table[id], &d->spec);
 }
@@ -77,9 +94,16 @@ static void write_seeds(json_out *o, const uint64_t *seeds, int n_seeds)
     json_end(o);
 }
 
-static bool is_written(const field *f, const run_spec *spec, bool included, const char *preset)
+static const char *name_of(const field *f, canonical_names names)
 {
-    if (f->type == FIELD_PRESET) return preset != NULL;
+    return f->type == FIELD_PRESET     ? names.preset
+           : f->type == FIELD_STRATEGY ? names.strategy
+                                       : NULL;
+}
+
+static bool is_written(const field *f, const run_spec *spec, bool included, canonical_names names)
+{
+    if (name_of(f, names)) return true;
     if (f->type == FIELD_TEXT && !*((const char *)spec + f->offset)) return false;
     return f->size && included;
 }
@@ -87,7 +111,7 @@ static bool is_written(const field *f, const run_spec *spec, bool included, cons
 void canonical_members(json_out *o,
                        const run_spec *spec,
                        const bool include[FIELD_COUNT],
-                       const char *preset,
+                       canonical_names names,
                        const uint64_t *seeds,
                        int n_seeds,
                        const char *sweep)
@@ -100,15 +124,15 @@ void canonical_members(json_out *o,
             open = "";
         }
         if (f->type == FIELD_SEEDS) write_seeds(o, seeds, n_seeds);
-        if (!is_written(f, spec, include[i], preset)) continue;
+        if (!is_written(f, spec, include[i], names)) continue;
         if (strcmp(open, f->group) != 0) {
             json_key(o, f->group);
             json_begin_object(o);
             open = f->group;
         }
         json_key(o, f->name);
-        if (f->type == FIELD_PRESET)
-            json_string(o, preset);
+        if (name_of(f, names))
+            json_string(o, name_of(f, names));
         else
             canonical_value(o, f, spec);
     }

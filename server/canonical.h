@@ -10,13 +10,18 @@
 /* The value of one field of a spec. Not for fields that run_spec does not store. */
 void canonical_value(json_out *o, const field *f, const run_spec *spec);
 
+/* Names for model.preset and strategy.name; NULL: not written. */
+typedef struct canonical_names {
+    const char *preset, *strategy;
+} canonical_names;
+
 /* The members of a job object, between json_begin_object and json_end: those fields of spec that
- * include has (an empty corpus never), seeds, and where sweep is not NULL the raw member "sweep".
- * preset: name for model.preset, or NULL. */
+ * include has (an empty corpus never), names, seeds, and where sweep is not NULL the raw member
+ * "sweep". */
 void canonical_members(json_out *o,
                        const run_spec *spec,
                        const bool include[FIELD_COUNT],
-                       const char *preset,
+                       canonical_names names,
                        const uint64_t *seeds,
                        int n_seeds,
                        const char *sweep);

@@ -1,7 +1,9 @@
 #include "server/draft.h"
 
 #include "server/json_out.h"
+#include "server/override.h"
 #include "server/preset.h"
+#include "server/strategy.h"
 #include "server/utf8.h"
 
 #include <cJSON.h>
@@ -150,6 +152,19 @@ static err_code read_preset(draft *d, const field *f, const cJSON *v, error *err
     return ERR_OK;
 }
 
+static err_code read_strategy(draft *d, const field *f, const cJSON *v, error *err)
+{
+    if (!cJSON_IsString(v)) return draft_refuse(err, ERR_TYPE, f, v, 0);
+    d->strategy = registry_find(&strategy_registry, v->valuestring);
+    if (d->strategy < 0)
+        return draft_unknown(err, ERR_UNKNOWN_NAME, "strategy", v->valuestring, &strategy_registry);
+    const strategy *s = strategy_table[d->strategy];
+    if (s->refused)
+        return error_set(err, ERR_COMBINATION, "", "%s is known and not offered: %s", s->entry.name,
+                         s->refused);
+    return ERR_OK;
+}
+
 /* --- lists ------------------------------------------------------------------------------------ */
 
 static err_code at_index(error *err, int index)
@@ -194,6 +209,25 @@ static err_code read_steps(spec_measure *m, const field *f, const cJSON *v, erro
         error_set(err, ERR_RANGE, "", "step %d follows step %d; steps must ascend", m->steps[i],
                   m->steps[i - 1]);
         return at_index(err, i);
+    }
+    return ERR_OK;
+}
+
+static err_code read_scales(spec_strategy *s, const field *f, const cJSON *v, error *err)
+{
+    if (!cJSON_IsArray(v)) return draft_refuse(err, ERR_TYPE, f, v, 0);
+    memset(s->residual_scales, 0, sizeof s->residual_scales);
+    s->n_residual_scales = 0;
+    field of = *f;
+    of.type = FIELD_NUMBER;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, v)
+    {
+        if (s->n_residual_scales == SPEC_SCALES_MAX)
+            return error_set(err, ERR_RANGE, "", "%s has more than %d numbers", f->name,
+                             SPEC_SCALES_MAX);
+        if (check_number(&of, item, f->max, 0, err)) return at_index(err, s->n_residual_scales);
+        s->residual_scales[s->n_residual_scales++] = item->valuedouble + 0.0;
     }
     return ERR_OK;
 }
@@ -270,8 +304,14 @@ static err_code read_value(draft *d, const field *f, const cJSON *v, int depth_m
     case FIELD_SITES:
     case FIELD_METRICS:
         return read_names(at, f, v, err);
+    case FIELD_NUMBERS:
+        return read_scales(&d->spec.strategy, f, v, err);
+    case FIELD_OVERRIDES:
+        return override_read(&d->spec.strategy, f, v, err);
     case FIELD_PRESET:
         return read_preset(d, f, v, err);
+    case FIELD_STRATEGY:
+        return read_strategy(d, f, v, err);
     default:
         return error_set(err, ERR_INTERNAL, "", "%s is no field of a run", f->name);
     }
@@ -330,4 +370,5 @@ void draft_overlay(draft *to, const draft *from)
         to->given[i] = true;
     }
     if (from->given[FIELD_model_preset]) to->preset = from->preset;
+    if (from->given[FIELD_strategy_name]) to->strategy = from->strategy;
 }

@@ -14,7 +14,9 @@ struct cJSON;
 typedef struct draft {
     run_spec spec; /* fields that were not given are zero */
     bool given[FIELD_COUNT];
-    int preset; /* row of preset_registry, where given[FIELD_model_preset] */
+    bool own[FIELD_COUNT]; /* of a merged draft: given by the job, not by a preset or strategy */
+    int preset;            /* row of preset_registry, where given[FIELD_model_preset] */
+    int strategy;          /* row of strategy_registry, where given[FIELD_strategy_name] */
 } draft;
 
 /* One value of a field that run_spec stores, or of model.preset. depth_max: limits.depth. */

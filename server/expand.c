@@ -4,6 +4,7 @@
 #include "server/cost.h"
 #include "server/preset.h"
 #include "server/resolve.h"
+#include "server/strategy.h"
 
 #include <cJSON.h>
 #include <stdio.h>
@@ -23,35 +24,67 @@ bool expand_read_member(draft *d, const cJSON *member, int depth_max, err_code *
 
 /* --- one arm ---------------------------------------------------------------------------------- */
 
-static err_code read_preset(reading *r, int row, error *err)
+/* A named part of a job: a row of the presets or of the strategies. */
+static err_code read_part(draft *out, bool *is_read, const char *text, error *err)
 {
-    if (r->preset_read[row]) return ERR_OK;
-    cJSON *tree = cJSON_Parse(preset_text(row));
+    if (*is_read) return ERR_OK;
+    cJSON *tree = cJSON_Parse(text);
     if (!tree) return error_set(err, ERR_MEMORY, "", "not enough memory to read the job");
     err_code code = ERR_OK;
     const cJSON *member;
     cJSON_ArrayForEach(member, tree)
     {
-        if (!code && !expand_read_member(&r->presets[row], member, 0, &code, err))
+        if (!code && !expand_read_member(out, member, 0, &code, err))
             code = error_set(err, ERR_INTERNAL, "", "a preset has a field %s", member->string);
     }
     cJSON_Delete(tree);
-    r->preset_read[row] = !code;
+    *is_read = !code;
     return code;
+}
+
+static err_code read_preset(reading *r, int row, error *err)
+{
+    return read_part(&r->presets[row], &r->preset_read[row], preset_text(row), err);
+}
+
+static err_code read_strategy(reading *r, int row, error *err)
+{
+    return read_part(&r->strategies[row], &r->strategy_read[row], strategy_table[row]->job, err);
+}
+
+/* The row that an arm names in a field (model.preset, strategy.name): the last axis that gives it,
+ * else the job, else none. */
+static int named_row(const reading *r, const sweep_arm *arm, field_id id, int none)
+{
+    int row = none;
+    for (int a = -1; a < r->sweep.n; a++) {
+        const draft *d = a < 0 ? &r->base : &r->sweep.axes[a].values[arm->value[a]].given;
+        if (d->given[id]) row = id == FIELD_model_preset ? d->preset : d->strategy;
+    }
+    return row;
+}
+
+static void note_own(draft *out, const reading *r, const sweep_arm *arm)
+{
+    memset(out->own, 0, sizeof out->own);
+    for (int a = -1; a < r->sweep.n; a++) {
+        const draft *d = a < 0 ? &r->base : &r->sweep.axes[a].values[arm->value[a]].given;
+        for (int i = 0; i < FIELD_COUNT; i++) out->own[i] |= d->given[i];
+    }
 }
 
 static err_code merge(draft *out, reading *r, const sweep_arm *arm, error *err)
 {
-    int preset = r->base.given[FIELD_model_preset] ? r->base.preset : 0;
-    for (int a = 0; a < r->sweep.n; a++) {
-        const draft *value = &r->sweep.axes[a].values[arm->value[a]].given;
-        if (value->given[FIELD_model_preset]) preset = value->preset;
-    }
+    int preset = named_row(r, arm, FIELD_model_preset, 0),
+        strategy_row = named_row(r, arm, FIELD_strategy_name, -1);
     err_code code = read_preset(r, preset, err);
+    if (!code && strategy_row >= 0) code = read_strategy(r, strategy_row, err);
     if (code) return code;
     *out = r->presets[preset];
+    if (strategy_row >= 0) draft_overlay(out, &r->strategies[strategy_row]);
     draft_overlay(out, &r->base);
     sweep_overlay(out, &r->sweep, arm);
+    note_own(out, r, arm);
     return ERR_OK;
 }
 
@@ -70,6 +103,14 @@ static int field_at(const char *pointer, const char **rest)
     return field_find(first, second);
 }
 
+static bool is_own(const reading *r, const sweep_arm *arm, int id)
+{
+    bool own = r->base.given[id];
+    for (int a = 0; a < r->sweep.n; a++)
+        own |= r->sweep.axes[a].values[arm->value[a]].given.given[id];
+    return own;
+}
+
 /* The pointer to what the document itself says about a field: its sweep, its shorthand, itself. */
 static void locate(const reading *r, const sweep_arm *arm, error *err)
 {
@@ -77,6 +118,10 @@ static void locate(const reading *r, const sweep_arm *arm, error *err)
     const char *tail = "";
     int id = field_at(err->pointer, &tail);
     if (id < 0) return;
+    const draft *named = NULL;
+    int row = named_row(r, arm, FIELD_strategy_name, -1);
+    if (row >= 0) named = &r->strategies[row];
+    if (named && named->given[id] && !is_own(r, arm, id)) id = FIELD_strategy_name, tail = "";
     const field *f = &field_table[id];
     snprintf(rest, sizeof rest, "%s", tail);
     for (int a = r->sweep.n - 1; a >= 0; a--) {
@@ -164,8 +209,11 @@ err_code expand_runs(reading *r, job *out, error *err)
     draft *merged = malloc(sizeof *merged);
     r->presets = calloc((size_t)preset_registry.n, sizeof *r->presets);
     r->preset_read = calloc((size_t)preset_registry.n, sizeof *r->preset_read);
+    r->strategies = calloc((size_t)strategy_registry.n, sizeof *r->strategies);
+    r->strategy_read = calloc((size_t)strategy_registry.n, sizeof *r->strategy_read);
     out->runs = calloc((size_t)r->n_arms * (size_t)r->n_seeds, sizeof *out->runs);
-    if (!merged || !r->presets || !r->preset_read || !out->runs) {
+    if (!merged || !r->presets || !r->preset_read || !r->strategies || !r->strategy_read ||
+        !out->runs) {
         free(merged);
         return error_set(err, ERR_MEMORY, "", "not enough memory for %d runs",
                          r->n_arms * r->n_seeds);
@@ -210,22 +258,42 @@ static bool is_equal_in_all_runs(const reading *r, const job *j, const field *f)
     return true;
 }
 
+/* Is the field given by a strategy that some arm names? Only those rows have been read. */
+static bool strategy_gives(const reading *r, int id)
+{
+    if (!any_axis_gives(&r->sweep, FIELD_strategy_name)) return false;
+    for (int i = 0; i < strategy_registry.n; i++)
+        if (r->strategy_read[i] && r->strategies[i].given[id]) return true;
+    return false;
+}
+
+/* Fields that differ between arms because of the names these give: strategies set them, or a field
+ * of a preset means nothing to some. */
+static bool left_to_names(const reading *r, int id)
+{
+    return !r->base.given[id] && (strategy_gives(r, id) || field_table[id].use);
+}
+
 /* The base that, with the sweep, says the same as the job. A field with one value in all runs is
  * written; one that every value of an axis gives is not; of the others, what an arm has that does
  * not give it, where that is one value: a rule depends on the arm, and so does a preset that is
  * swept. */
 static bool make_base(run_spec *base, bool include[FIELD_COUNT], const reading *r, const job *j)
 {
-    bool preset_varies = any_axis_gives(&r->sweep, FIELD_model_preset);
+    bool preset_varies = any_axis_gives(&r->sweep, FIELD_model_preset),
+         strategy_varies = any_axis_gives(&r->sweep, FIELD_strategy_name);
     int preset = r->base.given[FIELD_model_preset] ? r->base.preset : 0;
     draft *plain = calloc(1, sizeof *plain);
     if (!plain) return false;
     if (!preset_varies) *plain = r->presets[preset];
+    if (!strategy_varies && r->base.given[FIELD_strategy_name])
+        draft_overlay(plain, &r->strategies[r->base.strategy]);
     draft_overlay(plain, &r->base);
     resolve_fixed(base, plain, NULL); /* the runs have been resolved: it cannot fail */
     for (int id = 0; id < FIELD_COUNT; id++) {
         const field *f = &field_table[id];
         bool fixed = plain->given[id] || (!f->rule && !preset_varies);
+        if (left_to_names(r, id)) fixed = false;
         include[id] = f->size && fixed && !is_swept(&r->sweep, id);
         if (!f->size || !is_equal_in_all_runs(r, j, f)) continue;
         include[id] = true;
@@ -235,13 +303,28 @@ static bool make_base(run_spec *base, bool include[FIELD_COUNT], const reading *
     return true;
 }
 
-/* A preset that some arms name and others leave to the base has to be kept. */
-static const char *kept_preset(const reading *r)
+/* A preset that some arms name and others leave to the base has to be kept, and one whose fields
+ * the strategies of some arms replace. */
+static const char *kept_preset(const reading *r, const job *j)
 {
     bool needed =
         any_axis_gives(&r->sweep, FIELD_model_preset) && !is_swept(&r->sweep, FIELD_model_preset);
+    if (!any_axis_gives(&r->sweep, FIELD_model_preset) && r->base.given[FIELD_model_preset])
+        for (int id = 0; id < FIELD_COUNT; id++)
+            needed |= r->presets[r->base.preset].given[id] && left_to_names(r, id) &&
+                      !is_equal_in_all_runs(r, j, &field_table[id]);
     return needed && r->base.given[FIELD_model_preset] ? preset_registry.rows[r->base.preset]->name
                                                        : NULL;
+}
+
+/* Likewise a strategy that some arms name and others leave to the base. */
+static const char *kept_strategy(const reading *r)
+{
+    bool needed =
+        any_axis_gives(&r->sweep, FIELD_strategy_name) && !is_swept(&r->sweep, FIELD_strategy_name);
+    return needed && r->base.given[FIELD_strategy_name]
+               ? strategy_registry.rows[r->base.strategy]->name
+               : NULL;
 }
 
 char *expand_resolved(const reading *r, const job *j)
@@ -252,7 +335,8 @@ char *expand_resolved(const reading *r, const job *j)
     if (!make_base(&base, include, r, j)) return NULL;
     if (r->sweep.n) sweep_text(&axes, &r->sweep);
     json_begin_object(&text);
-    canonical_members(&text, &base, include, kept_preset(r), r->seeds, r->n_seeds, axes.text);
+    canonical_names names = {kept_preset(r, j), kept_strategy(r)};
+    canonical_members(&text, &base, include, names, r->seeds, r->n_seeds, axes.text);
     json_end(&text);
     text.failed = text.failed || axes.failed;
     json_deinit(&axes);
@@ -263,5 +347,7 @@ void expand_deinit(reading *r)
 {
     free(r->presets);
     free(r->preset_read);
+    free(r->strategies);
+    free(r->strategy_read);
     sweep_deinit(&r->sweep);
 }

@@ -20,6 +20,8 @@ typedef struct reading {
     int n_arms;
     draft *presets; /* one per row of preset_registry, read when first needed */
     bool *preset_read;
+    draft *strategies; /* likewise of strategy_registry */
+    bool *strategy_read;
 } reading;
 
 /* Fills out->runs and out->n_runs, seeds fastest. Errors have pointers into the document: a swept

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "server/json_out.h"
+#include "server/strategy.h"
 
 #define MEMBER(member) .offset = offsetof(run_spec, member), .size = sizeof(((run_spec *)0)->member)
 
@@ -54,8 +55,53 @@ static const entry *const precisions[] = {
     [PRECISION_FLOAT64] =
         &(const entry){.name = "float64", .summary = "IEEE 754 binary64, for exact comparisons"},
 };
+#define ROW(name_, summary_)                                                                       \
+    &(const entry)                                                                                 \
+    {                                                                                              \
+        .name = name_, .summary = summary_                                                         \
+    }
+static const entry *const spans[] = {
+    [SPAN_HEAD] = ROW("head", "over the features of one head"),
+    [SPAN_JOINT] = ROW("joint", "over the features of all heads at once"),
+};
+static const entry *const logit_scales[] = {
+    [LOGITS_INV_SQRT] = ROW("inv_sqrt", "1/sqrt(d_k), as usual"),
+    [LOGITS_ONE] = ROW("one", "1: q.k as it is"),
+    [LOGITS_SQRT] = ROW("sqrt", "sqrt(d_k), for queries and keys of length 1"),
+    [LOGITS_COSINE] =
+        ROW("cosine", "exp(min(tau_h, ln 100)), tau_h learned per head, starts at ln 10"),
+};
+static const entry *const sigmas[] = {
+    [SIGMA_LIVE] = ROW("live", "the deviation of each token"),
+    [SIGMA_FROZEN] =
+        ROW("frozen", "one constant per norm, measured in a pass before the first step"),
+};
+static const entry *const divisors[] = {
+    [DIVISOR_BATCH] = ROW("batch", "the statistic of this batch, as released"),
+    [DIVISOR_FORWARD] = ROW("forward", "what the forward pass divided by"),
+};
+static const entry *const branch_gains[] = {
+    [BRANCH_GAIN_NONE] = ROW("none", "branches have no learned factor"),
+    [BRANCH_GAIN_LAYER] = ROW("layer", "one number shared by both branches of a block"),
+    [BRANCH_GAIN_SCALAR] = ROW("scalar", "one number per branch"),
+    [BRANCH_GAIN_CHANNEL] = ROW("channel", "one number per branch and feature"),
+};
+static const entry *const depth_rules[] = {
+    [RULE_CONSTANT] = ROW("constant", "1 in every block"),
+    [RULE_INV_SQRT_DEPTH] = ROW("inv_sqrt_depth", "1/sqrt(L)"),
+    [RULE_INV_DEPTH] = ROW("inv_depth", "1/L"),
+    [RULE_INV_SQRT_SUBLAYERS] = ROW("inv_sqrt_sublayers", "1/sqrt(2 L)"),
+    [RULE_INV_SQRT_LAYER] = ROW("inv_sqrt_layer", "1/sqrt(l) in block l"),
+};
+#undef ROW
 static const registry own[] = {
     {"masks", "what a position may attend to", masks, 2},
+    {"spans", "what a norm of queries and keys runs over", spans, 2},
+    {"logit_scales", "factor on q.k in the attention", logit_scales, 4},
+    {"sigmas", "what a norm divides by", sigmas, 2},
+    {"divisors", "what the backward pass of powernorm divides by", divisors, 2},
+    {"branch_gains", "learned factors on branches", branch_gains, 4},
+    {"depth_rules", "factors that depend on the depth L or the block l", depth_rules, 5},
     {"decays", "which parameters decay", decays, 2},
     {"precisions", "arithmetic of a run", precisions, 2},
 };
@@ -66,7 +112,8 @@ const registry *field_registry_at(int i)
     int n = 0;
     while (engine_f32.registries[n]) n++;
     if (i < n) return engine_f32.registries[i];
-    return i - n < N_OWN ? &own[i - n] : NULL;
+    if (i - n < N_OWN) return &own[i - n];
+    return i - n == N_OWN ? &strategy_registry : NULL;
 }
 
 const registry *field_registry(const char *kind)
@@ -176,6 +223,15 @@ void field_allowed(char *out, size_t size, const field *f, int depth_max)
     case FIELD_METRICS:
         snprintf(out, size, "a list of metrics and metric groups");
         break;
+    case FIELD_NUMBERS:
+        snprintf(out, size, "a list of up to %d numbers", SPEC_SCALES_MAX);
+        break;
+    case FIELD_OVERRIDES:
+        snprintf(out, size, "a list of up to %d objects", SPEC_OVERRIDES_MAX);
+        break;
+    case FIELD_STRATEGY:
+        snprintf(out, size, "a strategy's name");
+        break;
     case FIELD_NAME:
         snprintf(out, size, "a text of at most 120 characters");
         break;
@@ -197,10 +253,20 @@ void field_copy(run_spec *to, const run_spec *from, const field *f)
 {
     memcpy((char *)to + f->offset, (const char *)from + f->offset, f->size);
     if (f->type == FIELD_STEPS) to->measure.n_steps = from->measure.n_steps;
+    if (f->type == FIELD_NUMBERS) to->strategy.n_residual_scales = from->strategy.n_residual_scales;
+    if (f->type == FIELD_OVERRIDES) to->strategy.n_overrides = from->strategy.n_overrides;
 }
 
 bool field_equal(const run_spec *a, const run_spec *b, const field *f)
 {
+    const spec_strategy *s = &a->strategy, *t = &b->strategy;
     if (f->type == FIELD_STEPS && a->measure.n_steps != b->measure.n_steps) return false;
+    if (f->type == FIELD_NUMBERS && s->n_residual_scales != t->n_residual_scales) return false;
+    if (f->type == FIELD_OVERRIDES && s->n_overrides != t->n_overrides) return false;
+    if (f->type == FIELD_NUMBER) {
+        double x = *(const double *)((const char *)a + f->offset),
+               y = *(const double *)((const char *)b + f->offset);
+        return x == y || (isnan(x) && isnan(y));
+    }
     return memcmp((const char *)a + f->offset, (const char *)b + f->offset, f->size) == 0;
 }

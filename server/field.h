@@ -11,17 +11,20 @@
 enum { SEEDS_MAX = 64 };
 
 typedef enum field_type {
-    FIELD_INTEGER, /* int */
-    FIELD_DEPTH,   /* int; its largest value is limits.depth */
-    FIELD_NUMBER,  /* double; null is NaN */
-    FIELD_BOOL,    /* bool */
-    FIELD_CHOICE,  /* int, a row of the registry named by choices */
-    FIELD_TEXT,    /* char[SPEC_CORPUS_NAME] */
-    FIELD_STEPS,   /* spec_measure.steps and n_steps */
-    FIELD_SITES,   /* bool[SITE_COUNT] */
-    FIELD_METRICS, /* bool[METRIC_COUNT] */
-    FIELD_NAME,    /* these four are not in run_spec */
+    FIELD_INTEGER,   /* int */
+    FIELD_DEPTH,     /* int; its largest value is limits.depth */
+    FIELD_NUMBER,    /* double; null is NaN */
+    FIELD_BOOL,      /* bool */
+    FIELD_CHOICE,    /* int, a row of the registry named by choices */
+    FIELD_TEXT,      /* char[SPEC_CORPUS_NAME] */
+    FIELD_STEPS,     /* spec_measure.steps and n_steps */
+    FIELD_SITES,     /* bool[SITE_COUNT] */
+    FIELD_METRICS,   /* bool[METRIC_COUNT] */
+    FIELD_NUMBERS,   /* spec_strategy.residual_scales and n_residual_scales */
+    FIELD_OVERRIDES, /* spec_strategy.overrides and n_overrides */
+    FIELD_NAME,      /* these five are not in run_spec */
     FIELD_PRESET,
+    FIELD_STRATEGY,
     FIELD_SEEDS,
     FIELD_SWEEP
 } field_type;
@@ -34,7 +37,9 @@ typedef struct field {
     double min, max;
     bool open_min, open_max; /* the bound itself is not allowed */
     bool nullable;
-    bool free; /* changes neither memory nor arithmetic nor rows of a run, so not its estimate */
+    bool free;    /* changes neither memory nor arithmetic nor rows of a run, so not its estimate */
+    unsigned use; /* bit of enum use: what the network must have; 0: nothing */
+    unsigned override;   /* enum spec_override_bit: may stand in strategy.overrides; 0: not */
     const char *choices; /* kind of registry */
     double number;       /* default of INTEGER, DEPTH, NUMBER, BOOL */
     const char *text;    /* default of the others */

@@ -155,7 +155,7 @@ char *reader_run_text(const run_spec *spec)
     json_out o = {0};
     for (int i = 0; i < FIELD_COUNT; i++) include[i] = true;
     json_begin_object(&o);
-    canonical_members(&o, spec, include, NULL, &spec->seed, 1, NULL);
+    canonical_members(&o, spec, include, (canonical_names){0}, &spec->seed, 1, NULL);
     json_end(&o);
     return json_take(&o);
 }

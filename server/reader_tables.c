@@ -2,18 +2,21 @@
 #include "server/reader_tables.h"
 #include "server/field.h"
 #include "server/json_out.h"
+#include "server/override.h"
 #include "server/preset.h"
 #include "server/reader.h"
+#include "server/strategy.h"
 
 #include <math.h>
 #include <string.h>
 
 static const char *const type_names[] = {
-    [FIELD_INTEGER] = "integer", [FIELD_DEPTH] = "integer", [FIELD_NUMBER] = "number",
-    [FIELD_BOOL] = "boolean",    [FIELD_CHOICE] = "choice", [FIELD_TEXT] = "text",
-    [FIELD_STEPS] = "steps",     [FIELD_SITES] = "sites",   [FIELD_METRICS] = "metrics",
-    [FIELD_NAME] = "name",       [FIELD_PRESET] = "preset", [FIELD_SEEDS] = "seeds",
-    [FIELD_SWEEP] = "sweep",
+    [FIELD_INTEGER] = "integer",   [FIELD_DEPTH] = "integer",   [FIELD_NUMBER] = "number",
+    [FIELD_BOOL] = "boolean",      [FIELD_CHOICE] = "choice",   [FIELD_TEXT] = "text",
+    [FIELD_STEPS] = "steps",       [FIELD_SITES] = "sites",     [FIELD_METRICS] = "metrics",
+    [FIELD_NAME] = "name",         [FIELD_PRESET] = "preset",   [FIELD_SEEDS] = "seeds",
+    [FIELD_SWEEP] = "sweep",       [FIELD_NUMBERS] = "numbers", [FIELD_OVERRIDES] = "overrides",
+    [FIELD_STRATEGY] = "strategy",
 };
 
 static void text_member(json_out *o, const char *key, const char *value)
@@ -41,7 +44,8 @@ static void write_default(json_out *o, const field *f)
         json_double(o, f->number);
     else if (f->type == FIELD_BOOL)
         json_bool(o, f->number != 0);
-    else if (f->type == FIELD_SEEDS || f->type == FIELD_SWEEP)
+    else if (f->type == FIELD_SEEDS || f->type == FIELD_SWEEP || f->type == FIELD_NUMBERS ||
+             f->type == FIELD_OVERRIDES)
         json_raw(o, f->text);
     else
         json_string(o, f->text);
@@ -50,6 +54,7 @@ static void write_default(json_out *o, const field *f)
 static const registry *choices_of(const field *f)
 {
     if (f->type == FIELD_PRESET) return &preset_registry;
+    if (f->type == FIELD_STRATEGY) return &strategy_registry;
     return f->choices ? field_registry(f->choices) : NULL;
 }
 
@@ -321,6 +326,7 @@ static void schema_type(json_out *o, const field *f)
         break;
     case FIELD_CHOICE:
     case FIELD_PRESET:
+    case FIELD_STRATEGY:
         schema_enum(o, f);
         break;
     case FIELD_TEXT:
@@ -338,6 +344,22 @@ static void schema_type(json_out *o, const field *f)
     case FIELD_SITES:
     case FIELD_METRICS:
         schema_list(o, f, 0, 0, 0);
+        break;
+    case FIELD_NUMBERS:
+        text_member(o, "type", "array");
+        json_key(o, "items");
+        json_begin_object(o);
+        text_member(o, "type", "number");
+        bound(o, "minimum", f->min);
+        bound(o, "maximum", f->max);
+        json_end(o);
+        bound(o, "maxItems", SPEC_SCALES_MAX);
+        break;
+    case FIELD_OVERRIDES:
+        text_member(o, "type", "array");
+        json_key(o, "items");
+        override_schema(o);
+        bound(o, "maxItems", SPEC_OVERRIDES_MAX);
         break;
     case FIELD_SEEDS:
         schema_list(o, f, 1, SEEDS_MAX, f->max);

@@ -18,6 +18,7 @@ static err_code set_default(run_spec *out, const field *f, error *err)
         *(bool *)at = f->number != 0;
         return ERR_OK;
     case FIELD_CHOICE: {
+        if (f->rule) return ERR_OK;
         const registry *r = field_registry(f->choices);
         int row = r ? registry_find(r, f->text) : -1;
         if (row < 0)
@@ -45,9 +46,20 @@ static int default_d_ff(const run_spec *s)
 static void apply_rules(run_spec *s, const bool *given)
 {
     if (!given[FIELD_model_n_kv_heads]) s->model.n_kv_heads = s->model.n_heads;
+    if (!given[FIELD_model_head_dim])
+        s->model.head_dim =
+            s->model.d_model / s->model.n_heads > 0 ? s->model.d_model / s->model.n_heads : 1;
     if (!given[FIELD_model_d_ff]) s->model.d_ff = default_d_ff(s);
+    if (!given[FIELD_model_qkv_bias]) s->model.qkv_bias = s->model.bias;
+    if (!given[FIELD_model_k_bias]) s->model.k_bias = s->model.qkv_bias;
+    if (!given[FIELD_model_attn_out_bias]) s->model.attn_out_bias = s->model.bias;
+    if (!given[FIELD_model_mlp_bias]) s->model.mlp_bias = s->model.bias;
+    if (!given[FIELD_model_qk_norm_type])
+        s->model.qk_norm_type = engine_f32.head_norm(s->strategy.norm);
     if (!given[FIELD_strategy_final_norm])
         s->strategy.final_norm = engine_f32.placement_final_norm(s->strategy.placement);
+    if (!given[FIELD_strategy_stat_warmup])
+        s->strategy.stat_warmup = engine_f32.norm_warmup(s->strategy.norm);
     if (!given[FIELD_init_depth_scale])
         s->init.depth_scale = engine_f32.init_depth_scale(s->init.scheme);
     if (!given[FIELD_measure_steps]) {
@@ -86,6 +98,32 @@ static err_code check_steps(const run_spec *s, error *err)
     return ERR_OK;
 }
 
+/* Fields that mean nothing to this network: refused when the job gives them another value than the
+ * default, else set to it, so that what a preset or strategy brings does not make two equal runs
+ * differ. */
+static err_code drop_unused(run_spec *s, const draft *d, error *err)
+{
+    static const draft empty;
+    run_spec defaults;
+    unsigned uses = engine_f32.uses(s);
+    err_code code = resolve_fixed(&defaults, &empty, err);
+    for (int i = 0; i < FIELD_COUNT && !code; i++) {
+        const field *f = &field_table[i];
+        if (!f->use || uses & f->use) continue;
+        if (!d->own[i] || field_equal(s, &defaults, f)) {
+            field_copy(s, &defaults, f);
+            continue;
+        }
+        int u = 0;
+        while (u < USE_COUNT - 1 && !(f->use & 1u << u)) u++;
+        char pointer[FIELD_PATH + 2];
+        snprintf(pointer, sizeof pointer, "/%s/%s", f->group, f->name);
+        code =
+            error_set(err, ERR_COMBINATION, pointer, "%s needs %s", f->name, use_sentence((use)u));
+    }
+    return code;
+}
+
 err_code resolve_fixed(run_spec *out, const draft *d, error *err)
 {
     err_code code = ERR_OK;
@@ -106,6 +144,7 @@ err_code resolve_run(run_spec *out, const draft *d, error *err)
     err_code code = resolve_fixed(out, d, err);
     if (code) return code;
     apply_rules(out, d->given);
+    if ((code = drop_unused(out, d, err))) return code;
     if ((code = check_corpus(out, err))) return code;
     return check_steps(out, err);
 }

@@ -76,3 +76,14 @@ reason reason_of(double value)
     if (isinf(value)) return value > 0 ? REASON_POS_INF : REASON_NEG_INF;
     return REASON_NONE;
 }
+
+static const char *const use_sentences[USE_COUNT] = {
+#define USE(name, what) what,
+#include "core/base/use.def"
+#undef USE
+};
+
+const char *use_sentence(use u)
+{
+    return use_sentences[u];
+}

@@ -26,6 +26,17 @@ typedef enum reason {
     REASON_COUNT
 } reason;
 
+/* What a field of a job needs of the network (use.def); sets of them are bits. */
+typedef enum use {
+#define USE(name, what) USE_##name,
+#include "core/base/use.def"
+#undef USE
+    USE_COUNT
+} use;
+#define USES(name) (1u << USE_##name)
+
+const char *use_sentence(use u); /* what the network must have */
+
 extern const registry site_registry, metric_registry;
 
 bool site_is_value(site s);

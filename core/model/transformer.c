@@ -20,7 +20,12 @@ static err_code check(const run_spec *spec, error *err)
     if (position_table[m->position]->rotates && width % 2)
         return error_set(err, ERR_COMBINATION, "/model/position",
                          "rope needs an even head width; d_model/n_heads is %d", width);
-    return ERR_OK;
+    const placement *p = placement_table[spec->strategy.placement];
+    if (m->parallel && !p->parallel_block)
+        return error_set(err, ERR_COMBINATION, "/model/parallel",
+                         "%s has no parallel form of its block", p->entry.name);
+    err_code code = strategy_check(spec, err);
+    return code || !p->check ? code : p->check(spec, err);
 }
 
 static int build_embedding(builder *b)
@@ -31,12 +36,11 @@ static int build_embedding(builder *b)
     if (data_table[b->spec->data.source]->gives_inputs) {
         x = op_input_build(g);
     } else {
-        int table =
-                graph_param(g, PARAM_EMBED, "embed.weight", (size_t)m->vocab, (size_t)m->d_model),
+        int table = graph_param(g, PARAM_EMBED, "embed.weight", (size_t)m->vocab, (size_t)b->width),
             positions = NONE;
         if (b->position->has_table)
-            positions = graph_param(g, PARAM_POSITION, "pos.weight", (size_t)g->seq_len,
-                                    (size_t)m->d_model);
+            positions =
+                graph_param(g, PARAM_POSITION, "pos.weight", (size_t)g->seq_len, (size_t)b->width);
         x = op_embed_build(g, table, positions, b->position, m->embed_scale);
     }
     if (b->spec->strategy.embed_norm) x = builder_norm(b, SLOT_EMBED, x);
@@ -71,8 +75,9 @@ static void build_head(builder *b, int x)
     }
     int table = m->tied ? graph_find_param(g, "embed.weight") : NONE;
     if (table == NONE)
-        table = graph_param(g, PARAM_HEAD, "lm_head.weight", (size_t)m->vocab, (size_t)m->d_model);
+        table = graph_param(g, PARAM_HEAD, "lm_head.weight", (size_t)m->vocab, (size_t)b->width);
     int logits = op_linear_build(g, x, &table, NULL, 1);
+    if (b->place->logits) logits = b->place->logits(b, logits);
     graph_site(g, logits, SITE_lm_logits);
     op_cross_entropy_build(g, logits);
 }
@@ -80,21 +85,26 @@ static void build_head(builder *b, int x)
 static void build(graph *g)
 {
     const run_spec *spec = g->spec;
+    const placement *place = placement_table[spec->strategy.placement];
     builder b = {.g = g,
                  .spec = spec,
-                 .norm = norm_table[spec->strategy.norm],
+                 .place = place,
                  .activation = activation_table[spec->model.activation],
-                 .position = position_table[spec->model.position]};
-    const placement *place = placement_table[spec->strategy.placement];
+                 .position = position_table[spec->model.position],
+                 .width = spec->model.d_model,
+                 .second = NONE};
+    builder_begin(&b, 0);
     int x = build_embedding(&b);
+    if (place->begin) x = place->begin(&b, x);
     for (int l = 1; l <= spec->depth; l++) {
-        g->segment = g->layer = l;
+        builder_begin(&b, l);
         name_stream(&b, x);
         x = spec->model.parallel ? place->parallel_block(&b, x) : place->block(&b, x);
         tap *t = graph_site(g, x, SITE_resid_out);
         if (l == spec->depth) g->reference_tap = t ? (int)(t - g->taps) : graph_hidden_tap(g, x);
     }
-    g->segment = g->layer = spec->depth + 1;
+    builder_begin(&b, spec->depth + 1);
+    if (place->end) x = place->end(&b, x);
     build_head(&b, x);
     graph_mark_gradients(g);
 }

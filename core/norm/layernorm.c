@@ -23,10 +23,10 @@ CLONES static void stats_row(real *stats, const real *x, size_t n, double eps)
 CLONES static void apply_row(real *restrict y,
                              const real *stats,
                              const real *restrict x,
-                             const real *gain,
-                             const real *bias,
+                             const real *const p[NORM_PARAMS],
                              size_t n)
 {
+    const real *gain = p[NORM_GAIN], *bias = p[NORM_BIAS];
     real mu = stats[0], r = stats[1];
     if (gain && bias)
         for (size_t i = 0; i < n; i++) y[i] = (x[i] - mu) * r * gain[i] + bias[i];
@@ -41,9 +41,10 @@ CLONES static void input_row(real *dx,
                              const real *restrict dy,
                              const real *restrict x,
                              const real *stats,
-                             const real *gain,
+                             const real *const p[NORM_PARAMS],
                              size_t n)
 {
+    const real *gain = p[NORM_GAIN];
     real mu = stats[0], r = stats[1], sum = 0, dot = 0;
     if (gain) {
 #pragma omp simd reduction(+ : sum, dot)
@@ -65,13 +66,16 @@ CLONES static void input_row(real *dx,
 #undef TERM
 }
 
-CLONES static void param_row(double *restrict dgain,
-                             double *restrict dbias,
+CLONES static void param_row(double *const dp[NORM_PARAMS],
                              const real *restrict dy,
                              const real *restrict x,
                              const real *stats,
+                             const real *const p[NORM_PARAMS],
                              size_t n)
 {
+    (void)p;
+    double *restrict dgain = dp[NORM_GAIN];
+    double *restrict dbias = dp[NORM_BIAS];
     real mu = stats[0], r = stats[1];
     for (size_t i = 0; i < n; i++) {
         dgain[i] += (double)(dy[i] * ((x[i] - mu) * r));
@@ -85,8 +89,7 @@ const norm norm_layernorm = {
          .summary =
              "y = gain (x - mean(x)) / sqrt(var(x) + eps) + bias, over the features of a token",
          .source = "arXiv:1607.06450"},
-    .has_gain = true,
-    .has_bias = true,
+    .has = 1 << NORM_GAIN | 1 << NORM_BIAS,
     .stats = stats_row,
     .apply = apply_row,
     .input = input_row,

@@ -17,11 +17,10 @@ CLONES static void stats_row(real *stats, const real *x, size_t n, double eps)
 CLONES static void apply_row(real *restrict y,
                              const real *stats,
                              const real *restrict x,
-                             const real *gain,
-                             const real *bias,
+                             const real *const p[NORM_PARAMS],
                              size_t n)
 {
-    (void)bias;
+    const real *gain = p[NORM_GAIN];
     real r = stats[1];
     if (gain)
         for (size_t i = 0; i < n; i++) y[i] = x[i] * r * gain[i];
@@ -34,9 +33,10 @@ CLONES static void input_row(real *dx,
                              const real *restrict dy,
                              const real *restrict x,
                              const real *stats,
-                             const real *gain,
+                             const real *const p[NORM_PARAMS],
                              size_t n)
 {
+    const real *gain = p[NORM_GAIN];
     real r = stats[1], dot = 0;
     if (gain) {
 #pragma omp simd reduction(+ : dot)
@@ -58,14 +58,15 @@ CLONES static void input_row(real *dx,
 #undef TERM
 }
 
-CLONES static void param_row(double *restrict dgain,
-                             double *restrict dbias,
+CLONES static void param_row(double *const dp[NORM_PARAMS],
                              const real *restrict dy,
                              const real *restrict x,
                              const real *stats,
+                             const real *const p[NORM_PARAMS],
                              size_t n)
 {
-    (void)dbias;
+    (void)p;
+    double *restrict dgain = dp[NORM_GAIN];
     real r = stats[1];
     for (size_t i = 0; i < n; i++) dgain[i] += (double)(dy[i] * (x[i] * r));
 }
@@ -74,7 +75,7 @@ const norm norm_rmsnorm = {
     .entry = {.name = "rmsnorm",
               .summary = "y = gain x / sqrt(mean(x^2) + eps), over the features of a token",
               .source = "arXiv:1910.07467"},
-    .has_gain = true,
+    .has = 1 << NORM_GAIN,
     .stats = stats_row,
     .apply = apply_row,
     .input = input_row,

@@ -18,10 +18,12 @@ int op_linear_build(graph *g, int x, const int *weights, const int *biases, int 
     int out = 0;
     for (int i = 0; i < n_weights; i++) {
         n->params[i] = weights[i];
-        if (biases) n->params[n_weights + i] = biases[i];
+        n->biases[i] = biases ? biases[i] : NONE;
         out += (int)g->params[weights[i]].dims[0];
     }
-    n->n_params = biases ? 2 * n_weights : n_weights;
+    n->n_params = n_weights;
+    for (int i = 0; i < n_weights; i++)
+        if (n->biases[i] != NONE) n->params[n->n_params++] = n->biases[i];
     n->groups = n_weights;
     int y = graph_value(g, g->values[x].rows, out);
     n->inputs[0] = x, n->n_inputs = 1;
@@ -47,8 +49,11 @@ static void forward(const exec *x, const node *n, const span *s)
     real *y = exec_value(x, n->outputs[0], s->b0);
     gemm_nt(rows, (size_t)out->cols, (size_t)in->cols, 1, exec_value(x, n->inputs[0], s->b0),
             (size_t)in->ld, exec_param(x, n->params[0]), (size_t)in->cols, 0, y, ld);
-    if (n->n_params > n->groups) /* the biases are adjacent too */
-        add_bias(y, exec_param(x, n->params[n->groups]), rows, (size_t)out->cols, ld);
+    for (int i = 0; i < n->groups; i++) {
+        size_t width = x->g->params[n->params[i]].dims[0];
+        if (n->biases[i] != NONE) add_bias(y, exec_param(x, n->biases[i]), rows, width, ld);
+        y += width;
+    }
 }
 
 static void backward(const exec *x, const node *n, const span *s)
@@ -105,10 +110,10 @@ static void param_task(const exec *x, const node *n, int task)
     gemm_tn(rows, w->dims[1], tokens, 1, dy, (size_t)out->ld, exec_value(x, n->inputs[0], 0),
             (size_t)in->ld, n->accumulate_params ? 1 : 0, dw, w->dims[1]);
     exec_slice(x, n->params[i], task, dw, rows * w->dims[1]);
-    if (n->n_params == n->groups) return;
-    real *db = exec_param_grad(x, n->params[n->groups + i]) + row;
+    if (n->biases[i] == NONE) return;
+    real *db = exec_param_grad(x, n->biases[i]) + row;
     bias_gradient(db, dy, tokens, rows, (size_t)out->ld);
-    exec_slice(x, n->params[n->groups + i], task, db, rows);
+    exec_slice(x, n->biases[i], task, db, rows);
 }
 
 static double flops(const graph *g, const node *n)

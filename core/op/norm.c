@@ -1,22 +1,34 @@
 /* A normalization from the registry (norm.h), row by row; with groups > 1 each row is that many
- * sub-rows that share the gain (q and k normed per head). */
+ * sub-rows, which share the gain (q and k normed per head) or have gains of their own (groupnorm).
+ * With unit_offset the stored gain is w and the norm sees 1 + w. */
 #include "core/norm.h"
 
 #include "core/op.h"
 
 #include <string.h>
 
-int op_norm_build(graph *g, int x, const norm *kind, int gain, int bias, int groups, double eps)
+/* How many numbers parameter kind of the node has. */
+static size_t param_width(const graph *g, const node *n, norm_param kind)
+{
+    int p = n->norm_params[kind];
+    return p == NONE ? 0 : g->params[p].count;
+}
+
+int op_norm_build(graph *g, int x, const norm_args *how)
 {
     node *n = graph_node(g, &op_norm);
-    n->norm = kind;
-    n->groups = groups;
-    n->eps = eps;
-    if (gain != NONE) n->params[n->n_params++] = gain;
-    if (bias != NONE) n->params[n->n_params++] = bias;
+    n->norm = how->norm;
+    n->groups = how->groups;
+    n->own_gains = how->own_gains;
+    n->unit_offset = how->unit_offset && how->params[NORM_GAIN] != NONE;
+    n->eps = how->eps;
+    for (int i = 0; i < NORM_PARAMS; i++) {
+        n->norm_params[i] = how->params[i];
+        if (how->params[i] != NONE) n->params[n->n_params++] = how->params[i];
+        n->partial_count += g->failed ? 0 : param_width(g, n, (norm_param)i);
+    }
     int rows = g->values[x].rows, cols = g->values[x].cols, y = graph_value(g, rows, cols);
-    int stats = graph_value(g, rows * groups, NORM_STATS);
-    n->partial_count = n->n_params ? 2 * (size_t)(cols / groups) : 0;
+    int stats = graph_value(g, rows * how->groups, NORM_STATS);
     n->inputs[0] = x, n->n_inputs = 1;
     n->outputs[0] = y, n->outputs[1] = stats, n->n_outputs = 2;
     return y;
@@ -25,14 +37,25 @@ int op_norm_build(graph *g, int x, const norm *kind, int gain, int bias, int gro
 /* Where row r, group g of the span lies. */
 typedef struct rows {
     size_t n, groups, width, ldx, ldy;
-    const real *x, *gain, *bias;
+    size_t step; /* from the gains of one group to the next */
+    const real *x;
+    const real *p[NORM_PARAMS]; /* of group 0 */
     real *stats;
 } rows;
+
+static const real *offset_gain(const exec *x, const node *n, const span *s)
+{
+    const real *w = exec_param(x, n->norm_params[NORM_GAIN]);
+    real *gain = exec_scratch(x, s->worker);
+    size_t count = param_width(x->g, n, NORM_GAIN);
+    for (size_t i = 0; i < count; i++) gain[i] = 1 + w[i];
+    return gain;
+}
 
 static rows rows_of(const exec *x, const node *n, const span *s)
 {
     const value *in = &x->g->values[n->inputs[0]], *out = &x->g->values[n->outputs[0]];
-    return (rows){
+    rows a = {
         .n = (size_t)in->rows * (size_t)(s->b1 - s->b0),
         .groups = (size_t)n->groups,
         .width = (size_t)(in->cols / n->groups),
@@ -40,9 +63,19 @@ static rows rows_of(const exec *x, const node *n, const span *s)
         .ldy = (size_t)out->ld,
         .x = exec_value(x, n->inputs[0], s->b0),
         .stats = exec_value(x, n->outputs[1], s->b0),
-        .gain = n->n_params ? exec_param(x, n->params[0]) : NULL,
-        .bias = n->n_params == 2 ? exec_param(x, n->params[1]) : NULL,
     };
+    for (int i = 0; i < NORM_PARAMS; i++)
+        if (n->norm_params[i] != NONE) a.p[i] = exec_param(x, n->norm_params[i]);
+    if (n->unit_offset) a.p[NORM_GAIN] = offset_gain(x, n, s);
+    a.step = n->own_gains ? a.width : 0;
+    return a;
+}
+
+static void group_params(const real *p[NORM_PARAMS], const rows *a, size_t group)
+{
+    memcpy(p, a->p, sizeof a->p);
+    if (p[NORM_GAIN]) p[NORM_GAIN] += group * a->step;
+    if (p[NORM_BIAS]) p[NORM_BIAS] += group * a->step;
 }
 
 static void forward(const exec *x, const node *n, const span *s)
@@ -51,11 +84,24 @@ static void forward(const exec *x, const node *n, const span *s)
     real *y = exec_value(x, n->outputs[0], s->b0);
     for (size_t r = 0; r < a.n; r++)
         for (size_t g = 0; g < a.groups; g++) {
-            const real *row = a.x + r * a.ldx + g * a.width;
+            const real *row = a.x + r * a.ldx + g * a.width, *p[NORM_PARAMS];
             real *stats = a.stats + (r * a.groups + g) * NORM_STATS;
+            group_params(p, &a, g);
             n->norm->stats(stats, row, a.width, n->eps);
-            n->norm->apply(y + r * a.ldy + g * a.width, stats, row, a.gain, a.bias, a.width);
+            n->norm->apply(y + r * a.ldy + g * a.width, stats, row, p, a.width);
         }
+}
+
+/* The panel's sums for the parameters, in the order of norm_param. */
+static void sums_of(double *dp[NORM_PARAMS], const exec *x, const node *n, const span *s)
+{
+    double *at = exec_partials(x, n, s->panel);
+    memset(at, 0, n->partial_count * sizeof *at);
+    for (int i = 0; i < NORM_PARAMS; i++) {
+        size_t width = param_width(x->g, n, (norm_param)i);
+        dp[i] = width ? at : NULL;
+        at += width;
+    }
 }
 
 /* One walk over the rows while they are in cache: y again where it was not kept, the panel's sums
@@ -63,19 +109,24 @@ static void forward(const exec *x, const node *n, const span *s)
 static void backward(const exec *x, const node *n, const span *s)
 {
     rows a = rows_of(x, n, s);
-    double *dgain = n->partial_count ? exec_partials(x, n, s->panel) : NULL;
+    double *sums[NORM_PARAMS] = {NULL};
+    if (n->partial_count) sums_of(sums, x, n, s);
     const real *dy = exec_grad(x, n->outputs[0], s->b0), *base = exec_grad_base(x, n, 0, s->b0);
     real *y = n->recompute ? exec_value(x, n->outputs[0], s->b0) : NULL;
     real *dx = n->grads[0].wanted ? exec_grad(x, n->inputs[0], s->b0) : NULL;
-    if (dgain) memset(dgain, 0, n->partial_count * sizeof *dgain);
     for (size_t r = 0; r < a.n; r++)
         for (size_t g = 0; g < a.groups; g++) {
             size_t in = r * a.ldx + g * a.width, out = r * a.ldy + g * a.width;
-            const real *stats = a.stats + (r * a.groups + g) * NORM_STATS;
-            if (y) n->norm->apply(y + out, stats, a.x + in, a.gain, a.bias, a.width);
-            if (dgain) n->norm->params(dgain, dgain + a.width, dy + out, a.x + in, stats, a.width);
+            const real *stats = a.stats + (r * a.groups + g) * NORM_STATS, *p[NORM_PARAMS];
+            double *dp[NORM_PARAMS];
+            group_params(p, &a, g);
+            memcpy(dp, sums, sizeof sums);
+            if (dp[NORM_GAIN]) dp[NORM_GAIN] += g * a.step;
+            if (dp[NORM_BIAS]) dp[NORM_BIAS] += g * a.step;
+            if (y) n->norm->apply(y + out, stats, a.x + in, p, a.width);
+            if (n->partial_count) n->norm->params(dp, dy + out, a.x + in, stats, p, a.width);
             if (dx)
-                n->norm->input(dx + in, base ? base + in : NULL, dy + out, a.x + in, stats, a.gain,
+                n->norm->input(dx + in, base ? base + in : NULL, dy + out, a.x + in, stats, p,
                                a.width);
         }
 }
@@ -95,17 +146,12 @@ static int n_slices(const graph *g, const node *n, int i)
 static void param_task(const exec *x, const node *n, int task)
 {
     (void)task;
-    size_t width = n->partial_count / 2;
-    for (int i = 0; i < n->n_params; i++) {
-        real *grad = exec_param_grad(x, n->params[i]);
-        for (size_t j = 0; j < width; j++) {
-            double sum = 0;
-            for (int panel = 0; panel < x->g->n_panels; panel++)
-                sum += exec_partials(x, n, panel)[(size_t)i * width + j];
-            grad[j] = (real)sum;
-        }
-        exec_slice(x, n->params[i], 0, grad, width);
-    }
+    exec_sum_partials(x, n);
+}
+
+static size_t scratch(const graph *g, const node *n)
+{
+    return n->unit_offset ? param_width(g, n, NORM_GAIN) : 0;
 }
 
 const op op_norm = {
@@ -119,4 +165,5 @@ const op op_norm = {
     .n_param_tasks = n_param_tasks,
     .n_slices = n_slices,
     .param_task = param_task,
+    .scratch = scratch,
 };

@@ -19,6 +19,7 @@ const placement placement_post_ln = {
     .entry = {.name = "post_ln",
               .summary = "x' = N(x + A(x)); y = N(x' + M(x')); no final norm",
               .source = "arXiv:1706.03762"},
+    .uses = USES(RESIDUAL),
     .block = block,
     .parallel_block = parallel_block,
 };

@@ -12,7 +12,7 @@ import { pretty } from './json_view.js';
 import { errorNote } from './job_head.js';
 import { field } from './picture_controls.js';
 
-const SIMPLE = [['name', 'Name'], ['model.preset', 'Model'], ['strategy.placement', 'Normalization: tick all that are to be compared'],
+const SIMPLE = [['name', 'Name'], ['model.preset', 'Model'], ['strategy.name', 'Normalization: tick all that are to be compared'],
   ['depth', 'Depth: one, or several separated by commas'], ['seeds', 'Seeds'], ['data.source', 'Input data'],
   ['train.steps', 'Training steps before the last probe']];
 const HIDDEN = ['sweep', 'data.corpus'];
@@ -65,7 +65,7 @@ function makeControls(fields, rowsOf, model, change) {
   for (const [path, label] of SIMPLE) {
     const f = fields.find((q) => q.path === path);
     if (!f) continue;
-    const c = control(f, rowsOf(f), model, change, { label, open: path === 'strategy.placement' });
+    const c = control(f, rowsOf(f), model, change, { label, open: path === 'strategy.name' });
     all.set(path, c);
     simple.push(c);
   }

@@ -176,7 +176,7 @@ export function control(f, rows, model, change, { label, open } = {}) {
   const text = label || f.path.split('.').pop();
   if (f.type === 'boolean') return choiceControl(f, BOOLS, text, model, change, false);
   if (f.type === 'sites' || f.type === 'metrics') return rowsControl(f, rows || [], text, model, change);
-  if (f.type === 'seeds' || f.type === 'steps') return listControl(f, text, model, change);
+  if (f.type === 'seeds' || f.type === 'steps' || f.type === 'numbers') return listControl(f, text, model, change);
   if (rows?.length) return choiceControl(f, rows, text, model, change, open);
   return textControl(f, text, model, change);
 }

@@ -4,7 +4,7 @@
 
 const isObject = (v) => v !== null && typeof v === 'object' && !Array.isArray(v);
 
-/* shorthands: {model: "preset", strategy: "placement", …}; order: names at top level. */
+/* shorthands: {model: "preset", strategy: "name", …}; order: names at top level. */
 export function jobModel(shorthands, order) {
   const split = (path) => {
     const at = path.indexOf('.');

@@ -12,6 +12,7 @@
  */
 #include "core/real.h"
 #include "tests/record.h"
+#include "tests/spec_defaults.h"
 #include "tests/suite.h"
 #include "tests/tolerance.h"
 
@@ -75,6 +76,9 @@ static run_spec make_spec(int i)
                                  .affine = i % 9 != 7,
                                  .final_norm = engine_table.placement_final_norm(p),
                                  .residual_scale = i % 5 == 2 ? 0.7 : 1};
+    spec_defaults(&s, strcmp(row_name("norms", s.strategy.norm), "none") == 0
+                          ? row("norms", "rmsnorm")
+                          : s.strategy.norm);
     s.strategy.embed_norm = i % 4 == 3 && strcmp(row_name("norms", s.strategy.norm), "none") != 0;
     s.depth = 2;
     s.init =

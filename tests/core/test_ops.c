@@ -5,6 +5,7 @@
 #include "core/activation.h"
 #include "core/base/rng.h"
 #include "core/exec.h"
+#include "core/gain_map.h"
 #include "core/norm.h"
 #include "core/op.h"
 #include "core/position.h"
@@ -42,10 +43,25 @@ static int linear_fused_with_bias(graph *g, int x)
 
 static int norm_of(graph *g, int x, const norm *kind, int groups, double eps)
 {
-    size_t width = (size_t)(D / groups);
-    int gain = weight(g, "gain", width, 0),
-        bias = kind->has_bias ? weight(g, "bias", width, 0) : NONE;
-    return op_norm_build(g, x, kind, gain, bias, groups, eps);
+    static const char *const names[NORM_PARAMS] = {"gain", "bias", "alpha", "shift"};
+    norm_args how = {.norm = kind, .groups = groups, .eps = eps};
+    for (int i = 0; i < NORM_PARAMS; i++) {
+        size_t width = i == NORM_BIAS || (i == NORM_GAIN && !kind->scalar_gain) ? D / groups : 1;
+        how.params[i] = kind->has & 1u << i ? weight(g, names[i], width, 0) : NONE;
+    }
+    return op_norm_build(g, x, &how);
+}
+
+/* The stored gain is w, the used one 1 + w; each group of features has its own. */
+static int layernorm_offset_groups(graph *g, int x)
+{
+    norm_args how = {.norm = &norm_layernorm,
+                     .params = {weight(g, "gain", D, 0), weight(g, "bias", D, 0), NONE, NONE},
+                     .groups = 3,
+                     .own_gains = true,
+                     .unit_offset = true,
+                     .eps = 1e-5};
+    return op_norm_build(g, x, &how);
 }
 
 static int layernorm(graph *g, int x)
@@ -60,7 +76,9 @@ static int layernorm_per_head(graph *g, int x)
 
 static int layernorm_plain(graph *g, int x)
 {
-    return op_norm_build(g, x, &norm_layernorm, NONE, NONE, 1, 1e-5);
+    norm_args how = {
+        .norm = &norm_layernorm, .params = {NONE, NONE, NONE, NONE}, .groups = 1, .eps = 1e-5};
+    return op_norm_build(g, x, &how);
 }
 
 static int rmsnorm(graph *g, int x)
@@ -71,6 +89,44 @@ static int rmsnorm(graph *g, int x)
 static int rmsnorm_per_head(graph *g, int x)
 {
     return norm_of(g, x, &norm_rmsnorm, 2, 0);
+}
+
+static int gain_number(graph *g, int x)
+{
+    return op_gain_build(g, x, weight(g, "p", 1, 0), &gain_identity, 1.5);
+}
+
+static int gain_per_head(graph *g, int x)
+{
+    return op_gain_build(g, x, weight(g, "p", 3, 0), &gain_absolute, 1);
+}
+
+static int gain_per_feature(graph *g, int x)
+{
+    return op_gain_build(g, x, weight(g, "p", D, 0), &gain_absolute, -0.7);
+}
+
+/* One number for two values of a block: its gradient is the sum of both. */
+static int gain_shared(graph *g, int x)
+{
+    int p = weight(g, "p", 1, 0);
+    int y = op_add_build(g, x, op_gain_build(g, x, p, &gain_identity, 1));
+    return op_add_build(g, y, op_gain_build(g, layernorm(g, y), p, &gain_identity, 1));
+}
+
+static int shift_number(graph *g, int x)
+{
+    return op_shift_build(g, x, weight(g, "p", 1, 0));
+}
+
+static int shift_per_feature(graph *g, int x)
+{
+    return op_add_build(g, op_shift_build(g, x, weight(g, "p", D, 0)), x);
+}
+
+static int mix(graph *g, int x)
+{
+    return op_mix_build(g, 1.3, x, -0.6, op_scale_build(g, x, 0.4));
 }
 
 static int add(graph *g, int x)
@@ -164,6 +220,14 @@ static const struct {
     {"layernorm without affine", layernorm_plain},
     {"rmsnorm", rmsnorm},
     {"rmsnorm per head", rmsnorm_per_head},
+    {"layernorm, offset, groups", layernorm_offset_groups},
+    {"gain, a number", gain_number},
+    {"gain per head", gain_per_head},
+    {"gain per feature", gain_per_feature},
+    {"gain, shared", gain_shared},
+    {"shift, a number", shift_number},
+    {"shift per feature", shift_per_feature},
+    {"mix", mix},
     {"add", add},
     {"add twice", add_twice},
     {"scale", scale},

@@ -2,6 +2,7 @@
  * depend on the depth, and a run given too little memory says so. Also the team: each task once. */
 #include "core/engine.h"
 #include "core/session.h"
+#include "tests/spec_defaults.h"
 #include "tests/suite.h"
 
 #include <check.h>
@@ -39,6 +40,7 @@ static run_spec small(int depth, const char *placement, int steps)
                                  .affine = true,
                                  .final_norm = true,
                                  .residual_scale = 0.5};
+    spec_defaults(&s, row("norms", "layernorm"));
     s.init = (spec_init){.std = 0.02, .embed_std = (double)NAN, .head_std = (double)NAN};
     s.data = (spec_data){.batch = 3, .seq_len = 6, .batches = 1};
     s.train = (spec_train){

@@ -54,7 +54,7 @@ const documents = [
     'train.lr': Array.from({ length: 100 }, (_, i) => (i + 1) / 1000) } }), 422, 'limit', undefined, ['4096']],
   ['a job too big for the memory', '{"model": {"d_model": 65536, "n_heads": 64}, "depth": 4096}', 422,
     'limit', undefined, []],
-  ['a job too big for the time', '{"model": {"d_model": 2048, "n_heads": 16}, "depth": 64, "train": 100000}',
+  ['a job too big for the time', '{"model": {"d_model": 2048, "n_heads": 16}, "depth": 60, "train": 100000}',
     422, 'limit', undefined, []],
 ];
 

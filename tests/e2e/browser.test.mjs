@@ -216,15 +216,15 @@ test('the form makes a job: fields and JSON follow each other, the cost is told,
   await page.fill('input[name="name"]', 'made in the form');
   await page.fill('input[name="depth"]', '2, 3');
   await page.fill('input[name="seeds"]', '7');
-  await page.uncheck('input[name="strategy.placement=peri_ln"]');
+  await page.uncheck('input[name="strategy.name=peri_ln"]');
   const job = JSON.parse(await page.inputValue('#job-json'));
   assert.deepEqual(job.sweep, { strategy: ['post_ln', 'pre_ln'], depth: [2, 3] });
   assert.deepEqual(job.seeds, [7]);
   await page.waitForFunction(() => document.querySelector('.estimate dd')?.textContent === '4');
   await page.fill('#job-json', JSON.stringify({ ...job, depth: undefined, sweep: { depth: [2, 4] }, strategy: 'peri_ln' }));
   assert.equal(await page.inputValue('input[name="depth"]'), '2, 4');
-  assert.equal(await page.isChecked('input[name="strategy.placement=peri_ln"]'), true);
-  assert.equal(await page.isChecked('input[name="strategy.placement=pre_ln"]'), false);
+  assert.equal(await page.isChecked('input[name="strategy.name=peri_ln"]'), true);
+  assert.equal(await page.isChecked('input[name="strategy.name=pre_ln"]'), false);
   assert.match(page.url(), /job=/, 'the job can be shared as a link');
   await page.click('button[type="submit"]');
   await page.waitForURL(/#\/jobs\/\d+$/);

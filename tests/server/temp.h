@@ -4,6 +4,7 @@
 #define TESTS_SERVER_TEMP_H
 
 #include "server/store.h"
+#include "tests/spec_defaults.h"
 
 #include <ftw.h>
 #include <math.h>
@@ -58,6 +59,7 @@ static inline run_spec temp_spec(int depth, uint64_t seed)
                            .embed_scale = 1};
     s.strategy = (spec_strategy){.eps = 1e-5, .affine = true, .residual_scale = 1};
     s.depth = depth;
+    spec_defaults(&s, s.strategy.norm);
     s.init = (spec_init){.std = 0.02, .embed_std = NAN, .head_std = NAN};
     s.data = (spec_data){.batch = 2, .seq_len = 8, .batches = 1, .mask_fraction = 0.15};
     s.train = (spec_train){

@@ -3,6 +3,7 @@
 #include "server/field.h"
 #include "server/preset.h"
 #include "server/reader.h"
+#include "server/strategy.h"
 #include "tests/suite.h"
 
 #include <check.h>
@@ -292,7 +293,7 @@ static const struct {
     {"{\"sweep\":{\"depth\":[]}}", ERR_RANGE, "/sweep/depth", "empty"},
     {"{\"sweep\":{\"depth\":[6,0]}}", ERR_RANGE, "/sweep/depth/1", "depth is 0"},
     {"{\"sweep\":{\"depth\":[6,12,6]}}", ERR_RANGE, "/sweep/depth/2", "twice"},
-    {"{\"sweep\":{\"strategy\":[\"pre_ln\",{\"placement\":\"pre_ln\"}]}}", ERR_RANGE,
+    {"{\"sweep\":{\"strategy\":[\"pre_ln\",{\"name\":\"pre_ln\"}]}}", ERR_RANGE,
      "/sweep/strategy/1", "twice"},
     {"{\"sweep\":{\"strategy\":[{\"epss\":1}]}}", ERR_UNKNOWN_FIELD, "/sweep/strategy/0/epss",
      "did you mean eps?"},
@@ -424,6 +425,24 @@ START_TEST(test_blocks_of_all_combinations_are_limited)
 }
 END_TEST
 
+/* A strategy whose network has what the field needs; NULL: none does. */
+static const char *strategy_with(const field *f, const char *base, const char *sweep)
+{
+    for (int i = 0; i < strategy_registry.n; i++) {
+        const char *name = strategy_registry.rows[i]->name;
+        char text[768];
+        job j;
+        error err;
+        if (!f->use && strcmp(name, "pre_ln") != 0) continue;
+        snprintf(text, sizeof text, "{%s,\"strategy\":\"%s\",\"seeds\":[0],%s}", base, name, sweep);
+        err_code code = read_text(text, &j, &err);
+        job_deinit(&j);
+        if (code == ERR_OK) return name;
+        ck_assert_msg(code == ERR_COMBINATION, "%s: %s %s", text, err.pointer, err.message);
+    }
+    return NULL;
+}
+
 START_TEST(test_free_fields_do_not_change_the_estimate)
 {
     static const char *const bases[] = {
@@ -436,11 +455,14 @@ START_TEST(test_free_fields_do_not_change_the_estimate)
     field_path(path, f);
     for (int i = 0; i < 4; i++) {
         job j;
-        char base[256], text[512];
+        char base[256], sweep[256], text[768];
         snprintf(base, sizeof base, bases[i / 2], i % 2 ? "sgd" : "adamw");
-        snprintf(text, sizeof text, "{%s,\"depth\":2,\"seeds\":[0],\"sweep\":{\"%s\":[%s,%s,%s]}}",
-                 base, path, f->open_min ? "0.25" : "0", f->open_max ? "0.75" : "1",
+        snprintf(sweep, sizeof sweep, "\"depth\":2,\"sweep\":{\"%s\":[%s,%s,%s]}", path,
+                 f->open_min ? "0.25" : "0", f->open_max ? "0.75" : "1",
                  f->type == FIELD_INTEGER ? "3" : "0.5");
+        const char *name = strategy_with(f, base, sweep);
+        if (!name && f->use) return;
+        snprintf(text, sizeof text, "{%s,\"strategy\":\"%s\",\"seeds\":[0],%s}", base, name, sweep);
         error err;
         read_ok(text, &j);
         for (int k = 0; k < j.n_runs; k++) {
@@ -499,7 +521,9 @@ static const char *const same[][2] = {
     {"{\"measure\":{\"sites\":[\"q\",\"k\"]}}", "{\"measure\":{\"sites\":[\"k\",\"q\",\"q\"]}}"},
     {"{\"init\":{\"std\":0}}", "{\"init\":{\"std\":-0.0}}"},
     {"{\"sweep\":{\"strategy\":[\"post_ln\"]}}",
-     "{\"sweep\":{\"strategy\":[{\"placement\":\"post_ln\"}]}}"},
+     "{\"sweep\":{\"strategy\":[{\"name\":\"post_ln\"}]}}"},
+    {"{\"strategy\":\"peri_ln_emb\"}",
+     "{\"strategy\":{\"placement\":\"peri_ln\",\"embed_norm\":true}}"},
     {"{\"model\":\"small\"}", "{\"model\":{\"d_model\":256,\"d_ff\":1024,\"vocab\":1024}}"},
 };
 
@@ -556,26 +580,32 @@ START_TEST(test_hash_of_a_small_job_is_what_it_was)
         &j);
     ck_assert_str_eq(
         j.resolved,
-        "{\"model\":{\"family\":\"transformer\",\"mask\":\"causal\",\"d_model\":64,\"n_heads\":4,"
-        "\"n_kv_heads\":4,"
-        "\"d_ff\":256,\"vocab\":256,\"position\":\"learned\",\"rope_base\":10000,\"activation\":"
-        "\"gelu\","
-        "\"bias\":false,\"tied\":true,\"qk_norm\":false,\"parallel\":false,\"embed_scale\":1},"
-        "\"strategy\":{\"placement\":\"pre_ln\",\"norm\":\"layernorm\",\"eps\":1e-5,\"affine\":"
-        "true,"
-        "\"embed_norm\":false,\"final_norm\":true,\"residual_scale\":1},\"depth\":2,"
-        "\"init\":{\"scheme\":\"gpt2\",\"std\":0.02,\"depth_scale\":true,\"embed_std\":null,\"head_"
-        "std\":null},"
-        "\"data\":{\"source\":\"random_tokens\",\"batch\":4,\"seq_len\":64,\"batches\":8,\"token_"
-        "corr\":0,"
-        "\"mask_fraction\":0.15},\"train\":{\"steps\":0,\"loss\":\"cross_entropy\",\"optimizer\":"
-        "\"adamw\","
-        "\"lr\":0.001,\"momentum\":0.9,\"beta1\":0.9,\"beta2\":0.999,\"eps\":1e-8,\"weight_decay\":"
-        "0.01,"
-        "\"decay\":\"matrices\",\"warmup\":0,\"schedule\":\"constant\",\"min_lr\":0,\"clip\":1},"
-        "\"measure\":{\"steps\":[0],\"sites\":[\"resid_out\"],\"metrics\":[\"var\"]},\"seeds\":[7],"
-        "\"precision\":\"float32\"}");
-    ck_assert_str_eq(j.hash, "dcf9ed75163b4af439350c89decd6cb72ef7612a11ada16f0983356950651544");
+        "{\"model\":{\"family\":\"transformer\",\"mask\":\"causal\",\"d_model\":64,\"n_heads"
+        "\":4,\"n_kv_heads\":4,\"head_dim\":16,\"d_ff\":256,\"vocab\":256,\"position\":\"lear"
+        "ned\",\"rope_base\":10000,\"rope_base_local\":null,\"rope_fraction\":1,\"activation"
+        "\":\"gelu\",\"bias\":false,\"qkv_bias\":false,\"k_bias\":false,\"attn_out_bias\":fal"
+        "se,\"mlp_bias\":false,\"tied\":true,\"qk_norm\":false,\"qk_norm_span\":\"head\",\"qk"
+        "_norm_type\":\"layernorm\",\"v_norm\":false,\"logit_scale\":\"inv_sqrt\",\"logit_sof"
+        "tcap\":null,\"final_softcap\":null,\"window\":0,\"global_every\":1,\"parallel\":fals"
+        "e,\"embed_scale\":1,\"embed_scale_learned\":false},\"strategy\":{\"placement\":\"pre"
+        "_ln\",\"norm\":\"layernorm\",\"eps\":1e-5,\"affine\":true,\"sigma\":\"live\",\"gain_"
+        "init\":1,\"unit_offset\":false,\"out_gain_init\":1,\"out_gain_rule\":\"constant\",\""
+        "embed_norm\":false,\"final_norm\":true,\"residual_scale\":1,\"residual_rule\":\"cons"
+        "tant\",\"residual_scales\":[],\"branch_gain\":\"none\",\"branch_gain_init\":0,\"alph"
+        "a\":null,\"beta\":null,\"partner_depth\":0,\"init_factor\":true,\"fraction\":0.25,\""
+        "fixnorm\":false,\"gpas\":false,\"resscale\":false,\"recentre\":false,\"parallel_norm"
+        "s\":1,\"alpha_attn\":0.5,\"alpha_mlp\":0.5,\"alpha_final\":0.5,\"groups\":4,\"stat_k"
+        "eep\":0.9,\"stat_warmup\":0,\"stat_window\":4,\"stat_filter\":false,\"stat_compat\":"
+        "true,\"stat_divisor\":\"batch\",\"group_scale\":0,\"progress_steps\":0,\"gamma_last"
+        "\":0.005,\"rho_last\":0.8,\"overrides\":[]},\"depth\":2,\"init\":{\"scheme\":\"gpt2"
+        "\",\"std\":0.02,\"depth_scale\":true,\"embed_std\":null,\"head_std\":null},\"data\":"
+        "{\"source\":\"random_tokens\",\"batch\":4,\"seq_len\":64,\"batches\":8,\"token_corr"
+        "\":0,\"mask_fraction\":0.15},\"train\":{\"steps\":0,\"loss\":\"cross_entropy\",\"opt"
+        "imizer\":\"adamw\",\"lr\":0.001,\"momentum\":0.9,\"beta1\":0.9,\"beta2\":0.999,\"eps"
+        "\":1e-8,\"weight_decay\":0.01,\"decay\":\"matrices\",\"warmup\":0,\"schedule\":\"con"
+        "stant\",\"min_lr\":0,\"clip\":1},\"measure\":{\"steps\":[0],\"sites\":[\"resid_out\""
+        "],\"metrics\":[\"var\"],\"eval\":false},\"seeds\":[7],\"precision\":\"float32\"}");
+    ck_assert_str_eq(j.hash, "523e12ed77195783b10314d0de308446f0d9392ca466df71a25b0603767e07ce");
     job_deinit(&j);
 }
 END_TEST
@@ -625,6 +655,18 @@ static void out_integer(const field *f)
         out("%u", 2 + pick(30));
 }
 
+static void out_overrides(void)
+{
+    static const char *const layers[] = {"\"early\"", "\"middle\"", "\"later\"",
+                                         "\"all\"",   "1",          "[1,2]"};
+    static const char *const members[] = {"\"affine\":false", "\"eps\":0.25",
+                                          "\"norm\":\"rmsnorm\"", "\"residual_scale\":0.5"};
+    out("[");
+    for (unsigned i = 0, n = pick(3); i < n; i++)
+        out("%s{\"layers\":%s,%s}", i ? "," : "", layers[pick(6)], members[pick(4)]);
+    out("]");
+}
+
 static void out_value(const field *f)
 {
     switch (f->type) {
@@ -660,6 +702,15 @@ static void out_value(const field *f)
         break;
     case FIELD_PRESET:
         out("\"%s\"", preset_registry.rows[pick(3)]->name);
+        break;
+    case FIELD_STRATEGY:
+        out("\"%s\"", strategy_registry.rows[pick((unsigned)strategy_registry.n)]->name);
+        break;
+    case FIELD_NUMBERS:
+        out(pick(2) ? "[]" : "[0.5,1]");
+        break;
+    case FIELD_OVERRIDES:
+        out_overrides();
         break;
     default:
         ck_abort();
@@ -835,7 +886,7 @@ START_TEST(test_every_field_has_doc_default_and_registry)
     ck_assert_int_eq(field_find(f->group, f->name), _i);
     if (f->type == FIELD_CHOICE) {
         ck_assert_ptr_nonnull(field_registry(f->choices));
-        ck_assert_int_ge(registry_find(field_registry(f->choices), f->text), 0);
+        if (!f->rule) ck_assert_int_ge(registry_find(field_registry(f->choices), f->text), 0);
     }
     if (!f->rule && (f->type == FIELD_INTEGER || f->type == FIELD_DEPTH))
         ck_assert(f->number >= f->min && f->number <= f->max);

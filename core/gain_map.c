@@ -1,0 +1,34 @@
+#include "core/gain_map.h"
+
+#include <math.h>
+
+static double identity(double p)
+{
+    return p;
+}
+
+static double one(double p)
+{
+    (void)p;
+    return 1;
+}
+
+static double sign(double p)
+{
+    return (p > 0) - (p < 0);
+}
+
+static double preserving(double p)
+{
+    return 1 - p / (1 + exp(-p));
+}
+
+static double preserving_slope(double p)
+{
+    double s = 1 / (1 + exp(-p));
+    return -s * (1 + p * (1 - s));
+}
+
+const gain_map gain_identity = {.value = identity, .slope = one};
+const gain_map gain_absolute = {.value = fabs, .slope = sign};
+const gain_map gain_preserving = {.value = preserving, .slope = preserving_slope, .straight = true};

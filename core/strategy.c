@@ -1,0 +1,112 @@
+#include "core/strategy.h"
+
+#include "core/norm.h"
+#include "core/placement.h"
+
+#include <math.h>
+#include <stdio.h>
+
+double strategy_depth_rule(int rule, int depth, int layer)
+{
+    int l = layer < 1 ? 1 : layer > depth ? depth : layer;
+    switch ((enum spec_depth_rule)rule) {
+    case RULE_INV_SQRT_DEPTH:
+        return 1 / sqrt((double)depth);
+    case RULE_INV_DEPTH:
+        return 1 / (double)depth;
+    case RULE_INV_SQRT_SUBLAYERS:
+        return 1 / sqrt(2.0 * depth);
+    case RULE_INV_SQRT_LAYER:
+        return 1 / sqrt((double)l);
+    case RULE_CONSTANT:
+        break;
+    }
+    return 1;
+}
+
+static bool covers(const spec_override *o, int depth, int layer)
+{
+    if (layer < 1 || layer > depth) return false;
+    int third = depth / 3, two_thirds = 2 * depth / 3;
+    switch ((enum spec_layers)o->layers) {
+    case LAYERS_RANGE:
+        return layer >= o->first && layer <= o->last;
+    case LAYERS_ALL:
+        return true;
+    case LAYERS_EARLY:
+        return layer <= third;
+    case LAYERS_MIDDLE:
+        return layer > third && layer <= two_thirds;
+    case LAYERS_LATER:
+        return layer > two_thirds;
+    }
+    return false;
+}
+
+spec_layer strategy_layer(const run_spec *spec, int layer)
+{
+    spec_layer s = spec->strategy.layer;
+    for (int i = 0; i < spec->strategy.n_overrides; i++) {
+        const spec_override *o = &spec->strategy.overrides[i];
+        if (!covers(o, spec->depth, layer)) continue;
+        if (o->given & OVERRIDE_NORM) s.norm = o->layer.norm;
+        if (o->given & OVERRIDE_EPS) s.eps = o->layer.eps;
+        if (o->given & OVERRIDE_AFFINE) s.affine = o->layer.affine;
+        if (o->given & OVERRIDE_SIGMA) s.sigma = o->layer.sigma;
+        if (o->given & OVERRIDE_RESIDUAL_SCALE) s.residual_scale = o->layer.residual_scale;
+    }
+    return s;
+}
+
+double strategy_residual_scale(const run_spec *spec, int layer)
+{
+    const spec_strategy *s = &spec->strategy;
+    double scale = strategy_layer(spec, layer).residual_scale *
+                   strategy_depth_rule(s->residual_rule, spec->depth, layer);
+    return s->n_residual_scales ? scale * s->residual_scales[layer - 1] : scale;
+}
+
+static unsigned norm_uses(const norm *n, bool affine)
+{
+    unsigned uses = n->uses;
+    if (affine && n->has & 1u << NORM_GAIN) uses |= USES(GAIN);
+    if (n->has & 1u << NORM_ALPHA) uses |= USES(NORM_ALPHA);
+    return uses;
+}
+
+unsigned strategy_uses(const run_spec *spec)
+{
+    const spec_strategy *s = &spec->strategy;
+    const placement *p = placement_table[s->placement];
+    unsigned uses = p->uses, norms = norm_uses(norm_table[s->norm], s->affine);
+    for (int i = 0; i < s->n_overrides; i++) {
+        const spec_override *o = &s->overrides[i];
+        int row = o->given & OVERRIDE_NORM ? o->layer.norm : s->norm;
+        norms |=
+            norm_uses(norm_table[row], o->given & OVERRIDE_AFFINE ? o->layer.affine : s->affine);
+    }
+    if (!(norms & USES(GAIN))) uses &= ~USES(OUT_GAIN);
+    if (s->branch_gain != BRANCH_GAIN_NONE) uses |= USES(BRANCH_GAIN);
+    if (spec->model.parallel) uses |= USES(PARALLEL);
+    return uses | norms;
+}
+
+err_code strategy_check(const run_spec *spec, error *err)
+{
+    const spec_strategy *s = &spec->strategy;
+    if (s->n_residual_scales && s->n_residual_scales != spec->depth)
+        return error_set(
+            err, ERR_COMBINATION, "/strategy/residual_scales",
+            "residual_scales has %d numbers; depth is %d, one is needed for each block",
+            s->n_residual_scales, spec->depth);
+    for (int i = 0; i < s->n_overrides; i++) {
+        const spec_override *o = &s->overrides[i];
+        if (o->layers != LAYERS_RANGE || (o->first >= 1 && o->last <= spec->depth)) continue;
+        char pointer[48];
+        snprintf(pointer, sizeof pointer, "/strategy/overrides/%d/layers", i);
+        return error_set(err, ERR_COMBINATION, pointer,
+                         "layers are blocks %d to %d; the network has blocks 1 to %d", o->first,
+                         o->last, spec->depth);
+    }
+    return ERR_OK;
+}
