@@ -184,11 +184,17 @@ int builder_mlp(builder *b, int x)
 
 /* --- sums ------------------------------------------------------------------------------------- */
 
-int builder_gain(builder *b, const char *role, size_t n, double start, int x)
+int builder_gain_as(
+    builder *b, const char *role, size_t n, double start, const gain_map *map, double scale, int x)
 {
     int p = graph_block_param(b->g, role);
     if (p == NONE) p = graph_vector(b->g, PARAM_LEARNED, role, n, start);
-    return op_gain_build(b->g, x, p, &gain_identity, 1);
+    return op_gain_build(b->g, x, &p, 1, map, scale);
+}
+
+int builder_gain(builder *b, const char *role, size_t n, double start, int x)
+{
+    return builder_gain_as(b, role, n, start, &gain_identity, 1, x);
 }
 
 int builder_shift(builder *b, const char *role, size_t n, double start, int x)
@@ -225,13 +231,22 @@ int builder_branch(builder *b, branch which, int y)
 
 int builder_add(builder *b, branch which, int x, int y)
 {
-    return op_add_build(b->g, x, builder_branch(b, which, y));
+    return builder_add_scaled(b, which, 1, x, y);
+}
+
+/* strategy.gpas: the stream times 1 - SiLU(g), one g per block. */
+static int preserve(builder *b, int x)
+{
+    return builder_gain_as(b, "gpas_gate", 1, 0, &gain_preserving, 1, x);
 }
 
 int builder_add_scaled(builder *b, branch which, double alpha, int x, int y)
 {
+    bool gpas = b->spec->strategy.gpas;
     y = builder_branch(b, which, y);
-    return alpha == 1 ? op_add_build(b->g, x, y) : op_mix_build(b->g, alpha, x, 1, y);
+    if (gpas && b->place->gpas_first) x = preserve(b, x);
+    x = alpha == 1 ? op_add_build(b->g, x, y) : op_mix_build(b->g, alpha, x, 1, y);
+    return gpas && !b->place->gpas_first ? preserve(b, x) : x;
 }
 
 int builder_mid(builder *b, int x)

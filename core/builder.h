@@ -74,8 +74,12 @@ int builder_add(builder *b, branch which, int x, int y);
 int builder_add_scaled(builder *b, branch which, double alpha, int x, int y);
 int builder_mid(builder *b, int x); /* names the stream between the sublayers; returns x */
 
-/* x times, or plus, a learned vector of n numbers that start at start. */
+/* x times, or plus, a learned vector of n numbers that start at start. A gain of this role that the
+ * block has already is used again. */
 int builder_gain(builder *b, const char *role, size_t n, double start, int x);
+/* x times scale f(p). */
+int builder_gain_as(
+    builder *b, const char *role, size_t n, double start, const gain_map *map, double scale, int x);
 int builder_shift(builder *b, const char *role, size_t n, double start, int x);
 
 #endif

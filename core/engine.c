@@ -236,7 +236,11 @@ static err_code train(runner *r, error *err)
     session *s = r->s;
     int passes = s->spec->train.steps + 1;
     r->pass_share = 1.0 / passes;
-    if (r->to->tensor && !report_tensors(s, TENSOR_INITIAL, 0, r->to)) return refused(err);
+    train_project(s);
+    if (r->to->tensor) {
+        if (!report_tensors(s, TENSOR_INITIAL, 0, r->to)) return refused(err);
+        train_project(s); /* weights may have been loaded */
+    }
     for (int i = 0; i < OPTIMIZER_STATES; i++)
         if (s->states[i]) memset(s->states[i], 0, s->p.param_count * sizeof(real));
     bool stop = false;

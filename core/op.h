@@ -60,9 +60,9 @@ int op_norm_build(graph *g, int x, const norm_args *how);
 int op_add_build(graph *g, int a, int b);
 int op_mix_build(graph *g, double ca, int a, double cb, int b); /* ca a + cb b */
 int op_scale_build(graph *g, int x, double scale);
-/* c f(p) x; p has 1, a divisor of, or all the features' number of entries. Two nodes of a block may
- * share p. */
-int op_gain_build(graph *g, int x, int p, const struct gain_map *map, double scale);
+/* c f(p) x; p has 1, a divisor of, or all the features' number of entries, in one vector or in n_p
+ * that were added to the graph one after another. Two nodes of a block may share p. */
+int op_gain_build(graph *g, int x, const int *p, int n_p, const struct gain_map *map, double scale);
 int op_shift_build(graph *g, int x, int p); /* x + p; p has 1 or all the features' entries */
 int op_activate_build(graph *g, int x, const struct activation *activation);
 int op_rope_build(graph *g, int x, int heads);

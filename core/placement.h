@@ -14,16 +14,18 @@ typedef struct placement {
     entry entry;
     bool final_norm; /* default of strategy.final_norm */
     unsigned uses;   /* bit per enum use: which fields mean something here */
+    bool gpas_first; /* gpas scales the stream before the sum, not after it */
     int (*block)(builder *b, int x);
     int (*parallel_block)(builder *b, int x); /* NULL: model.parallel is refused */
     int (*begin)(builder *b, int x); /* after the embedding: the first stream; may set b->second */
     int (*end)(builder *b, int x);   /* after the last block, before the final norm */
     /* Inside the branches. */
-    int (*values)(builder *b, int y);           /* weighted values of all heads, before W_O */
-    int (*hidden)(builder *b, int h);           /* MLP units after the activation, before W_2 */
-    int (*hidden_in)(builder *b, int h);        /* MLP units before the activation */
-    int (*turned)(builder *b, int x, bool key); /* queries or keys after rope */
-    int (*logits)(builder *b, int x);           /* vocabulary logits */
+    int (*values)(builder *b, int y);               /* weighted values of all heads, before W_O */
+    int (*hidden)(builder *b, int h);               /* MLP units after the activation, before W_2 */
+    int (*hidden_in)(builder *b, int h);            /* MLP units before the activation */
+    int (*turned)(builder *b, int x, bool key);     /* queries or keys after rope */
+    int (*logits)(builder *b, int x);               /* vocabulary logits */
+    param_projection (*projection)(const param *p); /* after init and after each update */
     err_code (*check)(const run_spec *spec, error *err);
 } placement;
 

@@ -63,7 +63,58 @@ double train_update(session *s, int k, double grad_norm)
     struct updating run = {s,
                            {.train = t, .k = k, .rate = schedule_rate(t, k), .grad_scale = scale}};
     team_run(s->x.team, update_chunk, &run, s->chunk_first[s->g.n_params]);
+    train_project(s);
     return run.base.rate;
+}
+
+static real factor_of(double square)
+{
+    const double rounding = 16 * REAL_EPSILON;
+    return fabs(square - 1) <= rounding ? 1 : (real)(1 / sqrt(square));
+}
+
+static void project_rows(real *w, size_t rows, size_t cols)
+{
+    for (size_t r = 0; r < rows; r++, w += cols) {
+        real f = factor_of(exec_sum_squares(w, cols));
+        for (size_t i = 0; i < cols; i++) w[i] *= f;
+    }
+}
+
+/* A block of columns at a time, down all rows. */
+static void project_columns(real *w, size_t rows, size_t cols)
+{
+    enum { COLUMNS = 64 };
+    for (size_t first = 0; first < cols; first += COLUMNS) {
+        size_t n = cols - first < COLUMNS ? cols - first : COLUMNS;
+        double square[COLUMNS] = {0};
+        real f[COLUMNS];
+        for (size_t r = 0; r < rows; r++)
+            for (size_t i = 0; i < n; i++) {
+                double x = (double)w[r * cols + first + i];
+                square[i] += x * x;
+            }
+        for (size_t i = 0; i < n; i++) f[i] = factor_of(square[i]);
+        for (size_t r = 0; r < rows; r++)
+            for (size_t i = 0; i < n; i++) w[r * cols + first + i] *= f[i];
+    }
+}
+
+static void project_param(void *context, int task, int worker)
+{
+    (void)worker;
+    session *s = context;
+    const param *p = &s->g.params[task];
+    real *w = exec_param(&s->x, task);
+    if (p->projection == PROJECT_ROWS) project_rows(w, p->dims[0], p->dims[1]);
+    if (p->projection == PROJECT_COLUMNS) project_columns(w, p->dims[0], p->dims[1]);
+}
+
+void train_project(session *s)
+{
+    bool any = false;
+    for (int i = 0; i < s->g.n_params; i++) any |= s->g.params[i].projection != PROJECT_NONE;
+    if (any) team_run(s->x.team, project_param, s, s->g.n_params);
 }
 
 double train_moved_sq(const session *s, int p)

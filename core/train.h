@@ -7,9 +7,13 @@
 /* Global gradient norm and per-parameter norms, from the slices of the backward pass. */
 double train_grad_sq(const session *s, int p);
 double train_grad_norm(const session *s);
-/* Update k = 1..; grad_norm for clipping. Returns the learning rate. */
+/* Update k = 1..; grad_norm for clipping. Returns the learning rate. Parameters with a projection
+ * get it afterwards. */
 double train_update(session *s, int k, double grad_norm);
-/* ||W_new - W||^2 of the last update. */
+/* Rows or columns to length 1, where a parameter asks for it (graph.h); those that have it up to
+ * rounding stay as they are, so that weights that were saved and loaded keep their bits. */
+void train_project(session *s);
+/* ||W_new - W||^2 of the last update, before any projection. */
 double train_moved_sq(const session *s, int p);
 /* Fills weight_sq. */
 void train_weight_norms(session *s);

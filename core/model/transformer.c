@@ -82,6 +82,12 @@ static void build_head(builder *b, int x)
     op_cross_entropy_build(g, logits);
 }
 
+static void project(graph *g, const placement *place)
+{
+    for (int i = 0; i < g->n_params && place->projection; i++)
+        g->params[i].projection = place->projection(&g->params[i]);
+}
+
 static void build(graph *g)
 {
     const run_spec *spec = g->spec;
@@ -106,6 +112,7 @@ static void build(graph *g)
     builder_begin(&b, spec->depth + 1);
     if (place->end) x = place->end(&b, x);
     build_head(&b, x);
+    project(g, place);
     graph_mark_gradients(g);
 }
 

@@ -11,17 +11,17 @@
 
 #include <string.h>
 
-int op_gain_build(graph *g, int x, int p, const gain_map *map, double scale)
+int op_gain_build(graph *g, int x, const int *p, int n_p, const gain_map *map, double scale)
 {
     node *n = graph_node(g, &op_gain);
     n->gain_map = map;
     n->scale = scale;
-    n->params[0] = p, n->n_params = 1;
+    for (int i = 0; i < n_p; i++) n->params[n->n_params++] = p[i];
     graph_share(g, n);
     int cols = g->values[x].cols, y = graph_value(g, g->values[x].rows, cols);
     if (g->failed) return y;
-    n->partial_count = g->params[p].count;
-    n->groups = cols / (int)g->params[p].count; /* features of one number */
+    for (int i = 0; i < n_p; i++) n->partial_count += g->params[p[i]].count;
+    n->groups = cols / (int)n->partial_count; /* features of one number */
     n->inputs[0] = x, n->n_inputs = 1;
     n->outputs[0] = y, n->n_outputs = 1;
     return y;

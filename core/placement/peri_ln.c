@@ -24,7 +24,7 @@ const placement placement_peri_ln = {
               .summary = "x' = x + N_out(A(N_in(x))); y = x' + N_out(M(N_in(x'))); final norm",
               .source = "arXiv:2502.02732"},
     .final_norm = true,
-    .uses = USES(RESIDUAL) | USES(OUT_GAIN),
+    .uses = USES(RESIDUAL) | USES(GPAS) | USES(OUT_GAIN),
     .block = block,
     .parallel_block = parallel_block,
 };

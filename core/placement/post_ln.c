@@ -19,7 +19,8 @@ const placement placement_post_ln = {
     .entry = {.name = "post_ln",
               .summary = "x' = N(x + A(x)); y = N(x' + M(x')); no final norm",
               .source = "arXiv:1706.03762"},
-    .uses = USES(RESIDUAL),
+    .uses = USES(RESIDUAL) | USES(GPAS),
+    .gpas_first = true,
     .block = block,
     .parallel_block = parallel_block,
 };

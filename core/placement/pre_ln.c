@@ -20,7 +20,7 @@ const placement placement_pre_ln = {
               .summary = "x' = x + A(N(x)); y = x' + M(N(x')); final norm",
               .source = "arXiv:2002.04745"},
     .final_norm = true,
-    .uses = USES(RESIDUAL),
+    .uses = USES(RESIDUAL) | USES(GPAS),
     .block = block,
     .parallel_block = parallel_block,
 };

@@ -100,6 +100,9 @@ static run_spec make_spec(int i)
     s.measure.n_steps = 1;
     s.measure.sites[SITE_param] = true;
     s.measure.metrics[METRIC_param_grad_norm] = true;
+    error err = {0};
+    if (engine_table.check(&s, &err) != ERR_OK && strcmp(err.pointer, "/model/parallel") == 0)
+        s.model.parallel = false;
     s.precision = REAL_EPSILON < 1e-10 ? PRECISION_FLOAT64 : PRECISION_FLOAT32;
     return s;
 }

@@ -93,25 +93,32 @@ static int rmsnorm_per_head(graph *g, int x)
 
 static int gain_number(graph *g, int x)
 {
-    return op_gain_build(g, x, weight(g, "p", 1, 0), &gain_identity, 1.5);
+    return op_gain_build(g, x, (int[]){weight(g, "p", 1, 0)}, 1, &gain_identity, 1.5);
 }
 
 static int gain_per_head(graph *g, int x)
 {
-    return op_gain_build(g, x, weight(g, "p", 3, 0), &gain_absolute, 1);
+    return op_gain_build(g, x, (int[]){weight(g, "p", 3, 0)}, 1, &gain_absolute, 1);
 }
 
 static int gain_per_feature(graph *g, int x)
 {
-    return op_gain_build(g, x, weight(g, "p", D, 0), &gain_absolute, -0.7);
+    return op_gain_build(g, x, (int[]){weight(g, "p", D, 0)}, 1, &gain_absolute, -0.7);
 }
 
 /* One number for two values of a block: its gradient is the sum of both. */
 static int gain_shared(graph *g, int x)
 {
     int p = weight(g, "p", 1, 0);
-    int y = op_add_build(g, x, op_gain_build(g, x, p, &gain_identity, 1));
-    return op_add_build(g, y, op_gain_build(g, layernorm(g, y), p, &gain_identity, 1));
+    int y = op_add_build(g, x, op_gain_build(g, x, &p, 1, &gain_identity, 1));
+    return op_add_build(g, y, op_gain_build(g, layernorm(g, y), &p, 1, &gain_identity, 1));
+}
+
+/* Two vectors one after another, as those of gate and up. */
+static int gain_of_two_vectors(graph *g, int x)
+{
+    int p[] = {weight(g, "p1", D / 2, 0), weight(g, "p2", D / 2, 0)};
+    return op_gain_build(g, x, p, 2, &gain_identity, 0.8);
 }
 
 static int shift_number(graph *g, int x)
@@ -225,6 +232,7 @@ static const struct {
     {"gain per head", gain_per_head},
     {"gain per feature", gain_per_feature},
     {"gain, shared", gain_shared},
+    {"gain, two vectors", gain_of_two_vectors},
     {"shift, a number", shift_number},
     {"shift per feature", shift_per_feature},
     {"mix", mix},
