@@ -145,7 +145,7 @@ schema: all ## rewrite schema/job.json and schema/openapi.json from the tables
 bench: ## speed and memory of specs A to D; PEER=/path/to/torch_probe.py beside PyTorch (ARGS="--rounds 4 ...")
 	@deploy/install-deps run bench
 	@$(MAKE) --no-print-directory -j$(JOBS) all
-	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BUILD)/normscope bench
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BUILD)/normscope bench --strategies
 	@python3 -B tests/bench/compare.py --program $(BUILD)/normscope $(ARGS)
 
 golden: ## rewrite tests/golden from the PyTorch oracle (needs torch and numpy)

@@ -242,7 +242,9 @@ static int preserve(builder *b, int x)
 
 int builder_add_scaled(builder *b, branch which, double alpha, int x, int y)
 {
-    bool gpas = b->spec->strategy.gpas;
+    /* Both sums of a parallel block are one: scaled once, at its beginning or its end. */
+    branch scaled_at = b->place->gpas_first ? BRANCH_ATTN : BRANCH_MLP;
+    bool gpas = b->spec->strategy.gpas && (!b->spec->model.parallel || which == scaled_at);
     y = builder_branch(b, which, y);
     if (gpas && b->place->gpas_first) x = preserve(b, x);
     x = alpha == 1 ? op_add_build(b->g, x, y) : op_mix_build(b->g, alpha, x, 1, y);

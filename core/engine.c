@@ -52,6 +52,32 @@ static double pass_flops(const graph *g)
     return sum;
 }
 
+static double value_bytes(const graph *g, int v)
+{
+    return (double)sizeof(real) * g->batch * g->values[v].rows * g->values[v].cols;
+}
+
+/* Bytes of the values that ops without products read and write in one pass, each counted once per
+ * op; statistics of rows and parameters are left out, they are small or in cache. */
+static double pass_traffic(const graph *g, bool backward)
+{
+    double sum = 0;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const node *n = &g->nodes[i];
+        if (n->op->flops) continue;
+        double out = value_bytes(g, n->outputs[0]);
+        for (int k = 0; k < n->n_inputs; k++) {
+            double in = value_bytes(g, n->inputs[k]);
+            sum += in;
+            if (!backward || !n->op->backward || !n->grads[k].wanted) continue;
+            sum += in * (1 + (n->op->reads_inputs >> k & 1) + (n->grads[k].base != NONE));
+        }
+        bool reads_dy = backward && n->op->backward && !n->op->alias_grad;
+        sum += reads_dy ? 2 * out : out;
+    }
+    return sum;
+}
+
 static void fill_estimate(session *s, int n_threads, size_t tables, estimate *out)
 {
     arena counting;
@@ -61,6 +87,7 @@ static void fill_estimate(session *s, int n_threads, size_t tables, estimate *ou
     *out = (estimate){
         .parameters = s->p.param_count,
         .flops = pass_flops(&s->g) * (s->backward ? 3.0 : 1.0) * passes,
+        .traffic_bytes = pass_traffic(&s->g, s->backward),
         .peak_bytes = tables + counting.used,
         /* a run that diverges is probed once more */
         .measurements = report_rows(s) * (uint64_t)(s->spec->measure.n_steps + 1),

@@ -17,6 +17,7 @@
 typedef struct estimate {
     uint64_t parameters;
     double flops;          /* matrix products of the whole run, one multiply-add = 2 */
+    double traffic_bytes;  /* read and written by what is no matrix product, per pass of the run */
     uint64_t peak_bytes;   /* the one block of memory that run needs */
     uint64_t measurements; /* an upper bound on rows emitted */
 } estimate;

@@ -1,6 +1,7 @@
 #include "server/bench.h"
 
 #include "server/bench_print.h"
+#include "server/bench_strategy.h"
 #include "server/blas.h"
 #include "server/file_read.h"
 #include "server/provenance.h"
@@ -82,6 +83,21 @@ static err_code bench_depths(bench *b, error *err)
     return ERR_OK;
 }
 
+static err_code bench_strategy_rows(bench *b, error *err)
+{
+    bench_strategies *all = malloc(sizeof *all);
+    if (!all) return error_set(err, ERR_MEMORY, "", "out of memory");
+    err_code code = bench_strategy_measure(all, b->rounds, err);
+    if (!code && b->json) {
+        json_key(&b->out, "strategies");
+        bench_json_strategies(&b->out, all);
+    } else if (!code) {
+        bench_print_strategies(stdout, all);
+    }
+    free(all);
+    return code;
+}
+
 static err_code bench_all(bench *b, const options *o, error *err)
 {
     err_code code = ERR_OK;
@@ -91,6 +107,7 @@ static err_code bench_all(bench *b, const options *o, error *err)
         code = bench_job_file(b, o->arguments[i], err);
     if (b->json) json_end(&b->out);
     if (!code && (o->n_arguments == 0 || o->flag[OPTION_depths])) code = bench_depths(b, err);
+    if (!code && o->flag[OPTION_strategies]) code = bench_strategy_rows(b, err);
     if (b->json) json_end(&b->out);
     if (!code && b->out.failed) code = error_set(err, ERR_MEMORY, "", "out of memory");
     return code;

@@ -83,7 +83,8 @@ static inline void temp_job(job *j, const char *hash, int n_runs, uint64_t rows_
     j->n_runs = n_runs;
     for (int i = 0; i < n_runs; i++) {
         j->runs[i].spec = temp_spec(2, (uint64_t)i);
-        j->runs[i].cost = (estimate){100, 1e6, 1 << 20, rows_max};
+        j->runs[i].cost = (estimate){
+            .parameters = 100, .flops = 1e6, .peak_bytes = 1 << 20, .measurements = rows_max};
         snprintf(j->runs[i].arm, sizeof j->runs[i].arm, "{\"depth\":2}");
     }
 }
