@@ -1,5 +1,6 @@
 #include "core/builder.h"
 
+#include "core/batch_norm.h"
 #include "core/op.h"
 #include "core/placement.h"
 
@@ -18,13 +19,18 @@ void builder_begin(builder *b, int layer)
 typedef enum part { PART_ATTN, PART_MLP, PART_FINAL } part;
 
 static const struct {
+    const char *prefix;
     const char *roles[NORM_PARAMS];
+    const char *eta, *layer[2]; /* of norms with batch statistics */
     int site;
     part part;
     bool is_out;
 } slots[] = {
 #define SLOT(name, prefix, site, part, is_out)                                                     \
-    {{prefix ".weight", prefix ".bias", prefix ".alpha", prefix ".shift"}, site, part, is_out},
+    {prefix,        {prefix ".weight", prefix ".bias", prefix ".alpha", prefix ".shift"},          \
+     prefix ".eta", {prefix ".layer_weight", prefix ".layer_bias"},                                \
+     site,          part,                                                                          \
+     is_out},
     NORM_SLOTS(SLOT)
 #undef SLOT
 };
@@ -61,6 +67,22 @@ static int norm_parameter(builder *b, norm_slot slot, const norm *n, norm_param 
     return graph_vector(b->g, as, role, count, start);
 }
 
+/* A norm with batch statistics. Its second pair of gain and bias, and eta, which starts at 1, are
+ * those of prepbn and repbn. */
+static int batch_norm_node(builder *b, norm_slot slot, const norm_args *base, int x)
+{
+    const norm *n = base->norm;
+    batch_norm_args how = {.norm = *base, .eta = NONE, .layer = {NONE, NONE}};
+    size_t width = (size_t)b->g->values[x].cols;
+    if (n->batch->has_eta) how.eta = graph_vector(b->g, PARAM_LEARNED, slots[slot].eta, 1, 1);
+    if (n->batch->lambda && b->layer.affine) {
+        how.layer[0] = graph_vector(b->g, PARAM_GAIN, slots[slot].layer[0], width,
+                                    gain_start(b, slot, n, width));
+        how.layer[1] = graph_vector(b->g, PARAM_BIAS, slots[slot].layer[1], width, 0);
+    }
+    return op_batch_norm_build(b->g, x, &how);
+}
+
 int builder_norm_as(builder *b, norm_slot slot, const norm *n, int x, int groups)
 {
     if (n->is_identity) return x;
@@ -69,10 +91,12 @@ int builder_norm_as(builder *b, norm_slot slot, const norm *n, int x, int groups
                      .groups = n->grouped ? b->spec->strategy.groups : groups,
                      .own_gains = n->grouped,
                      .unit_offset = b->spec->strategy.unit_offset,
+                     .role = slots[slot].prefix,
                      .eps = b->layer.eps};
     size_t width = (size_t)(g->values[x].cols / groups);
     for (int i = 0; i < NORM_PARAMS; i++)
         how.params[i] = norm_parameter(b, slot, n, (norm_param)i, width);
+    if (n->batch) return batch_norm_node(b, slot, &how, x);
     return op_norm_build(g, x, &how);
 }
 

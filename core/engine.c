@@ -6,6 +6,7 @@
 #include "core/model.h"
 #include "core/optimizer.h"
 #include "core/placement.h"
+#include "core/profile.h"
 #include "core/report.h"
 #include "core/schedule.h"
 #include "core/strategy.h"
@@ -72,10 +73,17 @@ static double pass_traffic(const graph *g, bool backward)
             if (!backward || !n->op->backward || !n->grads[k].wanted) continue;
             sum += in * (1 + (n->op->reads_inputs >> k & 1) + (n->grads[k].base != NONE));
         }
+        if (n->op->prepare) sum += out * (backward ? 3 : 1); /* sums of x; of dy and x */
         bool reads_dy = backward && n->op->backward && !n->op->alias_grad;
         sum += reads_dy ? 2 * out : out;
     }
     return sum;
+}
+
+/* One for each update and one after the last; with measure.eval another for each probe. */
+static int count_passes(const run_spec *spec)
+{
+    return spec->train.steps + 1 + (spec->measure.eval ? spec->measure.n_steps : 0);
 }
 
 static void fill_estimate(session *s, int n_threads, size_t tables, estimate *out)
@@ -83,10 +91,11 @@ static void fill_estimate(session *s, int n_threads, size_t tables, estimate *ou
     arena counting;
     arena_init(&counting, NULL, 0);
     session_layout(s, n_threads, &counting);
-    int passes = s->spec->train.steps + 1;
+    double flops = pass_flops(&s->g);
     *out = (estimate){
         .parameters = s->p.param_count,
-        .flops = pass_flops(&s->g) * (s->backward ? 3.0 : 1.0) * passes,
+        .flops = flops * (s->backward ? 3.0 : 1.0) * count_passes(s->spec) +
+                 (exec_profiles(&s->g) ? flops : 0),
         .traffic_bytes = pass_traffic(&s->g, s->backward),
         .peak_bytes = tables + counting.used,
         /* a run that diverges is probed once more */
@@ -124,6 +133,7 @@ typedef struct runner {
     const sink *to;
     run_summary *summary;
     int step;
+    int passes;        /* complete */
     double pass_share; /* of the whole run */
 } runner;
 
@@ -138,7 +148,7 @@ static bool on_stage(void *user, int at, int n_stages, int layer)
                   .steps = r->s->spec->train.steps,
                   .layer = layer,
                   .layers = r->s->spec->depth,
-                  .fraction = (r->step + inside) * r->pass_share};
+                  .fraction = (r->passes + inside) * r->pass_share};
     return r->to->progress(r->to->user, &p);
 }
 
@@ -219,16 +229,42 @@ static err_code refused(error *err)
     return error_set(err, ERR_IO, "", "a tensor could not be handed over");
 }
 
-/* One pass of the training loop: forward, backward where needed, update, report. */
-static err_code run_step(runner *r, bool *stop, error *err)
+/* The numbers and tensors of the pass that has just been made. */
+static err_code report(runner *r, const report_pass *pass, error *err)
+{
+    report_measurements(r->s, pass, r->to);
+    if (r->s->want_tensors && r->to->tensor && !report_probe_tensors(r->s, r->step, r->to))
+        return refused(err);
+    return ERR_OK;
+}
+
+/* A pass with running statistics that is measured and changes nothing; the pass of the training
+ * loop follows. Its loss may be NaN or infinite: that says nothing about training. */
+static err_code eval_step(runner *r, error *err)
 {
     session *s = r->s;
-    const spec_train *t = &s->spec->train;
-    bool probed = is_probed(&s->spec->measure, r->step), update_follows = r->step < t->steps;
-    bool backward = s->backward && (probed || update_follows);
+    report_pass pass = {.step = r->step, .backward = s->backward};
+    s->x.probe = &s->probe;
+    s->x.eval = true;
+    err_code code = exec_forward(&s->x, on_stage, r, &pass.loss);
+    if (!code && s->backward) code = exec_backward(&s->x, on_stage, r);
+    s->x.probe = NULL;
+    s->x.eval = false;
+    if (code) return cancelled(err);
+    if (s->probe.parameter) train_weight_norms(s);
+    r->passes++;
+    return report(r, &pass, err);
+}
+
+/* One pass of the training loop: forward, backward where needed, update, report. measured: unless
+ * it diverges, this is the pass to measure; reported: the step has its measurements already. */
+static err_code train_step(runner *r, bool measured, bool reported, bool *stop, error *err)
+{
+    session *s = r->s;
+    bool update_follows = r->step < s->spec->train.steps;
+    bool backward = s->backward && (measured || update_follows);
     step_record record = {.step = r->step, .grad_norm = (double)NAN};
-    use_batch(s, r->step);
-    s->x.probe = probed ? &s->probe : NULL;
+    s->x.probe = measured ? &s->probe : NULL;
     if (exec_forward(&s->x, on_stage, r, &record.loss)) return cancelled(err);
     bool bad = !isfinite(record.loss);
     if (!bad && backward) {
@@ -239,42 +275,70 @@ static err_code run_step(runner *r, bool *stop, error *err)
     if (bad) {
         if (diverge(r, &record.loss)) return cancelled(err);
         backward = s->backward;
-        probed = true;
+        measured = !reported;
         if (backward) record.grad_norm = train_grad_norm(s);
     }
-    if (probed && s->probe.parameter) train_weight_norms(s);
+    if (measured && s->probe.parameter) train_weight_norms(s);
     bool updated = update_follows && !bad;
     if (updated) {
         record.lr = train_update(s, r->step + 1, record.grad_norm);
+        exec_commit(&s->x);
         r->summary->steps_done = r->step + 1;
     }
     if (r->to->step) r->to->step(r->to->user, &record);
     report_pass pass = {
         .step = r->step, .loss = record.loss, .backward = backward, .updated = updated};
-    if (probed) report_measurements(s, &pass, r->to);
-    if (probed && s->want_tensors && r->to->tensor && !report_probe_tensors(s, r->step, r->to))
-        return refused(err);
     *stop = bad;
-    return ERR_OK;
+    r->passes++;
+    return measured ? report(r, &pass, err) : ERR_OK;
+}
+
+static err_code run_step(runner *r, bool *stop, error *err)
+{
+    const spec_measure *m = &r->s->spec->measure;
+    bool probed = is_probed(m, r->step), eval = probed && m->eval;
+    use_batch(r->s, r->step);
+    err_code code = eval ? eval_step(r, err) : ERR_OK;
+    return code ? code : train_step(r, probed && !eval, eval, stop, err);
+}
+
+static err_code profile(runner *r, error *err)
+{
+    use_batch(r->s, 0);
+    return exec_profile(&r->s->x, on_stage, r) ? cancelled(err) : ERR_OK;
+}
+
+/* Initial weights and state, as the sink leaves them. */
+static err_code start(runner *r, error *err)
+{
+    session *s = r->s;
+    bool profiles = exec_profiles(&s->g);
+    exec_start_state(&s->x);
+    train_project(s);
+    if (profiles) {
+        err_code code = profile(r, err);
+        if (code) return code;
+        r->passes++;
+    }
+    if (!r->to->tensor) return ERR_OK;
+    profile_mark before = profiles ? profile_mark_of(&s->x) : (profile_mark){0};
+    if (!report_tensors(s, TENSOR_INITIAL, 0, r->to)) return refused(err);
+    train_project(s); /* weights may have been loaded */
+    return profiles && profile_is_stale(&s->x, before) ? profile(r, err) : ERR_OK;
 }
 
 static err_code train(runner *r, error *err)
 {
     session *s = r->s;
     int passes = s->spec->train.steps + 1;
-    r->pass_share = 1.0 / passes;
-    train_project(s);
-    if (r->to->tensor) {
-        if (!report_tensors(s, TENSOR_INITIAL, 0, r->to)) return refused(err);
-        train_project(s); /* weights may have been loaded */
-    }
+    bool stop = false;
+    r->pass_share = 1.0 / (count_passes(s->spec) + exec_profiles(&s->g));
+    err_code code = start(r, err);
+    if (code) return code;
     for (int i = 0; i < OPTIMIZER_STATES; i++)
         if (s->states[i]) memset(s->states[i], 0, s->p.param_count * sizeof(real));
-    bool stop = false;
-    for (r->step = 0; r->step < passes && !stop; r->step++) {
-        err_code code = run_step(r, &stop, err);
-        if (code) return code;
-    }
+    for (r->step = 0; r->step < passes && !stop; r->step++)
+        if ((code = run_step(r, &stop, err))) return code;
     if (r->to->tensor && !report_tensors(s, TENSOR_FINAL, s->spec->train.steps, r->to))
         return refused(err);
     return ERR_OK;

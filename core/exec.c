@@ -15,7 +15,7 @@ static real *in_buffer(const exec *x, int index, const value *v, int b)
 real *exec_value(const exec *x, int v, int b)
 {
     const value *val = &x->g->values[v];
-    return in_buffer(x, val->buffer[x->phase], val, b);
+    return in_buffer(x, val->buffer[x->side], val, b);
 }
 
 real *exec_grad(const exec *x, int v, int b)
@@ -80,6 +80,21 @@ void exec_sum_partials(const exec *x, const node *n)
     }
 }
 
+double *exec_stats(const exec *x, const node *n)
+{
+    return x->stats + n->stats;
+}
+
+const double *exec_state(const exec *x, const node *n)
+{
+    return x->state[0] + n->state;
+}
+
+double *exec_state_next(const exec *x, const node *n)
+{
+    return x->state[1] + n->state;
+}
+
 CLONES static double sum_squares(const real *g, size_t n)
 {
     double total = 0;
@@ -124,22 +139,35 @@ static void locate(exec *x, int index, const span *s)
 
 static void forward_span(exec *x, const stage *st, const span *s)
 {
-    for (int i = st->first_node; i < st->first_node + st->n_nodes; i++) {
+    int end = st->first_node + st->n_nodes;
+    for (int i = st->first_node; i < end; i++) {
         const node *n = &x->g->nodes[i];
         n->op->forward(x, n, s);
         if (x->locate) locate(x, i, s);
         if (x->probe) probe_values(x->probe, x, n, s);
     }
+    for (int i = end; i < end + st->n_next && !x->eval; i++)
+        x->g->nodes[i].op->prepare(x, &x->g->nodes[i], s);
+}
+
+static void backward_node(exec *x, const node *n, const span *s)
+{
+    bool wanted = n->partial_count > 0 || n->recompute;
+    for (int k = 0; k < n->n_inputs; k++) wanted |= n->grads[k].wanted;
+    if (n->op->backward && wanted) n->op->backward(x, n, s);
 }
 
 static void backward_span(exec *x, const stage *st, const span *s)
 {
-    for (int i = st->first_node + st->n_nodes - 1; i >= st->first_node; i--) {
+    int first = st->first_node, end = first + st->n_nodes;
+    for (int i = end + st->n_next - 1; i >= end; i--) backward_node(x, &x->g->nodes[i], s);
+    for (int i = end - 1; i >= first; i--) {
         const node *n = &x->g->nodes[i];
         if (x->probe) probe_grads(x->probe, x, n, s, false);
-        bool wanted = n->partial_count > 0 || n->recompute;
-        for (int k = 0; k < n->n_inputs; k++) wanted |= n->grads[k].wanted;
-        if (n->op->backward && wanted) n->op->backward(x, n, s);
+        if (i < first + st->n_heads)
+            n->op->backward_prepare(x, n, s);
+        else
+            backward_node(x, n, s);
         if (x->probe) probe_grads(x->probe, x, n, s, true);
     }
 }
@@ -154,10 +182,13 @@ static void stage_work(void *context, int task, int worker)
     struct stage_run *run = context;
     exec *x = run->x;
     const stage *st = run->stage;
-    if (st->kind == STAGE_PARAMS) {
-        const param_work *w = &x->p->tasks[st->first_task + task];
+    if (st->kind == STAGE_TASKS) {
+        const plan_task *w = &x->p->tasks[st->first_task + task];
         const node *n = &x->g->nodes[w->node];
-        n->op->param_task(x, n, w->task);
+        if (st->backward)
+            n->op->param_task(x, n, w->task);
+        else
+            n->op->reduce(x, n);
         return;
     }
     span s = {graph_panel_start(x->g, task), graph_panel_start(x->g, task + 1), task, worker};
@@ -167,23 +198,34 @@ static void stage_work(void *context, int task, int worker)
         forward_span(x, st, &s);
 }
 
+static void run_stage(exec *x, const stage *st)
+{
+    struct stage_run run = {x, st};
+    team_run(x->team, stage_work, &run, st->kind == STAGE_TASKS ? st->n_tasks : x->g->n_panels);
+}
+
 static err_code run_stages(exec *x, int first, int last, exec_progress *progress, void *user)
 {
     for (int i = first; i < last; i++) {
         const stage *st = &x->p->stages[i];
-        struct stage_run run = {x, st};
-        team_run(x->team, stage_work, &run,
-                 st->kind == STAGE_PARAMS ? st->n_tasks : x->g->n_panels);
-        if (x->probe && !st->backward) probe_spectra(x->probe, x->team, st->segment);
+        run_stage(x, st);
+        if (x->probe && st->ends_segment) probe_spectra(x->probe, x->team, st->segment);
         if (progress && !progress(user, i, x->p->n_stages, st->segment)) return ERR_CANCELLED;
     }
     return ERR_OK;
 }
 
+static void begin_forward(exec *x)
+{
+    x->side = 0;
+    atomic_store(&x->first_bad, x->g->n_nodes * NODE_OUTPUTS);
+    if (x->p->state_count && !x->eval)
+        memcpy(x->state[1], x->state[0], x->p->state_count * sizeof *x->state[0]);
+}
+
 err_code exec_forward(exec *x, exec_progress *progress, void *user, double *loss)
 {
-    x->phase = 0;
-    atomic_store(&x->first_bad, x->g->n_nodes * NODE_OUTPUTS);
+    begin_forward(x);
     err_code code = run_stages(x, 0, x->p->n_forward, progress, user);
     *loss = 0;
     for (int b = 0; b < x->g->batch; b++) *loss += x->losses[b];
@@ -193,6 +235,70 @@ err_code exec_forward(exec *x, exec_progress *progress, void *user, double *loss
 
 err_code exec_backward(exec *x, exec_progress *progress, void *user)
 {
-    x->phase = 1;
+    x->side = 1;
     return run_stages(x, x->p->n_forward, x->p->n_stages, progress, user);
+}
+
+void exec_start_state(exec *x)
+{
+    const graph *g = x->g;
+    if (!x->p->state_count) return;
+    memset(x->state[0], 0, x->p->state_count * sizeof *x->state[0]);
+    for (int i = 0; i < g->n_nodes; i++) {
+        const node *n = &g->nodes[i];
+        if (n->state_count && n->op->state_start) n->op->state_start(g, n, x->state[0] + n->state);
+    }
+}
+
+void exec_commit(exec *x)
+{
+    double *old = x->state[0];
+    x->state[0] = x->state[1];
+    x->state[1] = old;
+}
+
+bool exec_profiles(const graph *g)
+{
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].profiled) return true;
+    return false;
+}
+
+/* A span stage up to and with each node that is profiled, then the rest. */
+static void profile_stage(exec *x, const stage *st)
+{
+    stage part = *st;
+    int end = st->first_node + st->n_nodes;
+    for (int i = st->first_node; i < end; i++) {
+        const node *n = &x->g->nodes[i];
+        if (!n->profiled) continue;
+        part.n_nodes = i + 1 - part.first_node;
+        part.n_next = 0;
+        run_stage(x, &part);
+        n->op->profile(x, n);
+        part.first_node = i + 1;
+    }
+    part.n_nodes = end - part.first_node;
+    part.n_next = st->n_next;
+    run_stage(x, &part);
+}
+
+err_code exec_profile(exec *x, exec_progress *progress, void *user)
+{
+    struct probe *kept = x->probe;
+    err_code code = ERR_OK;
+    x->probe = NULL;
+    x->profiling = true;
+    begin_forward(x);
+    for (int i = 0; i < x->p->n_forward && !code; i++) {
+        const stage *st = &x->p->stages[i];
+        if (st->kind == STAGE_SPANS)
+            profile_stage(x, st);
+        else
+            run_stage(x, st);
+        if (progress && !progress(user, i, x->p->n_stages, st->segment)) code = ERR_CANCELLED;
+    }
+    x->profiling = false;
+    x->probe = kept;
+    return code;
 }

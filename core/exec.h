@@ -18,11 +18,16 @@ typedef struct exec {
     team *team;
     char *tensors;    /* the planned block: buffers are byte offsets into it */
     real *params;     /* all parameters, packed in order */
-    double *partials; /* panel sums of vector gradients */
+    double *partials; /* panel sums of vector gradients and of statistics */
+    double *stats;    /* plan.stat_count: statistics of this pass */
+    double *state[2]; /* plan.state_count each: what a pass reads, and what will be read after
+                         exec_commit */
     double *slices;   /* sums of squares of slices of parameter gradients */
     real *scratch;    /* plan.scratch_reals for each worker */
     double *losses;   /* [B] summed loss of each sequence */
-    int phase;        /* 0 forward, 1 backward: which buffer of a value */
+    int side;         /* 0 forward, 1 backward: which buffer of a value */
+    bool eval;        /* running statistics instead of those of the batch; no new state */
+    bool profiling;   /* in exec_profile */
     /* The batch of this pass. */
     const int32_t *tokens;    /* [B, T+1] */
     const uint8_t *loss_mask; /* [B, T], bidirectional only */
@@ -49,6 +54,11 @@ double *exec_partials(const exec *x, const node *n, int panel);
 /* Gradients of a node's vector parameters: the panels' sums, those of chained nodes included. The
  * partials of a node hold its parameters one after another. */
 void exec_sum_partials(const exec *x, const node *n);
+double *exec_stats(const exec *x, const node *n);
+/* What a pass reads. A pass never changes it, so it may be run again and gives the same bits. */
+const double *exec_state(const exec *x, const node *n);
+/* What it becomes with exec_commit; begins as a copy in each forward pass that is not eval. */
+double *exec_state_next(const exec *x, const node *n);
 /* Sum of v_i^2 in double. */
 double exec_sum_squares(const real *v, size_t n);
 /* A slice of parameter p's gradient is complete: sums it up for the norms. */
@@ -59,5 +69,16 @@ void exec_slice(const exec *x, int p, int slice, const real *grad, size_t count)
 typedef bool exec_progress(void *user, int stage, int n_stages, int layer);
 err_code exec_forward(exec *x, exec_progress *progress, void *user, double *loss);
 err_code exec_backward(exec *x, exec_progress *progress, void *user);
+
+/* State: at its start; as the last forward pass (without eval) and the backward pass that followed
+ * left it. */
+void exec_start_state(exec *x);
+void exec_commit(exec *x);
+
+/* A forward pass in which nodes that are profiled see what they need of the whole batch before the
+ * nodes after them run: sets parameters (admin) and state (frozen norms). exec_profiles: is there
+ * such a node? */
+bool exec_profiles(const graph *g);
+err_code exec_profile(exec *x, exec_progress *progress, void *user);
 
 #endif

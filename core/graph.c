@@ -173,6 +173,7 @@ node *graph_node(graph *g, const struct op *kind)
                 .groups = 1,
                 .scale = 1,
                 .first_tap = NONE,
+                .partner = NONE,
                 .chain = NONE};
     return n;
 }

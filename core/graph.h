@@ -88,12 +88,16 @@ typedef struct node {
     int outputs[NODE_OUTPUTS], n_outputs;
     int params[NODE_PARAMS], n_params;
     int segment;
+    int phase; /* plan: of the whole graph, counted from 0 */
     grad_mode grads[NODE_INPUTS];
     size_t partials; /* first of n_panels x partial_count doubles of panel sums, plan */
     size_t partial_count;
-    int first_tap;  /* list of taps on what this node makes, NONE ends it */
-    bool recompute; /* plan: output 0 is written again by the backward pass */
+    size_t state, state_count; /* doubles that outlive a pass (exec_state); place by the plan */
+    size_t stats, stat_count;  /* doubles of one pass (exec_stats); place by the plan */
+    int first_tap;             /* list of taps on what this node makes, NONE ends it */
+    bool recompute;            /* plan: output 0 is written again by the backward pass */
     /* What the op needs to know. */
+    const char *role; /* of a norm: name of its site without the block prefix, a literal; or NULL */
     const norm *norm;
     int norm_params[NORM_PARAMS];    /* parameter of each kind, or NONE */
     bool own_gains;                  /* norm: each group has gains of its own */
@@ -108,6 +112,8 @@ typedef struct node {
     int heads, kv_heads; /* attention, rope */
     bool causal;
     bool accumulate_params; /* a tied parameter already has a gradient */
+    bool profiled;          /* op.profile is called for it in exec_profile */
+    int partner;            /* another node that this one goes with, or NONE: blend, admin */
     int chain;    /* a later node of the segment with the same vector parameter, or NONE */
     bool chained; /* an earlier node sums this node's partials with its own */
 } node;

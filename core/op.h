@@ -5,6 +5,16 @@
  * forward and backward are called for a span of sequences, possibly on several threads at once for
  * disjoint spans; sums over all tokens (parameter gradients) are made afterwards by param_task, cut
  * into n_param_tasks fixed pieces. Ops allocate nothing; scratch is per worker (exec.h).
+ *
+ * An op that sums over the whole batch (batch_norm) has prepare and stands at the head of a phase
+ * (plan.h). It is then called in this order, each "once" after all spans of the line before:
+ *
+ *   forward    prepare(span): panel sums of the inputs    reduce(): statistics    forward(span)
+ *   backward   backward_prepare(span): panel sums of the gradient of the output; the output again
+ *              with recompute    param_task(): gradients, what backward needs     backward(span)
+ *
+ * With exec.eval prepare is not called; reduce still is. All tokens of a batch count: there is no
+ * padding in the data.
  */
 #ifndef CORE_OP_H
 #define CORE_OP_H
@@ -17,17 +27,32 @@ typedef struct span {
     int panel, worker;
 } span;
 
+typedef struct state_row {
+    const char *name; /* as running_mean */
+    int rank;
+    size_t dims[2];
+} state_row;
+
 typedef struct op {
     entry entry;
     bool alias_grad; /* the gradient of every input is that of output 0: shared, not copied */
     bool can_add;    /* backward can add to a base (linear, norm, …); else it overwrites */
     bool remakes; /* backward can write output 0 again (node.recompute), so it need not be kept */
+    bool profiles_params;   /* profile sets the parameters (else only state) */
     unsigned reads_inputs;  /* bit i: backward reads input i */
     unsigned param_inputs;  /* bit i: param_task reads input i */
     unsigned reads_outputs; /* bit i: backward reads output i */
     void (*forward)(const exec *x, const node *n, const span *s);
     void (*backward)(const exec *x, const node *n, const span *s); /* NULL: nothing below */
-    int (*n_param_tasks)(const graph *g, const node *n);           /* NULL: no parameters */
+    void (*prepare)(const exec *x, const node *n, const span *s);  /* NULL: an op of spans alone */
+    void (*reduce)(const exec *x, const node *n);
+    void (*backward_prepare)(const exec *x, const node *n, const span *s);
+    void (*state_start)(const graph *g, const node *n, double *state); /* NULL: zeros */
+    /* The i-th part of the state, in order; false: there are no more. */
+    bool (*state_row)(const graph *g, const node *n, int i, state_row *out);
+    void (*profile)(const exec *x, const node *n);         /* node.profiled: once after forward in
+                                                              exec_profile */
+    int (*n_param_tasks)(const graph *g, const node *n);   /* NULL: no parameters */
     int (*n_slices)(const graph *g, const node *n, int i); /* of the gradient of parameter i */
     void (*param_task)(const exec *x, const node *n, int task);
     size_t (*scratch)(const graph *g, const node *n); /* reals per worker; NULL: none */
@@ -54,10 +79,24 @@ typedef struct norm_args {
     int groups;              /* sub-rows per row */
     bool own_gains;          /* each group has gains of its own; else they share one set */
     bool unit_offset;        /* the gain is 1 + w */
+    bool frozen;             /* divides by a constant measured once (op.profile) */
+    const char *role;        /* name of the site, for state; a literal */
     double eps;
 } norm_args;
 int op_norm_build(graph *g, int x, const norm_args *how);
+/* What a norm with batch statistics (core/batch_norm.h) has beside gain and bias. */
+typedef struct batch_norm_args {
+    norm_args norm;
+    int eta;      /* or NONE */
+    int layer[2]; /* gain and bias of the LayerNorm it is blended with; or NONE */
+} batch_norm_args;
+/* With what belongs in front of it and beside it. */
+int op_batch_norm_build(graph *g, int x, const batch_norm_args *how);
+double op_batch_norm_lambda(const exec *x, const node *n); /* of this pass */
+/* y = lambda a + (1 - lambda) b, lambda that of the batch norm that made b. */
+int op_blend_build(graph *g, int a, int b);
 int op_add_build(graph *g, int a, int b);
+int op_admin_build(graph *g, int x, int f, int omega);          /* omega x + f */
 int op_mix_build(graph *g, double ca, int a, double cb, int b); /* ca a + cb b */
 int op_scale_build(graph *g, int x, double scale);
 /* c f(p) x; p has 1, a divisor of, or all the features' number of entries, in one vector or in n_p

@@ -4,18 +4,45 @@
 
 #include <string.h>
 
+enum { SHORT_STAGES = 4 }; /* the gradient of a stream crosses two span and two task stages */
+
 /* Everything plan_make carries around. */
 typedef struct maker {
     plan *p;
     graph *g;
     const plan_options *o;
     int *pending; /* per value: a gradient buffer to share or to start from, or NONE */
+    int n_phases;
     bool failed;
 } maker;
 
-static int backward_stage(const graph *g, int segment)
+static bool is_head(const node *n)
 {
-    return g->n_segments + 2 * (g->n_segments - 1 - segment);
+    return n->op->prepare != NULL;
+}
+
+/* Before the spans of phase q come those of q others, and a task stage for each phase up to q but
+ * the first of its segment. */
+static int forward_stage(const node *n)
+{
+    return 2 * n->phase - n->segment;
+}
+
+static int backward_stage(const maker *m, int phase)
+{
+    return m->p->n_forward + 2 * (m->n_phases - 1 - phase);
+}
+
+/* Where the gradients of a node's inputs are formed. */
+static int input_stage(const maker *m, const node *n)
+{
+    return backward_stage(m, n->phase) + (is_head(n) ? 2 : 0);
+}
+
+/* The last stage that needs what a node made. */
+static int last_stage(const maker *m, const node *n)
+{
+    return backward_stage(m, n->phase) + (is_head(n) ? 2 : 1);
 }
 
 static int root_of(const graph *g, int v)
@@ -49,7 +76,7 @@ static void touch(maker *m, int b, int at)
 }
 
 /* Which values must outlive the forward pass, and which are made again instead: those that only the
- * parameter tasks of the same segment read, by an op whose own backward pass can write them again
+ * parameter tasks of the same phase read, by an op whose own backward pass can write them again
  * on its way. It runs before those tasks, so they find the value in place. */
 static void mark_needed(maker *m)
 {
@@ -63,7 +90,7 @@ static void mark_needed(maker *m)
             int v = root_of(g, n->inputs[k]);
             node *producer = &g->nodes[g->values[v].producer];
             if (early | late) g->values[v].needed = true;
-            if (early || (late && producer->segment != n->segment)) producer->recompute = false;
+            if (early || (late && producer->phase != n->phase)) producer->recompute = false;
         }
         for (int k = 0; k < n->n_outputs; k++)
             if (n->op->reads_outputs >> k & 1) g->values[n->outputs[k]].needed = true;
@@ -80,18 +107,19 @@ static void place_values(maker *m)
         for (int k = 0; k < n->n_outputs; k++) {
             value *v = &g->values[n->outputs[k]];
             if (k > 0 && !v->needed && !v->measured) continue;
-            int late = backward_stage(g, n->segment);
-            v->buffer[0] = v->buffer[1] = new_buffer(m, value_bytes(g, n->outputs[k]), n->segment);
+            v->buffer[0] = v->buffer[1] =
+                new_buffer(m, value_bytes(g, n->outputs[k]), forward_stage(n));
             if (!v->needed || !m->o->backward) continue;
             if (n->recompute && k == 0)
-                v->buffer[1] = new_buffer(m, value_bytes(g, n->outputs[k]), late);
-            touch(m, v->buffer[1], late + 1);
+                v->buffer[1] =
+                    new_buffer(m, value_bytes(g, n->outputs[k]), backward_stage(m, n->phase));
+            touch(m, v->buffer[1], last_stage(m, n));
         }
     }
     for (int i = 0; i < g->n_nodes; i++) {
         const node *n = &g->nodes[i];
         for (int k = 0; k < n->n_inputs; k++)
-            touch(m, g->values[root_of(g, n->inputs[k])].buffer[0], n->segment);
+            touch(m, g->values[root_of(g, n->inputs[k])].buffer[0], forward_stage(n));
     }
     for (int i = 0; i < g->n_values; i++) {
         value *v = &g->values[i];
@@ -148,20 +176,37 @@ static void place_grads(maker *m)
     graph *g = m->g;
     for (int i = g->n_nodes - 1; i >= 0; i--) {
         node *n = &g->nodes[i];
-        int at = backward_stage(g, n->segment);
+        int at = backward_stage(m, n->phase), last = last_stage(m, n);
         for (int k = 0; k < n->n_outputs; k++) {
             value *v = &g->values[n->outputs[k]];
             settle_grad(m, n->outputs[k]);
             if (k > 0 && v->needs_grad && v->measured)
                 v->grad_buffer = new_buffer(m, value_bytes(g, n->outputs[k]), at);
             touch(m, v->grad_buffer, at);
-            touch(m, v->grad_buffer, at + 1);
+            touch(m, v->grad_buffer, last);
         }
-        for (int k = 0; k < n->n_inputs; k++) add_term(m, n, k, at);
+        for (int k = 0; k < n->n_inputs; k++) add_term(m, n, k, input_stage(m, n));
         for (int k = 0; k < n->n_inputs; k++) {
             const value *v = &g->values[root_of(g, n->inputs[k])];
-            if (v->needed) touch(m, v->buffer[1], at + 1);
+            if (v->needed) touch(m, v->buffer[1], last);
         }
+    }
+}
+
+/* Panel sums, statistics and state. */
+static void place_sums(maker *m)
+{
+    graph *g = m->g;
+    plan *p = m->p;
+    for (int i = g->n_nodes - 1; i >= 0; i--) {
+        node *n = &g->nodes[i];
+        n->partials = p->partial_count;
+        n->state = p->state_count;
+        n->stats = p->stat_count;
+        if (m->o->backward || n->stat_count || n->state_count)
+            p->partial_count += n->partial_count * (size_t)g->n_panels;
+        p->state_count += n->state_count;
+        p->stat_count += n->stat_count;
     }
 }
 
@@ -171,9 +216,7 @@ static void place_params(maker *m)
     plan *p = m->p;
     for (int i = g->n_nodes - 1; i >= 0; i--) {
         node *n = &g->nodes[i];
-        int at = backward_stage(g, n->segment) + 1;
-        n->partials = p->partial_count;
-        p->partial_count += n->partial_count * (size_t)g->n_panels;
+        int at = backward_stage(m, n->phase) + 1;
         for (int k = 0; k < n->n_params && !n->chained; k++) {
             param *w = &g->params[n->params[k]];
             int slices = n->op->n_slices(g, n, k);
@@ -192,33 +235,81 @@ static void place_params(maker *m)
     }
 }
 
-static void make_stages(maker *m)
+/* How many of the nodes from first on are heads of one phase: sums over the batch, of which none
+ * reads another. */
+static int count_heads(const graph *g, int first, int segment)
+{
+    int n = 0;
+    for (; first + n < g->n_nodes; n++) {
+        const node *next = &g->nodes[first + n];
+        if (next->segment != segment || !is_head(next)) return n;
+        for (int k = 0; k < next->n_inputs; k++)
+            if (g->values[root_of(g, next->inputs[k])].producer >= first) return n;
+    }
+    return n;
+}
+
+/* The nodes of the phase that begins at first with n_heads heads. */
+static int count_nodes(const graph *g, int first, int n_heads, int segment)
+{
+    int n = n_heads;
+    while (first + n < g->n_nodes && g->nodes[first + n].segment == segment &&
+           !is_head(&g->nodes[first + n]))
+        n++;
+    return n;
+}
+
+static void add_task(plan *p, int index, int task)
+{
+    if (p->tasks) p->tasks[p->n_tasks] = (plan_task){index, task};
+    p->n_tasks++;
+}
+
+/* Numbers the phases and makes the stages of the forward pass. */
+static void make_forward(maker *m)
 {
     graph *g = m->g;
     plan *p = m->p;
-    int first = 0;
-    p->n_forward = g->n_segments;
-    p->n_stages = 3 * g->n_segments;
-    for (int s = 0; s < g->n_segments; s++) {
-        int count = 0;
-        while (first + count < g->n_nodes && g->nodes[first + count].segment == s) count++;
-        stage base = {.kind = STAGE_SPANS, .segment = s, .first_node = first, .n_nodes = count};
-        p->stages[s] = base;
-        base.backward = true;
-        p->stages[backward_stage(g, s)] = base;
-        base.kind = STAGE_PARAMS;
-        base.first_task = p->n_tasks;
-        for (int i = first + count - 1; i >= first; i--) {
+    for (int s = 0, at = 0; s < g->n_segments; s++) {
+        int n_heads = 0; /* the first phase of a segment has none */
+        do {
+            stage st = {.kind = STAGE_TASKS, .segment = s, .first_node = at, .n_heads = n_heads};
+            st.first_task = p->n_tasks;
+            for (int i = 0; i < n_heads; i++) add_task(p, at + i, 0);
+            st.n_tasks = n_heads;
+            if (n_heads) p->stages[p->n_stages++] = st;
+            st.kind = STAGE_SPANS;
+            st.n_nodes = count_nodes(g, at, n_heads, s);
+            for (int i = 0; i < st.n_nodes; i++) g->nodes[at + i].phase = m->n_phases;
+            at += st.n_nodes;
+            st.n_next = n_heads = count_heads(g, at, s);
+            st.ends_segment = n_heads == 0;
+            p->stages[p->n_stages++] = st;
+            m->n_phases++;
+        } while (n_heads);
+    }
+    p->n_forward = p->n_stages;
+}
+
+static void make_backward(maker *m)
+{
+    graph *g = m->g;
+    plan *p = m->p;
+    for (int f = p->n_forward - 1; f >= 0; f--) {
+        if (p->stages[f].kind != STAGE_SPANS) continue;
+        stage st = p->stages[f];
+        st.backward = true;
+        st.ends_segment = false;
+        p->stages[p->n_stages++] = st;
+        st.kind = STAGE_TASKS;
+        st.first_task = p->n_tasks;
+        for (int i = st.first_node + st.n_nodes - 1; i >= st.first_node; i--) {
             const node *n = &g->nodes[i];
             int tasks = n->op->n_param_tasks ? n->op->n_param_tasks(g, n) : 0;
-            for (int t = 0; t < tasks; t++) {
-                if (p->tasks) p->tasks[p->n_tasks] = (param_work){i, t};
-                p->n_tasks++;
-            }
+            for (int t = 0; t < tasks; t++) add_task(p, i, t);
         }
-        base.n_tasks = p->n_tasks - base.first_task;
-        p->stages[backward_stage(g, s) + 1] = base;
-        first += count;
+        st.n_tasks = p->n_tasks - st.first_task;
+        p->stages[p->n_stages++] = st;
     }
 }
 
@@ -305,10 +396,9 @@ static void sort_by(const plan *p, int *order, int *heads, bool by_last)
 /* What lives for a block or two. Such buffers get a region of their own, so that the same few lines
  * of memory serve every block and stay in cache; in one region they would trade places with what is
  * kept and wander through all of it. */
-static bool is_short(const buffer *b)
+static bool is_short(const plan *p, const buffer *b)
 {
-    enum { SHORT_STAGES = 4 }; /* the gradient of a stream crosses two span and two task stages */
-    return b->last - b->first <= SHORT_STAGES;
+    return b->last - b->first <= p->short_stages;
 }
 
 static void sweep_buffers(plan *p, int *order, int *heads, sweep *s, bool of_short)
@@ -318,13 +408,13 @@ static void sweep_buffers(plan *p, int *order, int *heads, sweep *s, bool of_sho
     for (int at = 0; at < p->n_stages; at++) {
         for (int i = first_heads[at]; i < first_heads[at + 1]; i++) {
             buffer *b = &p->buffers[by_first[i]];
-            if (is_short(b) != of_short) continue;
+            if (is_short(p, b) != of_short) continue;
             b->bytes = (b->bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
             b->offset = take(s, b->bytes);
         }
         for (int i = last_heads[at]; i < last_heads[at + 1]; i++) {
             const buffer *b = &p->buffers[by_last[i]];
-            if (is_short(b) == of_short) give(s, b->offset, b->bytes);
+            if (is_short(p, b) == of_short) give(s, b->offset, b->bytes);
         }
     }
 }
@@ -358,14 +448,25 @@ static size_t scratch_of(const graph *g)
 static int count_tasks(const graph *g)
 {
     int tasks = 0;
-    for (int i = 0; i < g->n_nodes; i++)
-        if (g->nodes[i].op->n_param_tasks) tasks += g->nodes[i].op->n_param_tasks(g, &g->nodes[i]);
+    for (int i = 0; i < g->n_nodes; i++) {
+        const node *n = &g->nodes[i];
+        if (n->op->n_param_tasks) tasks += n->op->n_param_tasks(g, n);
+        tasks += is_head(n);
+    }
     return tasks;
+}
+
+/* A head begins at most one phase: two more stages in each pass. */
+static int most_stages(const graph *g)
+{
+    int stages = 3 * g->n_segments;
+    for (int i = 0; i < g->n_nodes; i++) stages += is_head(&g->nodes[i]) ? 4 : 0;
+    return stages;
 }
 
 err_code plan_make(plan *p, graph *g, const plan_options *o, arena *a, error *err)
 {
-    *p = (plan){.max_stages = 3 * g->n_segments, .max_tasks = count_tasks(g)};
+    *p = (plan){.max_stages = most_stages(g), .max_tasks = count_tasks(g)};
     p->max_buffers = 4 * g->n_values + g->n_params;
     p->stages = arena_alloc(a, (size_t)p->max_stages * sizeof *p->stages);
     p->tasks = arena_alloc(a, (size_t)p->max_tasks * sizeof *p->tasks);
@@ -379,8 +480,11 @@ err_code plan_make(plan *p, graph *g, const plan_options *o, arena *a, error *er
         return error_set(err, ERR_MEMORY, "", "no room for the plan");
     maker m = {.p = p, .g = g, .o = o, .pending = pending};
     for (int i = 0; i < g->n_values; i++) pending[i] = NONE;
-    make_stages(&m);
+    make_forward(&m);
+    make_backward(&m);
+    p->short_stages = SHORT_STAGES * m.n_phases / g->n_segments;
     mark_needed(&m);
+    place_sums(&m);
     place_values(&m);
     if (o->backward) {
         place_grads(&m);

@@ -3,11 +3,17 @@
  * A pass is a list of stages with a barrier between them. A span stage runs its steps for one panel
  * of sequences after another, each panel on one thread from the first step to the last, so that a
  * panel's values stay in that core's cache; a task stage runs independent fixed tasks (parameter
- * gradients). One segment makes one forward stage, and in the backward pass one span stage and one
- * task stage:
+ * gradients, statistics of the batch). A segment is one phase, unless it holds ops that sum over
+ * the whole batch (op.prepare): each of them is at the head of a phase of its own, or shares it
+ * with such ops right before it that do not feed it. A segment that begins with one has an empty
+ * first phase. One phase makes one forward stage, with a task stage before it where it has heads,
+ * and in the backward pass one span stage and one task stage:
  *
- *   forward   segment 0 .. L+1
- *   backward  segment L+1 .. 0: gradients of inputs (and values made again), then of parameters
+ *   forward   phase 0, 1 ..: values, then the panel sums for the heads of the next phase;
+ *             [their statistics, from the panel sums]
+ *   backward  phase .. 1, 0: gradients of the inputs of the next phase's heads, then of this
+ *             phase's other nodes (and values made again), then panel sums for this phase's heads;
+ *             gradients of parameters, and what the heads need to know for their inputs
  *
  * Buffers live from the first to the last stage that touches them, and are placed by one sweep over
  * the stages with a free list: linear in depth, and the high-water mark is known before a run.
@@ -17,19 +23,22 @@
 
 #include "core/graph.h"
 
-typedef enum stage_kind { STAGE_SPANS, STAGE_PARAMS } stage_kind;
+typedef enum stage_kind { STAGE_SPANS, STAGE_TASKS } stage_kind;
 
 typedef struct stage {
     stage_kind kind;
     int segment;
-    int first_node, n_nodes; /* of the segment, in graph order */
-    int first_task, n_tasks; /* STAGE_PARAMS: into plan.tasks */
+    int first_node, n_nodes; /* of the phase, in graph order */
+    int n_heads;             /* the first of these, which sum over the batch */
+    int n_next;              /* heads of the segment's next phase: the nodes after these */
+    int first_task, n_tasks; /* STAGE_TASKS: into plan.tasks */
     bool backward;
+    bool ends_segment; /* the last stage of its segment in the forward pass */
 } stage;
 
-typedef struct param_work {
+typedef struct plan_task {
     int node, task;
-} param_work;
+} plan_task;
 
 typedef struct buffer {
     size_t bytes, offset;
@@ -39,16 +48,19 @@ typedef struct buffer {
 typedef struct plan {
     stage *stages;
     int n_stages, n_forward; /* the first n_forward stages are the forward pass */
-    param_work *tasks;
+    plan_task *tasks;
     int n_tasks;
     buffer *buffers;
     int n_buffers;
     size_t tensor_bytes;  /* high-water mark */
     size_t param_count;   /* reals of all parameters */
     size_t partial_count; /* doubles */
+    size_t state_count;   /* doubles that outlive a pass */
+    size_t stat_count;    /* doubles of one pass */
     size_t slice_count;
     size_t scratch_reals; /* per worker */
     int max_stages, max_tasks, max_buffers;
+    int short_stages; /* what lives no longer than so many stages has a region of its own */
 } plan;
 
 typedef struct plan_options {

@@ -196,6 +196,26 @@ static bool emit(const sink *to,
     return to->tensor(to->user, when, step, &t);
 }
 
+/* Running state that counts: what the next training pass will read. */
+static bool report_state(session *s, enum tensor_when when, int step, const sink *to)
+{
+    for (int i = 0; i < s->g.n_nodes; i++) {
+        const node *n = &s->g.nodes[i];
+        double *at = s->x.state[0] + n->state;
+        state_row row;
+        for (int k = 0; n->op->state_row && n->op->state_row(&s->g, n, k, &row); k++) {
+            char name[2 * PARAM_NAME], block[24] = "";
+            int layer = s->g.values[n->outputs[0]].layer;
+            if (layer >= 1 && layer <= s->spec->depth)
+                snprintf(block, sizeof block, "blocks.%d.", layer - 1);
+            snprintf(name, sizeof name, "state.%s%s.%s", block, n->role, row.name);
+            if (!emit(to, when, step, name, TENSOR_F64, row.rank, row.dims, at)) return false;
+            at += row.dims[0] * (row.rank == 2 ? row.dims[1] : 1);
+        }
+    }
+    return true;
+}
+
 bool report_tensors(session *s, enum tensor_when when, int step, const sink *to)
 {
     const spec_data *d = &s->spec->data;
@@ -206,7 +226,8 @@ bool report_tensors(session *s, enum tensor_when when, int step, const sink *to)
         if (!emit(to, when, step, p->name, REAL_TYPE, p->rank, p->dims, exec_param(&s->x, i)))
             return false;
     }
-    return emit(to, when, step, "data.tokens", TENSOR_I32, 3, (size_t[]){n, b, t + 1},
+    return report_state(s, when, step, to) &&
+           emit(to, when, step, "data.tokens", TENSOR_I32, 3, (size_t[]){n, b, t + 1},
                 s->data.tokens) &&
            (!s->data.loss_mask || emit(to, when, step, "data.loss_mask", TENSOR_U8, 3,
                                        (size_t[]){n, b, t}, s->data.loss_mask)) &&

@@ -20,10 +20,11 @@ size_t session_table_bytes(const run_spec *spec)
     arena_init(&a, NULL, 0);
     graph_init(&g, spec, &a);
     size_t buffers = 4 * (size_t)g.max_values + (size_t)g.max_params,
-           stages = 3 * (size_t)g.n_segments;
+           stages = 3 * (size_t)g.n_segments + 4 * (size_t)g.max_nodes,
+           tasks = most_tasks(spec) + (size_t)g.max_nodes;
     size_t plan_bytes = buffers * (sizeof(buffer) + 4 * sizeof(int) + 2 * sizeof(size_t)) +
                         stages * (sizeof(stage) + 4 * sizeof(int)) +
-                        (size_t)g.max_values * sizeof(int) + most_tasks(spec) * sizeof(param_work);
+                        (size_t)g.max_values * sizeof(int) + tasks * sizeof(plan_task);
     return a.used + plan_bytes + 64 * ARENA_ALIGN;
 }
 
@@ -81,6 +82,8 @@ void session_layout(session *s, int n_threads, arena *a)
     x->tensors = arena_alloc(a, p->tensor_bytes);
     x->partials = arena_alloc(a, p->partial_count * sizeof(double));
     x->slices = arena_alloc(a, p->slice_count * sizeof(double));
+    x->stats = arena_alloc(a, p->stat_count * sizeof(double));
+    for (int i = 0; i < 2; i++) x->state[i] = arena_alloc(a, p->state_count * sizeof(double));
     x->scratch = arena_alloc(a, p->scratch_reals * (size_t)n_threads * sizeof(real));
     x->losses = arena_alloc(a, (size_t)s->g.batch * sizeof(double));
     s->series = arena_alloc(a, 4 * (size_t)(s->spec->depth + 2) * sizeof(double));

@@ -139,6 +139,7 @@ void reader_write_entry(json_out *o, const registry *r, int row)
     text_member(o, "name", e->name);
     text_member(o, "summary", e->summary);
     text_member(o, "source", e->source);
+    if (e->approximate) text_member(o, "approximate", e->approximate);
     if (has_default) bool_member(o, "default", e->is_default);
     if (e->group) {
         text_member(o, "group", e->group);

@@ -41,10 +41,19 @@ static bool is_data(const char *name)
     return strncmp(name, "data.", 5) == 0;
 }
 
+/* Weights from elsewhere may come without data and running state, and a model that was not made for
+ * a profile (core/profile.h) without what that sets. */
+static bool is_optional(const char *name)
+{
+    size_t n = strlen(name), m = strlen(".omega");
+    return is_data(name) || strncmp(name, "state.", 6) == 0 ||
+           (n > m && strcmp(name + n - m, ".omega") == 0);
+}
+
 static err_code load(run_tensors *t, const tensor_view *v)
 {
     const safetensors_entry *e = safetensors_find(&t->weights, v->name);
-    if (!e && is_data(v->name)) return ERR_OK;
+    if (!e && is_optional(v->name)) return ERR_OK;
     if (!e)
         return error_set(&t->why, ERR_MISSING_FIELD, "",
                          "the weights file has no tensor %s, which the model needs", v->name);

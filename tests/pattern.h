@@ -94,9 +94,11 @@ static inline double pattern_load(const tensor_view *t, size_t i)
     return NAN;
 }
 
-/* Overwrites a tensor of the run, at TENSOR_INITIAL. common: the loss is grad_common. */
+/* Overwrites a tensor of the run, at TENSOR_INITIAL; running state stays at its start. common: the
+ * loss is grad_common. */
 static inline void pattern_fill(const run_spec *spec, const tensor_view *t, bool common)
 {
+    if (strncmp(t->name, "state.", 6) == 0) return;
     size_t n = pattern_count(t);
     for (size_t i = 0; i < n; i++) pattern_store(t, i, pattern_value(spec, t, i, common));
 }

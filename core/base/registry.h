@@ -8,9 +8,10 @@
 #include <stdbool.h>
 
 typedef struct entry {
-    const char *name;    /* the field's standard term, snake_case */
-    const char *summary; /* one sentence; formula where there is one */
-    const char *source;  /* paper with arXiv id, or where the definition comes from */
+    const char *name;        /* the field's standard term, snake_case */
+    const char *summary;     /* one sentence; formula where there is one */
+    const char *source;      /* paper with arXiv id, or where the definition comes from */
+    const char *approximate; /* NULL, or how the backward pass departs from the derivative */
     /* Metrics only, else NULL. */
     const char *group;     /* moments, gradient, geometry, spectrum, attention, parameter, fit */
     const char *unit;      /* "1" where it has none */

@@ -4,6 +4,7 @@
  * 0. */
 #include "core/activation.h"
 #include "core/base/rng.h"
+#include "core/batch_norm.h"
 #include "core/exec.h"
 #include "core/gain_map.h"
 #include "core/norm.h"
@@ -39,6 +40,11 @@ static int linear_fused_with_bias(graph *g, int x)
     int w[] = {weight(g, "w1", 4, D), weight(g, "w2", 5, D)},
         b[] = {weight(g, "b1", 4, 0), weight(g, "b2", 5, 0)};
     return op_linear_build(g, x, w, b, 2);
+}
+
+static int linear_square(graph *g, int x)
+{
+    return op_linear_build(g, x, (int[]){weight(g, "ws", D, D)}, NULL, 1);
 }
 
 static int norm_of(graph *g, int x, const norm *kind, int groups, double eps)
@@ -136,6 +142,59 @@ static int mix(graph *g, int x)
     return op_mix_build(g, 1.3, x, -0.6, op_scale_build(g, x, 0.4));
 }
 
+static int over_batch(graph *g, int x, const norm *kind, bool affine, double eps)
+{
+    const struct batch_norm *batch = kind->batch;
+    batch_norm_args how = {.norm = {.norm = kind, .groups = 1, .eps = eps},
+                           .eta = batch->has_eta ? weight(g, "eta", 1, 0) : NONE,
+                           .layer = {NONE, NONE}};
+    for (int i = 0; i < NORM_PARAMS; i++)
+        how.norm.params[i] = affine && kind->has & 1u << i ? weight(g, "affine", D, 0) : NONE;
+    for (int i = 0; i < 2 && batch->lambda && affine; i++) how.layer[i] = weight(g, "layer", D, 0);
+    return op_batch_norm_build(g, x, &how);
+}
+
+static int batchnorm(graph *g, int x)
+{
+    return over_batch(g, x, &norm_batchnorm, true, 1e-3);
+}
+
+static int batchnorm_plain(graph *g, int x)
+{
+    return over_batch(g, x, &norm_batchnorm, false, 0);
+}
+
+static int powernorm_v(graph *g, int x)
+{
+    return over_batch(g, x, &norm_powernorm_v, true, 1e-3);
+}
+
+static int repbn(graph *g, int x)
+{
+    return over_batch(g, x, &norm_repbn, true, 1e-3);
+}
+
+static int repbn_plain(graph *g, int x)
+{
+    return over_batch(g, x, &norm_repbn, false, 1e-3);
+}
+
+static int prepbn(graph *g, int x)
+{
+    return over_batch(g, x, &norm_prepbn, true, 1e-3);
+}
+
+/* Batch norms in every position: one feeds another, two read one value, a stream around them. A
+ * large eps keeps the loss smooth enough for the differences. */
+static int batch_norms_meet(graph *g, int x)
+{
+    int inner = over_batch(g, linear_square(g, x), &norm_batchnorm, true, 0.3);
+    int two = op_add_build(g, over_batch(g, inner, &norm_powernorm_v, true, 0.3),
+                           over_batch(g, inner, &norm_repbn, true, 0.3));
+    int y = op_add_build(g, x, linear_square(g, two));
+    return op_add_build(g, layernorm(g, y), over_batch(g, y, &norm_batchnorm, false, 0.3));
+}
+
 static int add(graph *g, int x)
 {
     return op_add_build(g, x, op_scale_build(g, x, -0.3));
@@ -144,6 +203,11 @@ static int add(graph *g, int x)
 static int add_twice(graph *g, int x)
 {
     return op_add_build(g, x, op_add_build(g, x, x));
+}
+
+static int admin(graph *g, int x)
+{
+    return op_admin_build(g, x, linear_square(g, x), weight(g, "omega", D, 0));
 }
 
 static int scale(graph *g, int x)
@@ -236,8 +300,16 @@ static const struct {
     {"shift, a number", shift_number},
     {"shift per feature", shift_per_feature},
     {"mix", mix},
+    {"batchnorm", batchnorm},
+    {"batchnorm without affine", batchnorm_plain},
+    {"powernorm_v", powernorm_v},
+    {"repbn", repbn},
+    {"repbn without affine", repbn_plain},
+    {"prepbn", prepbn},
+    {"batch norms meet", batch_norms_meet},
     {"add", add},
     {"add twice", add_twice},
+    {"admin", admin},
     {"scale", scale},
     {"three readers", three_readers},
     {"rope", rope},
@@ -284,11 +356,13 @@ static void rig_start(rig *r, int (*build)(graph *g, int x))
     r->spec.depth = 1;
     r->spec.data.batch = B, r->spec.data.seq_len = T;
     r->spec.model.d_model = D, r->spec.model.rope_base = 100;
+    r->spec.strategy = (spec_strategy){.stat_keep = 0.9, .stat_window = 4, .progress_steps = 10};
     r->memory = aligned_alloc(ARENA_ALIGN, MEMORY);
     ck_assert_ptr_nonnull(r->memory);
     arena a;
     arena_init(&a, r->memory, MEMORY);
     graph_init(&r->g, &r->spec, &a);
+    r->g.n_panels = 2; /* of one and of two sequences */
     r->input = op_input_build(&r->g);
     int y = build(&r->g, r->input);
     if (y != NONE) op_project_build(&r->g, y);
@@ -310,6 +384,9 @@ static void rig_start(rig *r, int (*build)(graph *g, int x))
                   .params = take(&a, r->p.param_count, sizeof(real)),
                   .partials = take(&a, r->p.partial_count, sizeof(double)),
                   .slices = take(&a, r->p.slice_count, sizeof(double)),
+                  .stats = take(&a, r->p.stat_count, sizeof(double)),
+                  .state = {take(&a, r->p.state_count, sizeof(double)),
+                            take(&a, r->p.state_count, sizeof(double))},
                   .scratch = take(&a, r->p.scratch_reals, sizeof(real)),
                   .losses = take(&a, B, sizeof(double)),
                   .tokens = tokens,
@@ -317,6 +394,7 @@ static void rig_start(rig *r, int (*build)(graph *g, int x))
                   .grad_seed = seed,
                   .loss_scale = y == NONE ? 1.0 / (B * T) : 1};
     fill(r->x.params, r->p.param_count, "params", 0.5);
+    exec_start_state(&r->x);
 }
 
 static void rig_stop(rig *r)

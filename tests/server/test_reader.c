@@ -242,7 +242,7 @@ static const struct {
     {"{\"model\":[]}", ERR_TYPE, "/model", "a list; allowed: an object"},
     {"{\"model\":null}", ERR_TYPE, "/model", "null"},
     {"{\"strategy\":\"periln\"}", ERR_UNKNOWN_NAME, "/strategy", "did you mean peri_ln?"},
-    {"{\"strategy\":{\"norm\":\"batchnorm\"}}", ERR_UNKNOWN_NAME, "/strategy/norm",
+    {"{\"strategy\":{\"norm\":\"weightnorm\"}}", ERR_UNKNOWN_NAME, "/strategy/norm",
      "allowed: none, layernorm, rmsnorm"},
     {"{\"strategy\":{\"eps\":-1e-5}}", ERR_RANGE, "/strategy/eps", "numbers 0 to 1e30"},
     {"{\"strategy\":{\"eps\":null}}", ERR_TYPE, "/strategy/eps", "eps is null"},
