@@ -30,9 +30,10 @@ static inline double pattern_parameter(const char *name, size_t index, int rank,
 {
     double u = pattern_unit(name, index);
     if (rank == 2) return sqrt(3.0 / (double)dims[1]) * u;
-    size_t n = strlen(name);
-    bool gain = n > 7 && strcmp(name + n - 7, ".weight") == 0;
-    return gain ? 1.0 + 0.2 * u : 0.1 * u;
+    const char *dot = strrchr(name, '.'), *last = dot == NULL ? name : dot + 1;
+    if (strcmp(last, "weight") == 0) return 1.0 + 0.2 * u;
+    bool offset = strncmp(last, "bias", 4) == 0 || strncmp(last, "shift", 5) == 0;
+    return offset ? 0.1 * u : 0.5 + 0.3 * u;
 }
 
 /* data.grad_seed [B, T, D]; common: one row for all tokens of a sequence. */

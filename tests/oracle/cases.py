@@ -3,10 +3,14 @@
 pairwise(): placement x activation in full (24 cases), positions and norms so arranged that every pair
 of values of any two of the four occurs; the switches and sizes go round on top.
 special(): one feature each, and the cases that carry every metric of every site.
+strategies(), row_norms(), attention_forms(), modifiers(): one each of what the catalogue offers.
+
+PENDING: cases that the oracle computes and the engine does not know yet: make_goldens.py leaves them out.
 """
 import copy
 import itertools
 
+import fields
 import measure
 
 PLACEMENTS = ["none", "post_ln", "pre_ln", "peri_ln"]
@@ -42,6 +46,11 @@ SIZES = [  # d_model, n_heads, d_ff, seq_len, batch, vocab
     (8, 2, 12, 9, 2, 11), (12, 2, 20, 5, 2, 13), (16, 4, 24, 7, 2, 17), (18, 3, 10, 6, 2, 23),
     (8, 4, 16, 6, 3, 19), (24, 4, 16, 5, 2, 11), (12, 6, 14, 8, 2, 16)]
 
+FINAL_NORM = ("pre_ln peri_ln res_post_norm subln normformer mix_ln layernorm_scaling hybridnorm hybridnorm_star "
+              "siamesenorm pre_crmsnorm").split()
+OPTIONAL = {"model": [*fields.MODEL, "head_dim", "qkv_bias", "k_bias", "attn_out_bias", "mlp_bias", "qk_norm_type"],
+            "strategy": fields.STRATEGY}
+
 
 def case(name, **changes):
     """BASE with dotted changes, the dot written as two underscores: strategy__norm='rmsnorm'."""
@@ -52,13 +61,13 @@ def case(name, **changes):
         target = job
         for g in groups:
             target = target[g]
-        if field not in target:
+        if field not in target and field not in OPTIONAL[groups[0]]:
             raise KeyError(path)
         target[field] = value
     if "model__n_kv_heads" not in changes:
         job["model"]["n_kv_heads"] = job["model"]["n_heads"]
     if "strategy__final_norm" not in changes:
-        job["strategy"]["final_norm"] = job["strategy"]["placement"] in ("pre_ln", "peri_ln")
+        job["strategy"]["final_norm"] = job["strategy"]["placement"] in FINAL_NORM
     return job
 
 
@@ -138,8 +147,186 @@ def special():
     ]
 
 
-def all_cases():
-    jobs = pairwise() + special()
+def small(name, **changes):
+    """All sites by two metrics before any update, and the weights after three: at most 15 kB."""
+    base = dict(measure__steps=[0], measure__metrics=["rms", "grad_norm"], model__d_ff=16, model__vocab=11,
+                data__seq_len=7, data__batches=3)
+    return case(name, **(base | changes))
+
+
+LLAMA = dict(model__position="rope", model__activation="swiglu", model__tied=False, strategy__norm="rmsnorm",
+             strategy__eps=1e-6)
+NONE = dict(strategy__placement="none", strategy__norm="none")
+
+
+def strategies():
+    def placed(placement, **changes):
+        return small(placement.replace("_", "-") if "name" not in changes else changes.pop("name"),
+                     strategy__placement=placement, **changes)
+
+    qkv = dict(model__qk_norm=True, model__v_norm=True, model__position="rope")
+    return [
+        placed("res_post_norm", model__activation="relu"),
+        placed("res_post_norm", name="swin2", model__logit_scale="cosine", model__qkv_bias=True, model__k_bias=False,
+               model__attn_out_bias=True, model__mlp_bias=True, model__mask="bidirectional",
+               strategy__embed_norm=True, strategy__out_gain_init=0.0),
+        placed("res_post_norm", name="olmo2", model__qk_norm=True, model__qk_norm_span="joint", **LLAMA),
+        small("gemma2", depth=3, strategy__placement="peri_ln", strategy__norm="rmsnorm", strategy__eps=1e-6,
+              strategy__unit_offset=True, model__embed_scale=3.4641016151377544, model__logit_softcap=2.0,
+              model__final_softcap=1.5, model__window=3, model__global_every=2, model__n_heads=4,
+              model__n_kv_heads=2, model__head_dim=4, model__position="rope", model__activation="geglu"),
+        small("gemma3", depth=3, strategy__placement="peri_ln", strategy__norm="rmsnorm", strategy__eps=1e-6,
+              strategy__unit_offset=True, model__embed_scale=3.4641016151377544, model__qk_norm=True,
+              model__window=4, model__global_every=3, model__rope_base=1e6, model__rope_base_local=1e4,
+              model__n_heads=2, model__n_kv_heads=1, model__head_dim=8, model__position="rope",
+              model__activation="geglu"),
+        placed("deepnorm", model__activation="relu", model__bias=True),
+        placed("deepnorm", name="deepnorm-encoder-of-two", strategy__partner_depth=3, model__mask="bidirectional",
+               model__activation="relu"),
+        placed("deepnorm", name="deepnorm-decoder-of-two", strategy__partner_depth=3, model__position="rope"),
+        placed("deepnorm", name="deepnorm-alpha", strategy__alpha=1.75, strategy__norm="rmsnorm"),
+        placed("subln", model__bias=True),
+        placed("subln", name="subln-gated", model__n_heads=4, model__n_kv_heads=2, model__head_dim=4, **LLAMA),
+        placed("admin", model__activation="relu"),
+        small("rezero", strategy__branch_gain="layer", model__activation="relu", model__bias=True, **NONE),
+        small("skipinit", strategy__branch_gain="scalar", strategy__residual_scale=0.5, **NONE),
+        small("layerscale", strategy__branch_gain="channel", model__bias=True),
+        placed("fixup", strategy__norm="none", strategy__branch_gain="scalar", model__activation="relu"),
+        placed("fixup", name="fixup-gated", strategy__norm="none", strategy__branch_gain="scalar",
+               model__activation="swiglu", model__position="rope"),
+        placed("t_fixup", strategy__norm="none", model__activation="relu"),
+        placed("normformer"),
+        placed("normformer", name="normformer-resscale", strategy__resscale=True, model__n_heads=4,
+               model__n_kv_heads=2, model__head_dim=4, **LLAMA),
+        placed("b2t"),
+        placed("mix_ln", depth=3, strategy__fraction=0.5, strategy__norm="rmsnorm"),
+        placed("layernorm_scaling", depth=3, **LLAMA),
+        placed("hybridnorm", strategy__norm="rmsnorm", model__activation="swiglu", **qkv),
+        placed("hybridnorm_star", **qkv),
+        placed("ngpt", model__logit_scale="sqrt", **LLAMA | dict(
+            strategy__norm="l2norm", strategy__eps=0.0, strategy__affine=False, train__weight_decay=0.0)),
+        placed("ngpt", name="ngpt-relu", model__logit_scale="sqrt", model__tied=False, model__activation="relu",
+               strategy__norm="l2norm", strategy__eps=0.0, strategy__affine=False, train__optimizer="sgd",
+               train__lr=0.1),
+        placed("keel"),
+        placed("keel", name="keel-alpha", strategy__alpha=2.5, **LLAMA),
+        placed("siamesenorm", model__bias=True),
+        placed("residual_dual"),
+        small("parallel-two-norms", model__parallel=True, strategy__parallel_norms=2, model__bias=True),
+        small("parallel-peri-two-norms", model__parallel=True, strategy__parallel_norms=2,
+              strategy__placement="peri_ln", strategy__norm="rmsnorm"),
+        small("pre-rmsnorm", strategy__norm="rmsnorm", strategy__recentre=True, strategy__affine=False,
+              model__bias=True),
+        placed("pre_crmsnorm", strategy__norm="crmsnorm", strategy__affine=False, model__bias=True),
+        placed("value_skipinit", strategy__norm="none", model__bias=True),
+        placed("u_spa", depth=3, strategy__norm="none", strategy__rho_last=0.7),
+        placed("e_spa", depth=3, strategy__norm="none", strategy__gamma_last=0.02),
+        placed("u_spa", name="u-spa-bidirectional", strategy__norm="none", model__mask="bidirectional"),
+        placed("e_spa", name="e-spa-bidirectional", strategy__norm="none", model__mask="bidirectional"),
+        placed("shaped_attention", strategy__norm="none", model__n_heads=4, model__n_kv_heads=2),
+        placed("shaped_attention", name="shaped-attention-lambda", strategy__norm="none", strategy__alpha=0.8,
+               strategy__branch_gain="scalar"),
+    ]
+
+
+def row_norms():
+    def normed(norm, name=None, **changes):
+        return small(name or "norm-" + norm.replace("_", "-"), strategy__norm=norm, **changes)
+
+    frozen = dict(strategy__sigma="frozen")
+    peri = dict(strategy__placement="peri_ln", strategy__embed_norm=True)
+    return [
+        normed("crmsnorm", strategy__eps=0.01),
+        normed("scalenorm", strategy__embed_norm=True),
+        normed("scalenorm", "norm-scalenorm-clamped", strategy__eps=2.5),
+        normed("l1norm", strategy__eps=0.01, model__qk_norm=True, **peri),
+        normed("l1norm_gaussian"),
+        normed("l2norm", strategy__placement="post_ln", model__qk_norm=True),
+        normed("groupnorm", strategy__groups=3, **peri),
+        normed("dyt", **peri),
+        normed("dyt", "norm-dyt-affine-off", strategy__affine=False, model__embed_scale=3.4641016151377544,
+               model__embed_scale_learned=True),
+        normed("derf", strategy__placement="post_ln"),
+        normed("layernorm", "frozen-layernorm", **frozen, **peri),
+        normed("rmsnorm", "frozen-rmsnorm", **frozen, model__qk_norm=True),
+        normed("scalenorm", "frozen-scalenorm", **frozen),
+        normed("l1norm", "frozen-l1norm", **frozen, strategy__placement="post_ln"),
+        normed("crmsnorm", "frozen-pre-crmsnorm", **frozen, strategy__placement="pre_crmsnorm",
+               strategy__affine=False),
+        normed("layernorm", "affine-off", strategy__affine=False, **peri),
+        normed("layernorm", "unit-offset-layernorm", strategy__unit_offset=True, model__qk_norm=True, **peri),
+        normed("scalenorm", "unit-offset-scalenorm", strategy__unit_offset=True),
+    ]
+
+
+def attention_forms():
+    return [
+        small("attn-qk-joint", model__qk_norm=True, model__qk_norm_span="joint", model__n_heads=4,
+              model__n_kv_heads=2),
+        small("attn-qk-type", model__qk_norm=True, model__qk_norm_type="rmsnorm", model__v_norm=True,
+              model__bias=True),
+        small("attn-v-norm", model__v_norm=True, model__n_heads=4, model__n_kv_heads=2, strategy__norm="rmsnorm"),
+        small("attn-head-dim", model__head_dim=5, model__n_heads=2, model__bias=True),
+        small("attn-head-dim-grouped", model__head_dim=10, model__n_heads=4, model__n_kv_heads=1,
+              model__position="rope", model__d_model=8),
+        small("attn-rope-fraction", model__head_dim=8, model__position="rope", model__rope_fraction=0.5),
+        small("attn-rope-fraction-odd", model__head_dim=8, model__position="rope", model__rope_fraction=0.4),
+        small("attn-scale-one", model__logit_scale="one"),
+        small("attn-scale-sqrt", model__logit_scale="sqrt", model__qk_norm=True),
+        small("attn-cosine", model__logit_scale="cosine", model__position="rope", model__n_heads=4,
+              model__n_kv_heads=2, model__head_dim=4),
+        small("attn-softcap", model__logit_softcap=1.25),
+        small("attn-final-softcap", model__final_softcap=0.75, model__tied=False),
+        small("attn-window", model__window=3, model__global_every=9),
+        small("attn-window-global", model__window=2, model__global_every=2, model__mask="bidirectional",
+              measure__metrics=["rms", "grad_norm", "attn_entropy", "attn_entropy_norm"]),
+        small("attn-bias-qv", model__qkv_bias=True, model__k_bias=False),
+        small("attn-bias-out", model__attn_out_bias=True),
+        small("mlp-bias", model__mlp_bias=True, model__activation="swiglu"),
+    ]
+
+
+def modifiers():
+    gpas = dict(strategy__gpas=True)
+    return [
+        small("gpas-pre", **gpas),
+        small("gpas-peri", strategy__placement="peri_ln", **gpas),
+        small("gpas-post", strategy__placement="post_ln", **gpas),
+        small("gpas-deepnorm", strategy__placement="deepnorm", **gpas),
+        small("gpas-layernorm-scaling", strategy__placement="layernorm_scaling", **gpas),
+        small("gpas-parallel", model__parallel=True, **gpas),
+        small("residual-rule", depth=3, strategy__residual_scale=1.5, strategy__residual_rule="inv_sqrt_layer"),
+        small("residual-rule-sublayers", strategy__residual_rule="inv_sqrt_sublayers",
+              strategy__branch_gain="channel", strategy__placement="post_ln"),
+        small("residual-scales", depth=3, strategy__residual_rule="inv_depth",
+              strategy__residual_scales=[0.5, -1.25, 2.0], strategy__branch_gain="layer"),
+        small("overrides", depth=3, model__qk_norm=True, strategy__placement="peri_ln", strategy__overrides=[
+            {"layers": "early", "affine": False}, {"layers": 2, "norm": "rmsnorm", "eps": 0.01},
+            {"layers": [2, 3], "residual_scale": 0.5}, {"layers": "later", "norm": "none"}]),
+        small("overrides-sigma", depth=3, strategy__overrides=[
+            {"layers": "middle", "sigma": "frozen"}, {"layers": "all", "eps": 0.001}]),
+        small("fixnorm", strategy__fixnorm=True, strategy__norm="scalenorm", model__tied=False),
+        small("fixnorm-tied", strategy__fixnorm=True, strategy__norm="scalenorm", model__embed_scale=0.5),
+        small("embed-scale-learned", model__embed_scale_learned=True, model__embed_scale=2.0,
+              model__position="sinusoidal", strategy__embed_norm=True),
+    ]
+
+
+def everything():
+    jobs = pairwise() + special() + strategies() + row_norms() + attention_forms() + modifiers()
     names = [j["name"] for j in jobs]
     assert len(set(names)) == len(names)
+    assert PENDING <= set(names)
     return jobs
+
+
+ON_MAIN = """
+    affine-off attn-bias-out attn-bias-qv gpas-parallel gpas-peri gpas-post gpas-pre layerscale mlp-bias overrides
+    residual-dual residual-rule-sublayers residual-rule residual-scales rezero siamesenorm skipinit
+    unit-offset-layernorm
+""".split()
+PENDING = {j["name"] for j in strategies() + row_norms() + attention_forms() + modifiers()} - set(ON_MAIN)
+
+
+def all_cases():
+    return [j for j in everything() if j["name"] not in PENDING]

@@ -23,6 +23,7 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import cases  # noqa: E402
+import fields  # noqa: E402
 import measure  # noqa: E402
 import oracle  # noqa: E402
 import pattern  # noqa: E402
@@ -38,13 +39,12 @@ def digits(values):
 
 def site_rows(job, acts, grads):
     rows = []
-    causal = job["model"]["mask"] == "causal"
     for (layer, site), x in acts.items():
         if site not in job["measure"]["sites"] or site == "resid_in":
             continue
         g = grads[layer, site]
         if site in measure.PAIR_SITES:
-            seen = measure.visible(x.shape[-1], causal)
+            seen = measure.visible(job, layer, x.shape[-1])
             x, g = np.where(seen, x, 0.0), np.where(seen, g, 0.0)
         rows.append([layer, site, *digits(pattern.projections(x) + pattern.projections(g))])
     return rows
@@ -65,7 +65,7 @@ def golden(job):
     return dict(
         provenance=PROVENANCE, job=job, steps=r["steps"],
         measurements=[[*key, values] for key, values in groups.items()],
-        sites=site_rows(job, acts, grads),
+        sites=site_rows(fields.resolve(job), acts, grads),
         parameters=[[n, *tensor_row(g), *tensor_row(r["final"][n])] for n, g in param_grads.items()])
 
 

@@ -30,9 +30,14 @@ GROUPS = {group: names.split() for group, names in GROUPS.items()}
 METRICS = [name for names in GROUPS.values() for name in names]
 
 
-def visible(T, causal):
-    """[T, T]: may row i see column j?"""
-    return np.tril(np.ones((T, T), bool)) if causal else np.ones((T, T), bool)
+def visible(job, layer, T):
+    """[T, T]: may row i of a block see column j? A local block sees `window` tokens back, itself included, and
+    as far ahead where nothing is causal."""
+    m = job["model"]
+    window = m["window"] if m["window"] > 0 and layer % m["global_every"] != 0 else T
+    i, j = np.arange(T)[:, None], np.arange(T)[None, :]
+    seen = np.abs(i - j) < window
+    return seen & (j <= i) if m["mask"] == "causal" else seen
 
 
 # ----------------------------------------------------------------------------- moments
@@ -159,16 +164,16 @@ def mean_over_sequences(f, X):
 
 # ----------------------------------------------------------------------------- attention
 
-def attention(A, causal):
-    """A [B, H, T, T]."""
+def attention(A, seen):
+    """A [B, H, T, T]; seen [T, T]."""
     B, H, T, _ = A.shape
     raw, scaled = [], []
     for b in range(B):
         for h in range(H):
             for i in range(T):
-                n = i + 1 if causal else T
+                n = seen[i].sum()
                 if n > 1:
-                    raw.append(entropy(A[b, h, i, :n]))
+                    raw.append(entropy(A[b, h, i, seen[i]]))
                     scaled.append(raw[-1] / math.log(n))
     if not raw:
         return {m: "NO_ENTRIES" for m in GROUPS["attention"]}
@@ -239,14 +244,13 @@ def fits(job, acts, grads, loss):
 
 # ----------------------------------------------------------------------------- one probe
 
-def site_metrics(job, site, x, g, last_norm):
-    causal = job["model"]["mask"] == "causal"
+def site_metrics(job, layer, site, x, g, last_norm):
     if site in PAIR_SITES:
         T = x.shape[-1]
-        seen = visible(T, causal)
+        seen = visible(job, layer, T)
         out = entry_moments(x[..., seen]) | token_rms(x.reshape(-1, T, T), seen)
         out |= gradient(g[..., seen], last_norm)
-        return out | attention(x, causal) if site == "attn_prob" else out
+        return out | attention(x, seen) if site == "attn_prob" else out
     out = entry_moments(x) | feature_moments(x) | token_rms(x, np.ones(x.shape[1:], bool))
     out |= gradient(g, last_norm)
     out["grad_token_corr"] = gradient_token_corr(g)
@@ -258,7 +262,7 @@ def param_layer(name, L):
     if name.startswith("blocks."):
         _, i, rest = name.split(".", 2)
         return int(i) + 1, rest
-    return (L + 1 if name.startswith(("final_norm", "lm_head")) else 0), name
+    return (L + 1 if name.startswith(("final_norm", "lm_head", "logit_scale")) else 0), name
 
 
 def wanted(job):
@@ -282,7 +286,7 @@ def probe(job, acts, grads, params, loss):
 
     for (layer, site), x in acts.items():
         if site in sites:
-            emit(layer, site, site_metrics(job, site, x, grads[layer, site], last_norm))
+            emit(layer, site, site_metrics(job, layer, site, x, grads[layer, site], last_norm))
     for name, (w, g, update) in params.items():
         layer, short = param_layer(name, L)
         emit(layer, "param", parameter(w, g, update), short)

@@ -1,18 +1,14 @@
 """Independent oracle: the transformer family of Normscope in PyTorch float64, written from the
 definitions and for clarity alone. It shares no code with the engine and is never run by it.
 
-A case is a job in the server's own JSON with every choice explicit (cases.py makes them). run(job)
-computes the losses, every site value and gradient, every parameter gradient and the parameters after
-the last update, and through measure.py every metric.
+A case is a job in the server's own JSON (cases.py makes them; fields.py fills what they leave out).
+run(job) computes the losses, every site value and gradient, every parameter gradient and the parameters
+after the last update, and through measure.py every metric.
 
-Placements, N = norm, A and M the branches, s = residual_scale:
-    none      x + s A(x);             x + s M(x)
-    post_ln   N(x + s A(x));          N(x + s M(x))
-    pre_ln    x + s A(N(x));          x + s M(N(x))
-    peri_ln   x + s N(A(N(x)));       x + s N(M(N(x)))
-Parallel blocks: both branches read one value, attn.norm_in of x where there is an input norm; the sum
-x + s A + s M is normed by attn.norm_post under post_ln; under peri_ln each branch has its own output norm;
-resid_mid is the partial sum x + s A.
+    norms.py         norms of one row
+    attention.py     attention and its variants
+    placements.py    one function per block
+
 Gaussian inputs stand in for the embedding: no tables, so the output matrix is lm_head.weight also when tied.
 The synthetic losses end at the final norm: no output matrix of its own, no lm_logits.
 """
@@ -21,15 +17,16 @@ import math
 import numpy as np
 import torch
 
+import attention
+import fields
 import measure
+import norms
 import pattern
+from placements import PLACEMENTS
 
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)
 
-IN_NORM = ("pre_ln", "peri_ln")
-OUT_NORM = ("peri_ln",)
-POST_NORM = ("post_ln",)
 MASK_TOKEN = 0
 
 ACTIVATIONS = {
@@ -41,64 +38,6 @@ ACTIVATIONS = {
 GATES = {"swiglu": "silu", "geglu": "gelu"}
 
 
-def parameter_shapes(job):
-    """{full name: shape} in the documented order."""
-    m, s, L = job["model"], job["strategy"], job["depth"]
-    d, ff, heads, kv = m["d_model"], m["d_ff"], m["n_heads"], m["n_kv_heads"]
-    dh = d // heads
-    shapes = {}
-    if job["data"]["source"] != "gaussian":
-        shapes["embed.weight"] = (m["vocab"], d)
-        if m["position"] == "learned":
-            shapes["pos.weight"] = (job["data"]["seq_len"], d)
-
-    def norm(name, width, kind=s["norm"]):
-        if kind != "none" and s["affine"]:
-            shapes[name + ".weight"] = (width,)
-            if kind == "layernorm":
-                shapes[name + ".bias"] = (width,)
-
-    def linear(name, out, into):
-        shapes[name + ".weight"] = (out, into)
-        if m["bias"]:
-            shapes[name + ".bias"] = (out,)
-
-    if s["embed_norm"]:
-        norm("embed_norm", d)
-    for i in range(L):
-        p = f"blocks.{i}."
-        pl = s["placement"]
-        if pl in IN_NORM:
-            norm(p + "attn.norm_in", d)
-        linear(p + "attn.q", d, d)
-        linear(p + "attn.k", kv * dh, d)
-        linear(p + "attn.v", kv * dh, d)
-        if m["qk_norm"]:
-            kind = qk_norm_type(job)
-            norm(p + "attn.q_norm", dh, kind)
-            norm(p + "attn.k_norm", dh, kind)
-        linear(p + "attn.o", d, d)
-        if pl in OUT_NORM:
-            norm(p + "attn.norm_out", d)
-        if pl in POST_NORM:
-            norm(p + "attn.norm_post", d)
-        if pl in IN_NORM and not m["parallel"]:
-            norm(p + "mlp.norm_in", d)
-        linear(p + "mlp.up", ff, d)
-        if m["activation"] in GATES:
-            linear(p + "mlp.gate", ff, d)
-        linear(p + "mlp.down", d, ff)
-        if pl in OUT_NORM:
-            norm(p + "mlp.norm_out", d)
-        if pl in POST_NORM and not m["parallel"]:
-            norm(p + "mlp.norm_post", d)
-    if s["final_norm"]:
-        norm("final_norm", d)
-    if has_head(job) and head_name(job) == "lm_head.weight":
-        shapes["lm_head.weight"] = (m["vocab"], d)
-    return shapes
-
-
 def has_head(job):
     return job["train"]["loss"] == "cross_entropy"
 
@@ -106,11 +45,6 @@ def has_head(job):
 def head_name(job):
     tied = job["model"]["tied"] and job["data"]["source"] != "gaussian"
     return "embed.weight" if tied else "lm_head.weight"
-
-
-def qk_norm_type(job):
-    kind = job["strategy"]["norm"]
-    return "rmsnorm" if kind == "none" else kind
 
 
 def sinusoid(T, d):
@@ -122,137 +56,174 @@ def sinusoid(T, d):
     return torch.from_numpy(table)
 
 
-def rotate(x, base):
-    """rope on [B, T, heads, dh]: components j and j + dh/2 turn by the angle t * base^(-2j/dh)."""
-    T, dh = x.shape[1], x.shape[3]
-    half = dh // 2
-    t = torch.arange(T).double()[:, None]
-    angle = t * torch.tensor([base ** (-2.0 * j / dh) for j in range(half)])
-    cos, sin = torch.cos(angle)[None, :, None, :], torch.sin(angle)[None, :, None, :]
-    a, b = x[..., :half], x[..., half:]
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+class Network:
+    """Parameters come into being where they are first used: P is {name: tensor} after one pass.
+    start(name, shape) gives their first values."""
 
+    def __init__(self, job, start=pattern.parameter):
+        self.job = job = fields.resolve(job)
+        self.m, self.s, self.start = job["model"], job["strategy"], start
+        self.place = PLACEMENTS[self.s["placement"]]
+        self.width = self.m["d_model"] - (1 if self.place.narrow else 0)
+        self.gated = self.m["activation"] in GATES
+        self.P = {}
+        self.sigma = {}           # of frozen norms, by name
+        self.calibrating = False  # this pass measures them
 
-class Model:
-    def __init__(self, job):
-        self.job = job
-        self.m, self.s = job["model"], job["strategy"]
-        self.P = {n: torch.from_numpy(pattern.parameter(n, shape)).requires_grad_(True)
-                  for n, shape in parameter_shapes(job).items()}
+    # ------------------------------------------------------------------------- parts
 
-    def norm(self, name, x, kind=None):
-        kind = kind or self.s["norm"]
+    def param(self, name, *shape):
+        if name not in self.P:
+            self.P[name] = torch.as_tensor(self.start(name, shape)).clone().requires_grad_(True)
+        assert self.P[name].shape == shape, name
+        return self.P[name]
+
+    def linear(self, name, out, x, bias):
+        y = x @ self.param(f"{self.prefix}{name}.weight", out, x.shape[-1]).T
+        return y + self.param(f"{self.prefix}{name}.bias", out) if bias else y
+
+    def norm(self, slot, x, kind=None):
+        s = self.at
+        kind = kind or s["norm"]
         if kind == "none":
             return x
-        if kind == "layernorm":
-            x = x - x.mean(-1, keepdim=True)
-        y = x / torch.sqrt((x * x).mean(-1, keepdim=True) + self.s["eps"])
-        if not self.s["affine"]:
-            return y
-        y = y * self.P[name + ".weight"]
-        return y + self.P[name + ".bias"] if kind == "layernorm" else y
+        name = self.prefix + slot
+        p = {short: self.param(f"{name}.{short}", n)
+             for short, n in norms.parameters(kind, x.shape[-1], s["affine"]).items()}
+        if s["sigma"] == "frozen" and self.calibrating:
+            self.sigma[name] = norms.mean_root(kind, x, s["eps"], s["groups"])
+        frozen = s["sigma"] == "frozen" and not self.calibrating
+        return norms.apply(kind, x, p, s["eps"], s["groups"], s["unit_offset"],
+                           self.sigma[name] if frozen else None)
 
-    def linear(self, name, x):
-        y = x @ self.P[name + ".weight"].T
-        return y + self.P[name + ".bias"] if self.m["bias"] else y
+    SITES = {"attn.norm_in": "norm1_out", "mlp.norm_in": "norm2_out"}
 
-    def tap(self, layer, site, x):
+    def N(self, slot, x):
+        y = self.norm(slot, x)
+        return self.tap(self.SITES[slot], y) if slot in self.SITES else y
+
+    def tap(self, site, x, layer=None):
         if x.requires_grad:
             x.retain_grad()
-        self.sites[layer, site] = x
+        self.sites[self.layer if layer is None else layer, site] = x
         return x
 
-    def attention(self, layer, p, x):
-        m = self.m
-        B, T, d = x.shape
-        heads, kv, dh = m["n_heads"], m["n_kv_heads"], d // m["n_heads"]
-        q = self.linear(p + "q", x).reshape(B, T, heads, dh)
-        k = self.linear(p + "k", x).reshape(B, T, kv, dh)
-        v = self.tap(layer, "v", self.linear(p + "v", x)).reshape(B, T, kv, dh)
-        if m["qk_norm"]:
-            q = self.norm(p + "q_norm", q, qk_norm_type(self.job))
-            k = self.norm(p + "k_norm", k, qk_norm_type(self.job))
-        if m["position"] == "rope":
-            q, k = rotate(q, m["rope_base"]), rotate(k, m["rope_base"])
-        q = self.tap(layer, "q", q.reshape(B, T, heads * dh)).reshape(B, T, heads, dh)
-        k = self.tap(layer, "k", k.reshape(B, T, kv * dh)).reshape(B, T, kv, dh)
-        group = heads // kv
-        k = torch.stack([k[:, :, h // group] for h in range(heads)], dim=1)
-        v = torch.stack([v[:, :, h // group] for h in range(heads)], dim=1)
-        logits = self.tap(layer, "logits", q.transpose(1, 2) @ k.transpose(2, 3) / math.sqrt(dh))
-        hidden = torch.zeros(T, T, dtype=torch.bool)
-        if m["mask"] == "causal":
-            hidden = torch.triu(torch.ones(T, T, dtype=torch.bool), diagonal=1)
-        prob = self.tap(layer, "attn_prob", torch.softmax(logits.masked_fill(hidden, -math.inf), -1))
-        out = (prob @ v).transpose(1, 2).reshape(B, T, d)
-        return self.linear(p + "o", self.tap(layer, "attn_head_out", out))
+    def mid(self, x):
+        return self.tap("resid_mid", x)
 
-    def mlp(self, layer, p, x):
-        act = self.m["activation"]
-        up = self.linear(p + "up", x)
-        if act in GATES:
-            gate = self.linear(p + "gate", x)
-            pre = self.tap(layer, "mlp_pre", torch.cat([gate, up], dim=-1))
-            gate, up = pre.chunk(2, dim=-1)
-            hidden = ACTIVATIONS[GATES[act]](gate) * up
+    # ------------------------------------------------------------------------- branches
+
+    def A(self, x, values=None, **variant):
+        y = attention.attention(self, x, **variant)
+        y = values(y) if values else y
+        return self.tap("attn_raw", self.linear("attn.o", self.width, y, self.m["attn_out_bias"]))
+
+    def M(self, x, pre=None, hidden=None):
+        act, ff, bias = self.m["activation"], self.m["d_ff"], self.m["mlp_bias"]
+        pre = pre or (lambda h: h)
+        up = self.linear("mlp.up", ff, x, bias)
+        if self.gated:
+            both = torch.cat([self.linear("mlp.gate", ff, x, bias), up], dim=-1)
+            gate, up = self.tap("mlp_pre", pre(both)).chunk(2, dim=-1)
+            h = ACTIVATIONS[GATES[act]](gate) * up
         else:
-            hidden = ACTIVATIONS[act](self.tap(layer, "mlp_pre", up))
-        return self.linear(p + "down", self.tap(layer, "mlp_act", hidden))
+            h = ACTIVATIONS[act](self.tap("mlp_pre", pre(up)))
+        h = self.tap("mlp_act", h)
+        h = hidden(h) if hidden else h
+        return self.tap("mlp_raw", self.linear("mlp.down", self.width, h, bias))
 
-    def branch(self, layer, kind, p, f, x):
-        """A sublayer read from x (already normed): what it adds to the stream."""
-        y = self.tap(layer, kind + "_raw", f(layer, p, x))
-        if self.s["placement"] in OUT_NORM:
-            y = self.norm(p + "norm_out", y)
-        scale = self.s["residual_scale"]
-        return self.tap(layer, kind + "_branch", y if scale == 1.0 else scale * y)
+    def recentred(self, x):
+        return x - x.mean(-1, keepdim=True) if self.s["recentre"] else x
 
-    def read(self, layer, site, name, x):
-        if self.s["placement"] not in IN_NORM:
+    def add(self, which, y):
+        """What a branch with output y adds to the stream."""
+        s, L = self.at, self.job["depth"]
+        gain = s["branch_gain"]
+        if gain != "none":
+            name = "branch_gain" if gain == "layer" else which + ".branch_gain"
+            y = y * self.param(self.prefix + name, self.width if gain == "channel" else 1)
+        scale = s["residual_scale"] * fields.depth_rule(s["residual_rule"], L, self.layer)
+        if s["residual_scales"]:
+            scale *= s["residual_scales"][self.layer - 1]
+        y = self.recentred(y if scale == 1.0 else scale * y)
+        return self.tap(which + "_branch", y)
+
+    def gpas(self, x):
+        if not self.s["gpas"]:
             return x
-        return self.tap(layer, site, self.norm(name, x))
+        g = self.param(self.prefix + "gpas_gate", 1)
+        return x - g * torch.sigmoid(g) * x.detach()
 
-    def post(self, name, x):
-        return self.norm(name, x) if self.s["placement"] in POST_NORM else x
+    # ------------------------------------------------------------------------- the whole
 
-    def block(self, layer, x):
-        p = f"blocks.{layer - 1}."
-        self.tap(layer, "resid_in", x)
-        h = self.read(layer, "norm1_out", p + "attn.norm_in", x)
-        a = self.branch(layer, "attn", p + "attn.", self.attention, h)
-        if self.m["parallel"]:
-            b = self.branch(layer, "mlp", p + "mlp.", self.mlp, h)
-            x = self.post(p + "attn.norm_post", self.tap(layer, "resid_mid", x + a) + b)
-        else:
-            x = self.tap(layer, "resid_mid", self.post(p + "attn.norm_post", x + a))
-            h = self.read(layer, "norm2_out", p + "mlp.norm_in", x)
-            b = self.branch(layer, "mlp", p + "mlp.", self.mlp, h)
-            x = self.post(p + "mlp.norm_post", x + b)
-        return self.tap(layer, "resid_out", x)
+    def begin(self, layer):
+        blocks = 1 <= layer <= self.job["depth"]
+        self.layer, self.prefix = layer, f"blocks.{layer - 1}." if blocks else ""
+        self.at = fields.at_layer(self.job, layer)
+
+    def token_embedding(self, tokens):
+        m = self.m
+        E = self.param("embed.weight", m["vocab"], self.width)
+        if self.s["fixnorm"]:
+            E = math.sqrt(m["d_model"]) * attention.unit(E)
+        scale = self.param("embed_scale", 1) if m["embed_scale_learned"] else m["embed_scale"]
+        return scale * E[tokens]
 
     def embed(self, tokens, inputs):
         if inputs is not None:
             x = inputs.clone().requires_grad_(True)
         else:
-            x = self.m["embed_scale"] * self.P["embed.weight"][tokens]
+            x = self.token_embedding(tokens)
             if self.m["position"] == "learned":
-                x = x + self.P["pos.weight"]
+                x = x + self.param("pos.weight", x.shape[1], self.width)
             if self.m["position"] == "sinusoidal":
                 x = x + sinusoid(*x.shape[1:])
-        return self.norm("embed_norm", x) if self.s["embed_norm"] else x
+        return self.recentred(self.norm("embed_norm", x) if self.s["embed_norm"] else x)
+
+    def head(self, x):
+        m = self.m
+        W = self.param(head_name(self.job), m["vocab"], self.width)
+        if self.s["fixnorm"] and head_name(self.job) == "embed.weight":
+            W = attention.unit(W)
+        z = x @ W.T
+        if self.place.logits:
+            z = self.place.logits(self, z)
+        cap = m["final_softcap"]
+        return self.tap("lm_logits", z if cap is None else cap * torch.tanh(z / cap))
 
     def forward(self, tokens, inputs=None):
         self.sites = {}
         L = self.job["depth"]
-        x = self.tap(0, "embed", self.embed(tokens, inputs))
+        block = self.place.parallel if self.m["parallel"] else self.place.block
+        self.begin(0)
+        x = self.tap("embed", self.embed(tokens, inputs))
+        if self.place.begin:
+            x = self.place.begin(self, x)
         for layer in range(1, L + 1):
-            x = self.block(layer, x)
+            self.begin(layer)
+            x = block(self, self.tap("resid_in", x))
+            self.tap("resid_out", x)
+        self.begin(L + 1)
+        if self.place.end:
+            x = self.place.end(self, x)
         if self.s["final_norm"]:
             x = self.norm("final_norm", x)
-        x = self.tap(L + 1, "final_norm", x)
-        if not has_head(self.job):
-            return x, None
-        return x, self.tap(L + 1, "lm_logits", x @ self.P[head_name(self.job)].T)
+        x = self.tap("final_norm", x)
+        return x, self.head(x) if has_head(self.job) else None
+
+    def prepare(self, data):
+        """What happens once, before the first pass that counts: parameters appear, weights are projected,
+        constants of frozen norms are measured on the first batch with all norms live."""
+        self.calibrating = True
+        with torch.no_grad():
+            data.loss(self, 0)
+            self.project()
+            data.loss(self, 0)
+        self.calibrating = False
+
+    def project(self):
+        if self.place.project:
+            self.place.project(self)
 
 
 class Data:
@@ -261,14 +232,15 @@ class Data:
     def __init__(self, job):
         self.job = job
         d, m = job["data"], job["model"]
-        n, B, T, D = d["batches"], d["batch"], d["seq_len"], m["d_model"]
+        narrow = 1 if PLACEMENTS[job["strategy"]["placement"]].narrow else 0
+        n, B, T, D = d["batches"], d["batch"], d["seq_len"], m["d_model"] - narrow
         self.tokens = torch.from_numpy(pattern.tokens(n, B, T, m["vocab"]))
         self.mask = torch.from_numpy(pattern.loss_mask(n, B, T))
         self.inputs = torch.from_numpy(pattern.inputs(n, B, T, D))
         self.seed = torch.from_numpy(
             np.array(pattern.grad_seed(B, T, D, job["train"]["loss"] == "grad_common")))
 
-    def loss(self, model, step):
+    def loss(self, net, step):
         job = self.job
         batch = step % job["data"]["batches"]
         tokens, mask = self.tokens[batch], self.mask[batch]
@@ -278,7 +250,7 @@ class Data:
             if job["train"]["loss"] == "cross_entropy":
                 read = torch.where(mask, MASK_TOKEN, read)
         gaussian = job["data"]["source"] == "gaussian"
-        x, logits = model.forward(read, self.inputs[batch] if gaussian else None)
+        x, logits = net.forward(read, self.inputs[batch] if gaussian else None)
         if job["train"]["loss"] != "cross_entropy":
             return (self.seed * x).sum()
         nll = torch.logsumexp(logits, -1) - logits.gather(-1, target[..., None])[..., 0]
@@ -333,38 +305,42 @@ class Optimizer:
         w.sub_(lr * mhat / (torch.sqrt(vhat) + t["eps"]))
 
 
-def gradients(model, loss):
+def gradients(net, loss):
     """Parameter gradients by name, site gradients by key; zeros where the loss does not reach."""
-    for w in model.P.values():
+    for w in net.P.values():
         w.grad = None
     loss.backward()
     zero = lambda x: x.grad if x.grad is not None else torch.zeros_like(x)
-    return ({n: zero(w).clone() for n, w in model.P.items()},
-            {key: zero(x) for key, x in model.sites.items()})
+    return ({n: zero(w).clone() for n, w in net.P.items()},
+            {key: zero(x) for key, x in net.sites.items()})
 
 
 def run(job):
     """Everything a golden records, as plain numpy and floats."""
-    model, data, train = Model(job), Data(job), job["train"]
-    optimizer = Optimizer(train, model.P)
+    net, data, train = Network(job), Data(job), job["train"]
+    job = net.job
+    net.prepare(data)
+    optimizer = Optimizer(train, net.P)
     result = dict(steps=[], measurements={}, probes={})
     for step in range(train["steps"] + 1):
-        loss = data.loss(model, step)
-        grads, site_grads = gradients(model, loss)
+        loss = data.loss(net, step)
+        grads, site_grads = gradients(net, loss)
         grad_norm = math.sqrt(sum(float((g * g).sum()) for g in grads.values()))
-        before = {n: w.detach().clone() for n, w in model.P.items()}
+        before = {n: w.detach().clone() for n, w in net.P.items()}
         more = step < train["steps"]
         lr = optimizer.step(grads, grad_norm) if more else 0.0
+        if more:
+            net.project()
         loss = float(loss.detach())
         result["steps"].append((loss, lr, grad_norm))
         if step in job["measure"]["steps"]:
-            acts = {key: x.detach().numpy() for key, x in model.sites.items()}
+            acts = {key: x.detach().numpy() for key, x in net.sites.items()}
             d_acts = {key: g.numpy() for key, g in site_grads.items()}
             params = {n: (before[n].numpy(), grads[n].numpy(),
                           (w.detach() - before[n]).numpy() if more else None)
-                      for n, w in model.P.items()}
+                      for n, w in net.P.items()}
             result["probes"][step] = (acts, d_acts, {n: g for n, (_, g, _) in params.items()})
             for key, value in measure.probe(job, acts, d_acts, params, loss).items():
                 result["measurements"][(step,) + key] = value
-    result["final"] = {n: w.detach().numpy() for n, w in model.P.items()}
+    result["final"] = {n: w.detach().numpy() for n, w in net.P.items()}
     return result

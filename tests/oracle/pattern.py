@@ -8,7 +8,8 @@ from this hash of the tensor's name and the flat index (C: tests/pattern.h):
 
     rank-2 parameter       sqrt(3 / dims[1]) * unit                variance 1/fan_in
     rank-1 *.weight        1 + 0.2 * unit                          norm gains
-    rank-1 *.bias          0.1 * unit
+    rank-1 *.bias*         0.1 * unit                              and *.shift*
+    rank-1, all others     0.5 + 0.3 * unit                        what else is learned
     data.tokens            bits % vocab
     data.loss_mask         bits % 3 == 0
     data.inputs            sqrt(3) * unit
@@ -47,7 +48,10 @@ def parameter(name, shape):
     u = unit(name, np.arange(math.prod(shape))).reshape(shape)
     if len(shape) == 2:
         return math.sqrt(3.0 / shape[1]) * u
-    return 1.0 + 0.2 * u if name.endswith(".weight") else 0.1 * u
+    last = name.rsplit(".", 1)[-1]
+    if last == "weight":
+        return 1.0 + 0.2 * u
+    return 0.1 * u if last.startswith(("bias", "shift")) else 0.5 + 0.3 * u
 
 
 def tokens(batches, B, T, vocab):

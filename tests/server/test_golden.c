@@ -143,13 +143,20 @@ static void compare_measurements(comparison *c, const record *r, const cJSON *ro
 
 /* --- tensors --- */
 
+static bool sees(const run_spec *spec, int layer, size_t query, size_t key)
+{
+    const spec_model *m = &spec->model;
+    if (m->mask == MASK_CAUSAL && key > query) return false;
+    size_t apart = key > query ? key - query : query - key;
+    return m->window == 0 || layer % m->global_every == 0 || apart < (size_t)m->window;
+}
+
 /* Masked entries of an attention matrix [.., T, T] count as zero. */
-static void clear_masked(const run_spec *spec, record_tensor *t)
+static void clear_masked(const run_spec *spec, int layer, record_tensor *t)
 {
     size_t T = t->dims[t->rank - 1];
-    if (spec->model.mask != MASK_CAUSAL) return;
     for (size_t i = 0; i < t->n; i++)
-        if (i % T > i / T % T) t->data[i] = 0;
+        if (!sees(spec, layer, i / T % T, i % T)) t->data[i] = 0;
 }
 
 static void compare_projections(comparison *c,
@@ -181,7 +188,7 @@ static void compare_sites(comparison *c, const record *r, const run_spec *spec, 
             }
             record_tensor t = *found;
             if (strcmp(site_name, "logits") == 0 || strcmp(site_name, "attn_prob") == 0)
-                clear_masked(spec, &t);
+                clear_masked(spec, (int)number(row, 0), &t);
             compare_projections(c, name, &t, TOLERANCE_PROJECTION, number(row, 2 + 2 * k),
                                 number(row, 3 + 2 * k));
         }

@@ -1,0 +1,62 @@
+"""Job fields that a case leaves out, by the rules of server/field.def: a case names what it is about."""
+import copy
+
+MODEL = dict(
+    qk_norm_span="head", v_norm=False, logit_scale="inv_sqrt", logit_softcap=None, final_softcap=None,
+    window=0, global_every=1, rope_fraction=1.0, rope_base_local=None, embed_scale_learned=False)
+STRATEGY = dict(
+    gain_init=1.0, unit_offset=False, out_gain_init=1.0, out_gain_rule="constant",
+    residual_rule="constant", residual_scales=[], branch_gain="none", branch_gain_init=0.0, alpha=None,
+    beta=None, partner_depth=0, fraction=0.25, init_factor=True, fixnorm=False, gpas=False, resscale=False,
+    recentre=False, parallel_norms=1, alpha_attn=0.5, alpha_mlp=0.5, alpha_final=0.5, sigma="live",
+    groups=4, gamma_last=0.005, rho_last=0.8, overrides=[])
+POINTWISE = ("dyt", "derf")
+
+
+def head_norm(kind):
+    """Norm of queries, keys and values where the job names none."""
+    return "rmsnorm" if kind == "none" or kind in POINTWISE else kind
+
+
+def resolve(job):
+    job = copy.deepcopy(job)
+    m, s = job["model"], job["strategy"]
+    for group, defaults in ((m, MODEL), (s, STRATEGY)):
+        for field, value in defaults.items():
+            group.setdefault(field, value)
+    m.setdefault("head_dim", m["d_model"] // m["n_heads"])
+    m.setdefault("qkv_bias", m["bias"])
+    m.setdefault("k_bias", m["qkv_bias"])
+    m.setdefault("attn_out_bias", m["bias"])
+    m.setdefault("mlp_bias", m["bias"])
+    m.setdefault("qk_norm_type", head_norm(s["norm"]))
+    return job
+
+
+def covers(layers, layer, depth):
+    """Does an override with these layers (from 1) mean this block? Thirds: early 1..L/3, middle to 2L/3."""
+    if layers == "all":
+        return True
+    if layers == "early":
+        return layer <= depth // 3
+    if layers == "middle":
+        return depth // 3 < layer <= 2 * depth // 3
+    if layers == "later":
+        return layer > 2 * depth // 3
+    first, last = layers if isinstance(layers, list) else (layers, layers)
+    return first <= layer <= last
+
+
+def at_layer(job, layer):
+    """The strategy as block 1..L sees it; layers 0 and L+1 have no overrides."""
+    s = dict(job["strategy"])
+    if 1 <= layer <= job["depth"]:
+        for o in s["overrides"]:
+            if covers(o["layers"], layer, job["depth"]):
+                s.update({k: v for k, v in o.items() if k != "layers"})
+    return s
+
+
+def depth_rule(rule, L, layer):
+    return {"constant": 1.0, "inv_sqrt_depth": L**-0.5, "inv_depth": 1.0 / L,
+            "inv_sqrt_sublayers": (2.0 * L) ** -0.5, "inv_sqrt_layer": layer**-0.5}[rule]
