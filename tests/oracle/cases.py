@@ -116,6 +116,7 @@ def special():
              measure__metrics=["fit", "grad_norm_rel"]),
         case("one-token", data__seq_len=1, depth=1, train__steps=0, measure__steps=[0],
              measure__sites=["embed", "attn_prob", "resid_out", "run"]),
+        case("geglu-tanh", model__activation="geglu_tanh", strategy__norm="rmsnorm", **few),
         case("parallel-pre", model__parallel=True, model__activation="gelu_tanh", **few),
         case("parallel-post", model__parallel=True, strategy__placement="post_ln",
              strategy__norm="rmsnorm", **few),
