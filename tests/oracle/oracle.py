@@ -329,8 +329,6 @@ def run(job):
         before = {n: w.detach().clone() for n, w in net.P.items()}
         more = step < train["steps"]
         lr = optimizer.step(grads, grad_norm) if more else 0.0
-        if more:
-            net.project()
         loss = float(loss.detach())
         result["steps"].append((loss, lr, grad_norm))
         if step in job["measure"]["steps"]:
@@ -342,5 +340,7 @@ def run(job):
             result["probes"][step] = (acts, d_acts, {n: g for n, (_, g, _) in params.items()})
             for key, value in measure.probe(job, acts, d_acts, params, loss).items():
                 result["measurements"][(step,) + key] = value
+        if more:
+            net.project()  # after the update that param_update_ratio is about
     result["final"] = {n: w.detach().numpy() for n, w in net.P.items()}
     return result

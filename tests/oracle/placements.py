@@ -233,10 +233,12 @@ def ngpt(net, x):
             return h * up
         return h * torch.cat([learned("mlp.gate_scale", net.m["d_ff"], root), up])
 
-    a = J(net.A(x, turned=turned))
-    x = net.mid(J(x + learned("attn.alpha", D, 0.05 * root).abs() * (a - x)))
-    b = J(net.M(x, pre=pre))
-    return J(x + learned("mlp.alpha", D, 0.05 * root).abs() * (b - x))
+    def step(which, x, y):
+        alpha = learned(which + ".alpha", D, 0.05 * root)
+        return J(x + net.tap(which + "_branch", alpha.abs() * (J(y) - x)))
+
+    x = net.mid(step("attn", x, net.A(x, turned=turned)))
+    return step("mlp", x, net.M(x, pre=pre))
 
 
 def ngpt_logits(net, z):
