@@ -49,7 +49,7 @@ SIZES = [  # d_model, n_heads, d_ff, seq_len, batch, vocab
 FINAL_NORM = ("pre_ln peri_ln res_post_norm subln normformer mix_ln layernorm_scaling hybridnorm hybridnorm_star "
               "siamesenorm pre_crmsnorm").split()
 OPTIONAL = {"model": [*fields.MODEL, "head_dim", "qkv_bias", "k_bias", "attn_out_bias", "mlp_bias", "qk_norm_type"],
-            "strategy": fields.STRATEGY}
+            "strategy": fields.STRATEGY, "measure": fields.MEASURE}
 
 
 def case(name, **changes):
@@ -260,6 +260,40 @@ def row_norms():
     ]
 
 
+def batch_statistics():
+    """Norms over the batch. steps: so many updates that warm-up, window and schedule are left behind."""
+    def normed(norm, name=None, steps=5, **changes):
+        return small(name or "norm-" + norm.replace("_", "-"), strategy__norm=norm, train__steps=steps,
+                     strategy__eps=1e-3, **changes)
+
+    evaluated = dict(measure__eval=True, measure__steps=[0, 5], measure__metrics=["loss", "rms", "grad_norm"],
+                     measure__sites=["norm1_out", "resid_mid", "resid_out", "final_norm", "param", "run"])
+    return [
+        normed("batchnorm", strategy__placement="peri_ln", strategy__stat_keep=0.75),
+        normed("batchnorm", "norm-batchnorm-eval", **evaluated),
+        normed("batchnorm", "norm-batchnorm-affine-off", strategy__affine=False, strategy__placement="post_ln",
+               model__mask="bidirectional", model__qk_norm=True),
+        normed("powernorm_v"),
+        normed("powernorm_v", "norm-powernorm-v-eval", **evaluated),
+        normed("powernorm", strategy__stat_warmup=2),
+        normed("powernorm", "norm-powernorm-eval", strategy__stat_warmup=3, **evaluated),
+        normed("powernorm", "norm-powernorm-repaired", strategy__stat_warmup=3, strategy__stat_compat=False,
+               strategy__stat_divisor="forward", strategy__group_scale=3, strategy__placement="post_ln"),
+        normed("unifiednorm", steps=7, strategy__stat_window=2, strategy__stat_warmup=3),
+        normed("unifiednorm", "norm-unifiednorm-filter", steps=7, strategy__stat_window=2, strategy__stat_warmup=2,
+               strategy__stat_filter=True),
+        normed("unifiednorm", "norm-unifiednorm-repaired", steps=7, strategy__stat_window=3,
+               strategy__stat_warmup=4, strategy__stat_filter=True, strategy__stat_compat=False,
+               strategy__placement="post_ln"),
+        normed("unifiednorm", "norm-unifiednorm-eval", strategy__stat_window=2, strategy__stat_warmup=3,
+               **evaluated),
+        normed("repbn", strategy__placement="peri_ln"),
+        normed("prepbn", strategy__stat_warmup=1, strategy__progress_steps=3),
+        normed("prepbn", "norm-prepbn-eval", strategy__stat_warmup=1, strategy__progress_steps=5, **evaluated),
+        small("overrides-batchnorm", depth=3, strategy__overrides=[{"layers": [2, 3], "norm": "batchnorm"}]),
+    ]
+
+
 def attention_forms():
     return [
         small("attn-qk-joint", model__qk_norm=True, model__qk_norm_span="joint", model__n_heads=4,
@@ -314,19 +348,26 @@ def modifiers():
 
 
 def everything():
-    jobs = pairwise() + special() + strategies() + row_norms() + attention_forms() + modifiers()
+    jobs = pairwise() + special() + strategies() + row_norms() + batch_statistics() + attention_forms() + modifiers()
     names = [j["name"] for j in jobs]
     assert len(set(names)) == len(names)
     assert PENDING <= set(names)
     return jobs
 
 
-ON_MAIN = """
-    affine-off attn-bias-out attn-bias-qv gpas-parallel gpas-peri gpas-post gpas-pre layerscale mlp-bias overrides
-    residual-dual residual-rule-sublayers residual-rule residual-scales rezero siamesenorm skipinit
-    unit-offset-layernorm
-""".split()
-PENDING = {j["name"] for j in strategies() + row_norms() + attention_forms() + modifiers()} - set(ON_MAIN)
+PENDING = set("""
+    res-post-norm swin2 olmo2 gemma2 gemma3 deepnorm deepnorm-encoder-of-two deepnorm-decoder-of-two
+    deepnorm-alpha subln subln-gated admin fixup fixup-gated t-fixup normformer normformer-resscale b2t mix-ln
+    layernorm-scaling hybridnorm hybridnorm-star ngpt ngpt-relu keel keel-alpha parallel-two-norms
+    parallel-peri-two-norms pre-rmsnorm pre-crmsnorm value-skipinit u-spa e-spa u-spa-bidirectional
+    e-spa-bidirectional shaped-attention shaped-attention-lambda norm-crmsnorm norm-scalenorm
+    norm-scalenorm-clamped norm-l1norm norm-l1norm-gaussian norm-l2norm norm-groupnorm norm-dyt
+    norm-dyt-affine-off norm-derf frozen-layernorm frozen-rmsnorm frozen-scalenorm frozen-l1norm
+    frozen-pre-crmsnorm unit-offset-scalenorm attn-qk-joint attn-qk-type attn-v-norm attn-head-dim
+    attn-head-dim-grouped attn-rope-fraction attn-rope-fraction-odd attn-scale-one attn-scale-sqrt attn-cosine
+    attn-softcap attn-final-softcap attn-window attn-window-global gpas-deepnorm gpas-layernorm-scaling
+    overrides-sigma fixnorm fixnorm-tied embed-scale-learned
+""".split())
 
 
 def all_cases():

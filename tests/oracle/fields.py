@@ -9,19 +9,21 @@ STRATEGY = dict(
     residual_rule="constant", residual_scales=[], branch_gain="none", branch_gain_init=0.0, alpha=None,
     beta=None, partner_depth=0, fraction=0.25, init_factor=True, fixnorm=False, gpas=False, resscale=False,
     recentre=False, parallel_norms=1, alpha_attn=0.5, alpha_mlp=0.5, alpha_final=0.5, sigma="live",
-    groups=4, gamma_last=0.005, rho_last=0.8, overrides=[])
-POINTWISE = ("dyt", "derf")
+    groups=4, stat_keep=0.9, stat_warmup=0, stat_window=4, stat_filter=False, stat_compat=True,
+    stat_divisor="batch", group_scale=0, progress_steps=0, gamma_last=0.005, rho_last=0.8, overrides=[])
+MEASURE = dict(eval=False)
+HEAD_NORMS = ("layernorm", "rmsnorm", "crmsnorm", "scalenorm", "l1norm", "l1norm_gaussian", "l2norm")
 
 
 def head_norm(kind):
     """Norm of queries, keys and values where the job names none."""
-    return "rmsnorm" if kind == "none" or kind in POINTWISE else kind
+    return kind if kind in HEAD_NORMS else "rmsnorm"
 
 
 def resolve(job):
     job = copy.deepcopy(job)
     m, s = job["model"], job["strategy"]
-    for group, defaults in ((m, MODEL), (s, STRATEGY)):
+    for group, defaults in ((m, MODEL), (s, STRATEGY), (job.get("measure", {}), MEASURE)):
         for field, value in defaults.items():
             group.setdefault(field, value)
     m.setdefault("head_dim", m["d_model"] // m["n_heads"])

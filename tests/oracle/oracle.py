@@ -6,6 +6,7 @@ run(job) computes the losses, every site value and gradient, every parameter gra
 after the last update, and through measure.py every metric.
 
     norms.py         norms of one row
+    batch_norms.py   norms with statistics over the batch
     attention.py     attention and its variants
     placements.py    one function per block
 
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 
 import attention
+import batch_norms
 import fields
 import measure
 import norms
@@ -69,6 +71,8 @@ class Network:
         self.P = {}
         self.sigma = {}           # of frozen norms, by name
         self.calibrating = False  # this pass measures them
+        self.running = {}         # norms with running statistics, by name
+        self.training = True      # they see the batch, and remember it
 
     # ------------------------------------------------------------------------- parts
 
@@ -88,6 +92,8 @@ class Network:
         if kind == "none":
             return x
         name = self.prefix + slot
+        if kind in batch_norms.KINDS:
+            return self.batch_norm(name, kind, x)
         p = {short: self.param(f"{name}.{short}", n)
              for short, n in norms.parameters(kind, x.shape[-1], s["affine"]).items()}
         if s["sigma"] == "frozen" and self.calibrating:
@@ -95,6 +101,15 @@ class Network:
         frozen = s["sigma"] == "frozen" and not self.calibrating
         return norms.apply(kind, x, p, s["eps"], s["groups"], s["unit_offset"],
                            self.sigma[name] if frozen else None)
+
+    def batch_norm(self, name, kind, x):
+        s, n = self.at, x.shape[-1]
+        if name not in self.running:
+            self.running[name] = batch_norms.make(kind, s, n)
+        site = self.running[name]
+        p = {short: self.param(f"{name}.{short}", 1 if short == "eta" else n)
+             for short in site.names if s["affine"] or short == "eta"}
+        return site(x, p, self.training)
 
     SITES = {"attn.norm_in": "norm1_out", "mlp.norm_in": "norm2_out"}
 
@@ -220,6 +235,7 @@ class Network:
             self.project()
             data.loss(self, 0)
         self.calibrating = False
+        self.running = {}
 
     def project(self):
         if self.place.project:
@@ -315,6 +331,16 @@ def gradients(net, loss):
             {key: zero(x) for key, x in net.sites.items()})
 
 
+def probe(net, data, step):
+    """Loss, site values and gradients of a pass; with measure.eval one that nothing remembers."""
+    net.training = not net.job["measure"]["eval"]
+    loss = data.loss(net, step)
+    grads, site_grads = gradients(net, loss)
+    net.training = True
+    return (float(loss.detach()), {key: x.detach().numpy() for key, x in net.sites.items()},
+            {key: g.numpy() for key, g in site_grads.items()}, grads)
+
+
 def run(job):
     """Everything a golden records, as plain numpy and floats."""
     net, data, train = Network(job), Data(job), job["train"]
@@ -323,17 +349,19 @@ def run(job):
     optimizer = Optimizer(train, net.P)
     result = dict(steps=[], measurements={}, probes={})
     for step in range(train["steps"] + 1):
+        probed, more = step in job["measure"]["steps"], step < train["steps"]
+        seen = probe(net, data, step) if probed and job["measure"]["eval"] else None
         loss = data.loss(net, step)
         grads, site_grads = gradients(net, loss)
         grad_norm = math.sqrt(sum(float((g * g).sum()) for g in grads.values()))
         before = {n: w.detach().clone() for n, w in net.P.items()}
-        more = step < train["steps"]
         lr = optimizer.step(grads, grad_norm) if more else 0.0
         loss = float(loss.detach())
         result["steps"].append((loss, lr, grad_norm))
-        if step in job["measure"]["steps"]:
-            acts = {key: x.detach().numpy() for key, x in net.sites.items()}
-            d_acts = {key: g.numpy() for key, g in site_grads.items()}
+        if probed:
+            seen = seen or (loss, {key: x.detach().numpy() for key, x in net.sites.items()},
+                            {key: g.numpy() for key, g in site_grads.items()}, grads)
+            loss, acts, d_acts, grads = seen
             params = {n: (before[n].numpy(), grads[n].numpy(),
                           (w.detach() - before[n]).numpy() if more else None)
                       for n, w in net.P.items()}
