@@ -131,13 +131,55 @@ static int linear(builder *b,
     return op_linear_build(b->g, x, weights, has_bias ? biases : NULL, n);
 }
 
-/* q or k as the attention sees it: normed per head, then turned. */
+/* Does the block see only a window? */
+static bool is_local(const builder *b)
+{
+    const spec_model *m = &b->spec->model;
+    return m->window > 0 && (!m->global_every || b->g->layer % m->global_every);
+}
+
+static int rope(builder *b, int x, int heads)
+{
+    const spec_model *m = &b->spec->model;
+    const double rounding = 1e-9; /* a fraction such as 0.25 of a width is meant exactly */
+    int turned = 2 * (int)floor(m->rope_fraction * m->head_dim / 2 + rounding);
+    bool local = is_local(b) && !isnan(m->rope_base_local);
+    if (turned == 0) return x;
+    return op_rope_build(b->g, x, heads, turned, local ? m->rope_base_local : m->rope_base);
+}
+
+/* q or k as the attention sees it: normed, then turned. */
 static int prepare_head(builder *b, int x, int heads, norm_slot slot)
 {
     const spec_model *m = &b->spec->model;
-    if (m->qk_norm) x = builder_norm_as(b, slot, norm_table[m->qk_norm_type], x, heads);
-    if (b->position->rotates) x = op_rope_build(b->g, x, heads);
+    int groups = m->qk_norm_span == SPAN_HEAD ? heads : 1;
+    if (m->qk_norm) x = builder_norm_as(b, slot, norm_table[m->qk_norm_type], x, groups);
+    if (b->position->rotates) x = rope(b, x, heads);
+    if (m->logit_scale == LOGITS_COSINE) x = builder_norm_as(b, slot, &norm_l2norm, x, heads);
     return b->place->turned ? b->place->turned(b, x, slot == SLOT_ATTN_K) : x;
+}
+
+static double logit_scale(const spec_model *m)
+{
+    double root = sqrt((double)m->head_dim);
+    return m->logit_scale == LOGITS_INV_SQRT ? 1 / root : m->logit_scale == LOGITS_SQRT ? root : 1;
+}
+
+static int attend(builder *b, int q, int k, int v)
+{
+    const spec_model *m = &b->spec->model;
+    const double start = 2.302585092994046; /* ln 10, as released with Swin-V2 */
+    attention_args how = {.heads = m->n_heads,
+                          .kv_heads = m->n_kv_heads,
+                          .causal = m->mask == MASK_CAUSAL,
+                          .window = is_local(b) ? m->window : 0,
+                          .scale = logit_scale(m),
+                          .tau = NONE,
+                          .softcap = m->logit_softcap,
+                          .bias = b->place->logit_bias};
+    if (m->logit_scale == LOGITS_COSINE)
+        how.tau = graph_vector(b->g, PARAM_LEARNED, "attn.logit_tau", (size_t)m->n_heads, start);
+    return op_attention_build(b->g, q, k, v, &how);
 }
 
 static void attention_sites(builder *b, const node *n)
@@ -161,7 +203,7 @@ int builder_attention(builder *b, int x)
 {
     graph *g = b->g;
     const spec_model *m = &b->spec->model;
-    int width = m->d_model / m->n_heads, kv = m->n_kv_heads * width;
+    int width = m->head_dim, kv = m->n_kv_heads * width;
     int qkv = linear(
         b, x, PARAM_INNER, (const char *const[]){"attn.q.weight", "attn.k.weight", "attn.v.weight"},
         (const char *const[]){m->qkv_bias ? "attn.q.bias" : NULL, m->k_bias ? "attn.k.bias" : NULL,
@@ -172,11 +214,15 @@ int builder_attention(builder *b, int x)
     int v = graph_view(g, qkv, m->n_heads * width + kv, kv);
     q = prepare_head(b, q, m->n_heads, SLOT_ATTN_Q);
     k = prepare_head(b, k, m->n_kv_heads, SLOT_ATTN_K);
+    if (m->v_norm)
+        v = builder_norm_as(b, SLOT_ATTN_V, norm_table[m->qk_norm_type], v, m->n_kv_heads);
     graph_site(g, q, SITE_q);
     graph_site(g, k, SITE_k);
     graph_site(g, v, SITE_v);
-    int y = op_attention_build(g, q, k, v, m->n_heads, m->n_kv_heads, m->mask == MASK_CAUSAL);
+    int beside = b->place->beside ? b->place->beside(b, v) : NONE;
+    int y = attend(b, q, k, v);
     if (!g->failed) attention_sites(b, &g->nodes[g->n_nodes - 1]);
+    if (b->place->weighted) y = b->place->weighted(b, y, beside);
     graph_site(g, y, SITE_attn_head_out);
     if (b->place->values) y = b->place->values(b, y);
     int raw = linear(b, y, PARAM_OUTER, (const char *const[]){"attn.o.weight"},

@@ -355,6 +355,14 @@ static err_code check_input(const run_spec *spec, const run_input *input, error 
     return ERR_OK;
 }
 
+static void fill_constants(session *s)
+{
+    for (int i = 0; i < s->g.n_nodes; i++) {
+        const node *n = &s->g.nodes[i];
+        if (n->fill) n->fill(&s->g, n, s->x.constants + n->constants);
+    }
+}
+
 static err_code run(const run_spec *spec,
                     const run_input *input,
                     void *memory,
@@ -388,6 +396,7 @@ static err_code run(const run_spec *spec,
         s->x.team = t;
         batches_fill(&s->data, spec, input);
         init_fill(&s->g, s->x.params, t);
+        fill_constants(s);
         runner r = {.s = s, .to = to, .summary = summary};
         code = train(&r, err);
     }

@@ -45,6 +45,11 @@ real *exec_scratch(const exec *x, int worker)
     return x->scratch + x->p->scratch_reals * (size_t)worker;
 }
 
+const real *exec_constants(const exec *x, const node *n)
+{
+    return n->fill ? x->constants + n->constants : NULL;
+}
+
 real *exec_param(const exec *x, int p)
 {
     return x->params + x->g->params[p].data;

@@ -23,6 +23,7 @@ typedef struct exec {
     double *state[2]; /* plan.state_count each: what a pass reads, and what will be read after
                          exec_commit */
     double *slices;   /* sums of squares of slices of parameter gradients */
+    real *constants;  /* of all nodes that have some */
     real *scratch;    /* plan.scratch_reals for each worker */
     double *losses;   /* [B] summed loss of each sequence */
     int side;         /* 0 forward, 1 backward: which buffer of a value */
@@ -48,6 +49,8 @@ const real *exec_grad_base(const exec *x, const node *n, int i, int b);
 /* For ops that can only add in place: copies the base, returns 1 (add) or 0 (overwrite). */
 real exec_grad_prepare(const exec *x, const node *n, int i, int b0, int b1);
 real *exec_scratch(const exec *x, int worker);
+/* Constants of a node, or NULL. */
+const real *exec_constants(const exec *x, const node *n);
 real *exec_param(const exec *x, int p);
 real *exec_param_grad(const exec *x, int p);
 double *exec_partials(const exec *x, const node *n, int panel);

@@ -153,6 +153,15 @@ void graph_share(graph *g, node *n)
     }
 }
 
+void graph_constants(graph *g, node *n, size_t count, constants_fill *fill)
+{
+    if (g->failed || !fill) return;
+    n->fill = fill;
+    n->constants = g->n_constants;
+    n->constant_count = count;
+    g->n_constants += count;
+}
+
 int graph_find_param(const graph *g, const char *name)
 {
     for (int i = 0; i < g->n_params; i++)
@@ -170,6 +179,8 @@ node *graph_node(graph *g, const struct op *kind)
     node *n = &g->nodes[g->n_nodes++];
     *n = (node){.op = kind,
                 .segment = g->segment,
+                .layer = g->layer,
+                .softcap = (double)NAN,
                 .groups = 1,
                 .scale = 1,
                 .first_tap = NONE,

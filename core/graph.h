@@ -82,6 +82,11 @@ typedef struct grad_mode {
     bool wanted;
 } grad_mode;
 
+struct node;
+struct graph;
+/* Fills the constants of a node, once per run. Deterministic; may use double throughout. */
+typedef void constants_fill(const struct graph *g, const struct node *n, real *out);
+
 typedef struct node {
     const struct op *op;
     int inputs[NODE_INPUTS], n_inputs;
@@ -107,6 +112,14 @@ typedef struct node {
     const struct activation *activation;
     const struct position *position;
     double eps, scale;
+    double softcap;       /* attention, softcap; NaN: none */
+    int window;           /* attention; 0: none */
+    int turned;           /* rope: features of a head that turn */
+    double base;          /* rope */
+    constants_fill *fill; /* NULL: the node has no constants */
+    size_t constants;     /* first of them in the block of all constants */
+    size_t constant_count;
+    int layer;
     int groups;          /* norm: sub-rows per row; gain: features per number; linear: matrices */
     int biases[3];       /* linear: bias of each matrix, or NONE */
     int heads, kv_heads; /* attention, rope */
@@ -143,7 +156,8 @@ typedef struct graph {
     int max_nodes, max_values, max_params, max_taps;
     int segment, n_segments;
     int layer;
-    int loss_value;    /* [1, 1] per sequence */
+    int loss_value; /* [1, 1] per sequence */
+    size_t n_constants;
     int reference_tap; /* resid_out of the last block: what grad_norm_rel divides by */
     bool failed;
     node spare_node; /* what the builders write to once failed is set */
@@ -168,6 +182,8 @@ int graph_vector(graph *g, param_kind kind, const char *role, size_t n, double s
 int graph_block_param(const graph *g, const char *role);
 /* n reads a vector parameter that a node of the same segment may read too: their sums are added. */
 void graph_share(graph *g, node *n);
+/* n needs count constants that fill makes; NULL: none. */
+void graph_constants(graph *g, node *n, size_t count, constants_fill *fill);
 int graph_find_param(const graph *g, const char *name);
 node *graph_node(graph *g, const struct op *kind);
 

@@ -104,10 +104,28 @@ int op_scale_build(graph *g, int x, double scale);
 int op_gain_build(graph *g, int x, const int *p, int n_p, const struct gain_map *map, double scale);
 int op_shift_build(graph *g, int x, int p); /* x + p; p has 1 or all the features' entries */
 int op_activate_build(graph *g, int x, const struct activation *activation);
-int op_rope_build(graph *g, int x, int heads);
+/* The first `turned` features of each head turn, in pairs (j, j + turned/2). */
+int op_rope_build(graph *g, int x, int heads, int turned, double base);
+/* y[t] = d_t x[t], d constant: fill makes [T]. */
+int op_row_scale_build(graph *g, int x, constants_fill *fill);
+/* Uniform attention: the mean over the tokens that t sees. */
+int op_token_mean_build(graph *g, int x, bool causal);
+int op_softcap_build(graph *g, int x, double cap); /* c tanh(x/c) */
 /* Outputs: 0 values [T, H dk], 1 probabilities [H T, T], 2 logits [H T, T], 3 entropy [H, T], 4 row
  * maximum and inverse row sum [H, 2 T]. */
-int op_attention_build(graph *g, int q, int k, int v, int heads, int kv_heads, bool causal);
+typedef struct attention_args {
+    int heads, kv_heads;
+    bool causal;
+    int window;           /* keys a query sees; 0: all (before it, when causal) */
+    double scale;         /* of q k' */
+    int tau;              /* parameter [heads], scale times exp(min(tau, ln 100)); or NONE */
+    double softcap;       /* NaN: none */
+    constants_fill *bias; /* fills [T, T] that is added to the logits; NULL: none */
+} attention_args;
+int op_attention_build(graph *g, int q, int k, int v, const attention_args *how);
+/* Query i sees keys first..end-1. */
+size_t op_attention_first(const node *n, size_t i);
+size_t op_attention_end(const node *n, size_t i, size_t length);
 int op_cross_entropy_build(graph *g, int logits);
 int op_project_build(graph *g, int x);
 

@@ -20,6 +20,9 @@ typedef struct placement {
     int (*begin)(builder *b, int x); /* after the embedding: the first stream; may set b->second */
     int (*end)(builder *b, int x);   /* after the last block, before the final norm */
     /* Inside the branches. */
+    constants_fill *logit_bias;       /* [T, T] added to the logits */
+    int (*beside)(builder *b, int v); /* a value made of the values besides their weighted sums */
+    int (*weighted)(builder *b, int y, int beside); /* weighted values and it, as one */
     int (*values)(builder *b, int y);               /* weighted values of all heads, before W_O */
     int (*hidden)(builder *b, int h);               /* MLP units after the activation, before W_2 */
     int (*hidden_in)(builder *b, int h);            /* MLP units before the activation */

@@ -141,15 +141,15 @@ static double *gram_at(const probe *p, int slot, int kind, int b)
 }
 
 /* An attention matrix: one slab per head. */
-static void
-matrix_values(probe *p, const tap *t, probe_tap *pt, const exec *x, int b, bool causal, char *work)
+static void matrix_values(
+    probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, int b, char *work)
 {
     size_t length = (size_t)p->g->seq_len, rows = (size_t)p->g->values[t->value].rows;
     const real *m = exec_value(x, t->value, b);
     moments_reset(&pt->moments[b]);
     for (size_t r = 0; r < rows; r += length) {
         slab s;
-        slab_sums(&s, m + r * length, length, length, length, causal, work);
+        slab_sums_window(&s, m + r * length, length, length, n->causal, (size_t)n->window, work);
         slab_centre(&s);
         moments_add(&pt->moments[b], &s, pt->token_sq + (size_t)b * rows + r);
     }
@@ -174,7 +174,7 @@ tap_values(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, 
     }
     if (!pt->moments && !pt->geometry && pt->slot == NONE) return;
     if (t->is_matrix) {
-        matrix_values(p, t, pt, x, b, n->causal, work);
+        matrix_values(p, t, pt, x, n, b, work);
         return;
     }
     slab s;
@@ -209,8 +209,10 @@ tap_grads(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, i
     if (!dx) return;
     for (size_t r = 0; r < (size_t)v->rows; r += rows) {
         slab s;
-        slab_sums(&s, dx + r * (size_t)v->ld, rows, (size_t)v->cols, (size_t)v->ld,
-                  t->is_matrix && n->causal, work);
+        if (t->is_matrix)
+            slab_sums_window(&s, dx + r * rows, rows, rows, n->causal, (size_t)n->window, work);
+        else
+            slab_sums(&s, dx, rows, (size_t)v->cols, (size_t)v->ld, false, work);
         gradient_add(&pt->gradient[b], &s);
     }
 }
@@ -298,8 +300,10 @@ void probe_finish(probe *p, int tap_index, bool with_grads, metric_value out[MET
         if (p->spectrum[kind]) ranks_finish(&pt->ranks[kind * g->batch], kind == 1, out);
     if (!pt->entropy) return;
     uint32_t *visible = (uint32_t *)(void *)p->work;
-    bool causal = g->spec->model.mask == MASK_CAUSAL;
-    for (int i = 0; i < g->seq_len; i++) visible[i] = (uint32_t)(causal ? i + 1 : g->seq_len);
+    const node *n = &g->nodes[g->values[t->value].producer];
+    size_t length = (size_t)g->seq_len;
+    for (size_t i = 0; i < length; i++)
+        visible[i] = (uint32_t)(op_attention_end(n, i, length) - op_attention_first(n, i));
     attention_finish(pt->entropy, (size_t)g->batch * rows / (size_t)g->seq_len, (size_t)g->seq_len,
                      visible, p->order, out);
 }

@@ -19,6 +19,18 @@ INLINE size_t whole_vectors(const softmax_block *b, size_t n)
     return up < b->width ? up : b->width;
 }
 
+INLINE size_t row_end(const softmax_block *b, size_t r)
+{
+    size_t n = b->n + r * b->step;
+    return n < b->width ? n : b->width;
+}
+
+INLINE size_t row_first(const softmax_block *b, size_t r)
+{
+    long first = b->windowed ? b->skip + (long)r : 0;
+    return first > 0 ? (size_t)first : 0;
+}
+
 INLINE real row_max(const real *x, size_t n)
 {
     real max = x[0];
@@ -58,13 +70,15 @@ CLONES static void forward(
     softmax_block b, real *x, real *restrict max, real *restrict inverse, real *restrict entropy)
 {
     for (size_t r = 0; r < b.rows; r++, x += b.width) {
-        size_t n = b.n + r * b.step, up = whole_vectors(&b, n);
+        size_t n = row_end(&b, r), first = row_first(&b, r), up = whole_vectors(&b, n);
         double along = 0;
+        fill(x, 0, first, EXP_DOWN_ZERO);
         fill(x, n, up, EXP_DOWN_ZERO);
         real top = row_max(x, up);
         real sum = entropy ? row_exp_along(x, top, up, &along) : row_exp(x, top, up);
         real factor = 1 / sum;
         for (size_t i = 0; i < up; i++) x[i] *= factor;
+        fill(x, 0, first, 0);
         fill(x, n, b.width, 0);
         max[r] = top;
         inverse[r] = factor;
@@ -76,11 +90,13 @@ CLONES static void
 again(softmax_block b, real *x, const real *restrict max, const real *restrict inverse)
 {
     for (size_t r = 0; r < b.rows; r++, x += b.width) {
-        size_t n = b.n + r * b.step, up = whole_vectors(&b, n);
+        size_t n = row_end(&b, r), first = row_first(&b, r), up = whole_vectors(&b, n);
         real top = max[r], factor = inverse[r];
+        fill(x, 0, first, EXP_DOWN_ZERO);
         fill(x, n, up, EXP_DOWN_ZERO);
 #pragma omp simd
         for (size_t i = 0; i < up; i++) x[i] = exp_down(x[i] - top) * factor;
+        fill(x, 0, first, 0);
         fill(x, n, b.width, 0);
     }
 }
@@ -88,13 +104,15 @@ again(softmax_block b, real *x, const real *restrict max, const real *restrict i
 CLONES static void backward(softmax_block b, real *dx, real *dy, const real *restrict y)
 {
     for (size_t r = 0; r < b.rows; r++, dx += b.width, dy += b.width, y += b.width) {
-        size_t n = b.n + r * b.step, up = whole_vectors(&b, n);
+        size_t n = row_end(&b, r), first = row_first(&b, r), up = whole_vectors(&b, n);
         real dot = 0;
+        fill(dy, 0, first, 0);
         fill(dy, n, b.width, 0);
 #pragma omp simd reduction(+ : dot)
         for (size_t i = 0; i < up; i++) dot += y[i] * dy[i];
 #pragma omp simd
         for (size_t i = 0; i < up; i++) dx[i] = y[i] * (dy[i] - dot);
+        fill(dx, 0, first, 0);
         fill(dx, n, b.width, 0);
     }
 }

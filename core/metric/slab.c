@@ -34,7 +34,13 @@ static void clear(double *a, size_t n)
 
 INLINE size_t row_length(const slab *s, size_t i)
 {
-    return s->causal && i + 1 < s->cols ? i + 1 : s->cols;
+    size_t end = s->causal ? i + 1 : s->window ? i + s->window : s->cols;
+    return end < s->cols ? end : s->cols;
+}
+
+INLINE size_t row_first(const slab *s, size_t i)
+{
+    return s->window && i >= s->window ? i - s->window + 1 : 0;
 }
 
 #define LANES 8
@@ -55,7 +61,7 @@ static double total(const double *a, size_t n)
 static uint64_t visible(const slab *s)
 {
     uint64_t n = 0;
-    for (size_t i = 0; i < s->rows; i++) n += row_length(s, i);
+    for (size_t i = 0; i < s->rows; i++) n += row_length(s, i) - row_first(s, i);
     return n;
 }
 
@@ -70,6 +76,40 @@ void slab_sums(
     slab *s, const real *x, size_t rows, size_t cols, size_t ld, bool causal, void *memory)
 {
     slab_sums_width(s, x, rows, cols, ld, causal, memory, lanes_width());
+}
+
+static void sum_up(slab *s)
+{
+    s->n = (uint64_t)total(s->row_n, s->rows);
+    s->nonfinite = visible(s) - s->n;
+    s->sum = total(s->row_sum, s->rows);
+    s->sum_sq = total(s->row_sq, s->rows);
+}
+
+static void sums_one_by_one(slab *s)
+{
+    s->masked = true;
+    clear_sums(s);
+    s->max_abs = s->width == 8 ? sums_masked_8(s) : sums_masked_4(s);
+}
+
+void slab_sums_window(
+    slab *s, const real *x, size_t rows, size_t ld, bool causal, size_t window, void *memory)
+{
+    if (window == 0) {
+        slab_sums(s, x, rows, rows, ld, causal, memory);
+        return;
+    }
+    *s = (slab){.x = x,
+                .rows = rows,
+                .cols = rows,
+                .ld = ld,
+                .causal = causal,
+                .window = window,
+                .width = lanes_width()};
+    carve(s, memory);
+    sums_one_by_one(s);
+    sum_up(s);
 }
 
 void slab_sums_width(slab *s,
@@ -89,14 +129,9 @@ void slab_sums_width(slab *s,
         for (size_t j = 0; j < cols; j++)
             s->col_n[j] = (double)(!causal ? rows : j < rows ? rows - j : 0);
     } else { /* an entry is not, or float64 sums overflow */
-        s->masked = true;
-        clear_sums(s);
-        s->max_abs = width == 8 ? sums_masked_8(s) : sums_masked_4(s);
+        sums_one_by_one(s);
     }
-    s->n = (uint64_t)total(s->row_n, rows);
-    s->nonfinite = visible(s) - s->n;
-    s->sum = total(s->row_sum, rows);
-    s->sum_sq = total(s->row_sq, rows);
+    sum_up(s);
 }
 
 void slab_centre(slab *s)

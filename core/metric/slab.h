@@ -2,7 +2,8 @@
  *
  * A slab is X [rows, cols], row i = token i, row-major with ld entries between rows: one sequence
  * at one site, one head's [T, width] part of it, or one [T, T] attention matrix. With causal, entry
- * (i, j) counts only if j <= i; masked entries change no bit. Entries that are NaN or Inf are
+ * (i, j) counts only if j <= i, with window > 0 only if |i - j| < window; masked entries change no
+ * bit. Entries that are NaN or Inf are
  * counted and otherwise treated like masked ones: sums and counts leave them out.
  *
  * slab_sums is the first pass: sums of x, x^2 and |x| by row and by column. slab_centre is the
@@ -35,8 +36,9 @@
 typedef struct slab {
     const real *x;
     size_t rows, cols, ld;
-    bool causal, masked; /* masked: entries may be NaN or Inf, and are looked at one by one */
-    int width;           /* of the kernels: 8 with AVX-512, else 4 */
+    bool causal, masked; /* masked: entries may not count, and are looked at one by one */
+    size_t window;
+    int width; /* of the kernels: 8 with AVX-512, else 4 */
     uint64_t n, nonfinite;
     double max_abs, sum, sum_sq;
     double *row_n, *row_sum, *row_sq, *row_abs;
@@ -59,6 +61,9 @@ void slab_sums_width(slab *s,
                      bool causal,
                      void *memory,
                      int width);
+/* slab_sums of a matrix with a window. */
+void slab_sums_window(
+    slab *s, const real *x, size_t rows, size_t ld, bool causal, size_t window, void *memory);
 void slab_centre(slab *s); /* after slab_sums, on unchanged x */
 
 #endif

@@ -4,9 +4,10 @@
 #define CENTRE_ROWS (LANES / 4)
 
 #ifndef LOAD_EDGE
-/* LANES entries of a row at x, of which the first `visible` are (possibly none or all): out, and in
- * counts which of them count. Reads no further than the row, of which `left` entries are left. */
-#define LOAD_EDGE(out, counts, x, visible, left, masked)                                           \
+/* LANES entries of a row at x, of which the first `visible` are (possibly none or all), but not the
+ * first `hidden`: out, and in counts which of them count. Reads no further than the row, of which
+ * `left` entries are left. */
+#define LOAD_EDGE(out, counts, x, hidden, visible, left, masked)                                   \
     do {                                                                                           \
         const f64v lane_ = LANES_INDEX;                                                            \
         if ((left) >= LANES) {                                                                     \
@@ -15,6 +16,7 @@
             LANES_LOAD_PART(out, x, left);                                                         \
         }                                                                                          \
         (counts) = lane_ < (double)(visible);                                                      \
+        if (masked) (counts) &= lane_ >= (double)(hidden);                                         \
         (out) = LANES_AND(out, counts);                                                            \
         if (masked) {                                                                              \
             const i64v finite_ = (out) - (out) == 0;                                               \
@@ -53,8 +55,9 @@ INLINE double L(sum_rows)(slab *s, size_t i, const int R, const bool masked)
             const size_t length = row_length(s, i + (size_t)r);
             i64v counts;
             f64v v;
-            LOAD_EDGE(v, counts, x + (size_t)r * s->ld + j, length > j ? length - j : 0,
-                      s->cols - j, masked);
+            const size_t first = row_first(s, i + (size_t)r);
+            LOAD_EDGE(v, counts, x + (size_t)r * s->ld + j, first > j ? first - j : 0,
+                      length > j ? length - j : 0, s->cols - j, masked);
             const f64v a = LANES_ABS(v), one = LANES_AND(LANES_ALL(1.0), counts);
             sum[r] += v;
             sq[r] += v * v;
@@ -144,7 +147,9 @@ L(centre_rows)(slab *s, size_t i, const int R, const bool masked, const bool wei
                 const size_t length = row_length(s, i + (size_t)r);
                 i64v counts;
                 f64v v;
-                LOAD_EDGE(v, counts, at, length > j ? length - j : 0, s->cols - j, masked);
+                const size_t first = row_first(s, i + (size_t)r);
+                LOAD_EDGE(v, counts, at, first > j ? first - j : 0, length > j ? length - j : 0,
+                          s->cols - j, masked);
                 CENTRE(v, LANES_AND(v - mean, counts), LANES_AND(v - row_mean[r], counts),
                        LANES_AND(v - col_mean, counts), r);
             }

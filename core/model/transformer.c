@@ -9,17 +9,21 @@
 static err_code check(const run_spec *spec, error *err)
 {
     const spec_model *m = &spec->model;
-    if (m->d_model % m->n_heads)
-        return error_set(err, ERR_COMBINATION, "/model/n_heads",
-                         "d_model %d is not a multiple of n_heads %d", m->d_model, m->n_heads);
+    if (m->d_model % m->n_heads && m->head_dim == m->d_model / m->n_heads)
+        return error_set(
+            err, ERR_COMBINATION, "/model/n_heads",
+            "d_model %d is not a multiple of n_heads %d; give head_dim if that is meant",
+            m->d_model, m->n_heads);
     if (m->n_heads % m->n_kv_heads)
         return error_set(err, ERR_COMBINATION, "/model/n_kv_heads",
                          "n_heads %d is not a multiple of n_kv_heads %d", m->n_heads,
                          m->n_kv_heads);
-    int width = m->d_model / m->n_heads;
-    if (position_table[m->position]->rotates && width % 2)
+    if (position_table[m->position]->rotates && m->head_dim % 2 && m->rope_fraction == 1)
         return error_set(err, ERR_COMBINATION, "/model/position",
-                         "rope needs an even head width; d_model/n_heads is %d", width);
+                         "rope needs an even head width; head_dim is %d", m->head_dim);
+    if (m->window && m->global_every == 1)
+        return error_set(err, ERR_COMBINATION, "/model/window",
+                         "window is %d, but with global_every 1 no block is local", m->window);
     const placement *p = placement_table[spec->strategy.placement];
     if (m->parallel && !p->parallel_block)
         return error_set(err, ERR_COMBINATION, "/model/parallel",
@@ -78,6 +82,7 @@ static void build_head(builder *b, int x)
         table = graph_param(g, PARAM_HEAD, "lm_head.weight", (size_t)m->vocab, (size_t)b->width);
     int logits = op_linear_build(g, x, &table, NULL, 1);
     if (b->place->logits) logits = b->place->logits(b, logits);
+    if (!isnan(m->final_softcap)) logits = op_softcap_build(g, logits, m->final_softcap);
     graph_site(g, logits, SITE_lm_logits);
     op_cross_entropy_build(g, logits);
 }

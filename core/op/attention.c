@@ -1,12 +1,16 @@
 /* Softmax attention of one sequence and head at a time, so that a head's matrices stay in cache.
  *
- *   S = q k'/sqrt(d_k),  A = softmax over the visible keys (causal: j <= i),  y = A v
- *   dA = dy v',  dS = A (dA - rowsum(A dA)),  dq = dS k/sqrt(d_k),  dk = dS' q/sqrt(d_k),  dv = A'
- * dy
+ *   Z = c q k',  S = cap tanh(Z/cap) + B,  A = softmax of S over the visible keys,  y = A v
+ *   dA = dy v',  dS = A (dA - rowsum(A dA)),  dZ = dS (1 - tanh(Z/cap)^2),
+ *   dq = c dZ k,  dk = c dZ' q,  dv = A' dy,  dtau = sum dZ Z
+ *
+ * Causal: key j <= i. With a window the last w of them, itself included; without causality
+ * |i - j| < w. c is a constant, or c exp(min(tau_h, ln 100)) with tau learned per head, whose
+ * gradient is 0 where it is clamped. No cap and no B as a rule; B is a constant matrix.
  *
  * Grouped queries: head h reads key-value head h / (H / H_kv); dk and dv are summed over the group
- * in head order. Causal products run over blocks of rows and only the visible columns. Row entropy:
- * H_i = ln(sum_j e_j) - sum_j A_ij (s_ij - max), in double, no cancellation.
+ * in head order. Products run over blocks of rows and only the columns that some of them see. Row
+ * entropy: H_i = ln(sum_j e_j) - sum_j A_ij (s_ij - max), in double, no cancellation.
  */
 #include "core/blas.h"
 #include "core/op.h"
@@ -23,30 +27,65 @@ enum {
     OUT_STATS = 4
 };
 
-int op_attention_build(graph *g, int q, int k, int v, int heads, int kv_heads, bool causal)
+int op_attention_build(graph *g, int q, int k, int v, const attention_args *how)
 {
     node *n = graph_node(g, &op_attention);
-    n->heads = heads, n->kv_heads = kv_heads, n->causal = causal;
+    n->heads = how->heads, n->kv_heads = how->kv_heads, n->causal = how->causal;
+    n->window = how->window;
+    n->scale = how->scale;
+    n->softcap = how->softcap;
+    if (how->tau != NONE) {
+        n->params[n->n_params++] = how->tau;
+        n->partial_count = (size_t)how->heads;
+    }
     int rows = g->values[q].rows, cols = g->values[q].cols;
     n->inputs[0] = q, n->inputs[1] = k, n->inputs[2] = v, n->n_inputs = 3;
     n->outputs[OUT_VALUES] = graph_value(g, rows, cols);
-    n->outputs[OUT_PROBS] = graph_value(g, heads * rows, rows);
-    n->outputs[OUT_LOGITS] = graph_value(g, heads * rows, rows);
-    n->outputs[OUT_ENTROPY] = graph_value(g, heads, rows);
-    n->outputs[OUT_STATS] = graph_value(g, heads, 2 * rows);
+    n->outputs[OUT_PROBS] = graph_value(g, how->heads * rows, rows);
+    n->outputs[OUT_LOGITS] = graph_value(g, how->heads * rows, rows);
+    n->outputs[OUT_ENTROPY] = graph_value(g, how->heads, rows);
+    n->outputs[OUT_STATS] = graph_value(g, how->heads, 2 * rows);
     n->n_outputs = 5;
+    graph_constants(g, n, how->bias ? (size_t)rows * (size_t)rows : 0, how->bias);
     return n->outputs[OUT_VALUES];
+}
+
+size_t op_attention_first(const node *n, size_t i)
+{
+    size_t window = (size_t)n->window;
+    return window && i >= window ? i - window + 1 : 0;
+}
+
+size_t op_attention_end(const node *n, size_t i, size_t length)
+{
+    size_t end = n->causal ? i + 1 : n->window ? i + (size_t)n->window : length;
+    return end < length ? end : length;
 }
 
 /* What one (sequence, head) works on. */
 typedef struct head {
+    const node *n;
     size_t length, width, group; /* T, d_k, query heads per key-value head */
     size_t ldq, ldk, ldv, ldy;
     size_t q, k, v, y; /* column offsets */
     size_t matrix;     /* offset of this head's [T, T] */
-    bool causal, first_of_group;
+    bool first_of_group;
+    bool reshaped; /* the backward pass needs the scaled products besides the probabilities */
     real scale;
+    double softcap;
+    const real *bias; /* [T, T], or NULL */
+    double *dtau;     /* sum for this head, or NULL */
 } head;
+
+/* Learned per head: exp(min(tau, ln 100)). */
+static const double tau_most = 4.605170185988092; /* ln 100 */
+
+static double scale_of(const exec *x, const node *n, int h)
+{
+    if (!n->n_params) return n->scale;
+    double tau = (double)exec_param(x, n->params[0])[h];
+    return n->scale * exp(tau > tau_most ? tau_most : tau);
+}
 
 static head head_of(const exec *x, const node *n, int h)
 {
@@ -54,6 +93,7 @@ static head head_of(const exec *x, const node *n, int h)
     size_t width = (size_t)(values[n->inputs[0]].cols / n->heads), length = (size_t)x->g->seq_len;
     size_t group = (size_t)(n->heads / n->kv_heads), kv = (size_t)h / group;
     return (head){
+        .n = n,
         .length = length,
         .width = width,
         .group = group,
@@ -66,21 +106,28 @@ static head head_of(const exec *x, const node *n, int h)
         .v = kv * width,
         .y = (size_t)h * width,
         .matrix = (size_t)h * length * length,
-        .causal = n->causal,
         .first_of_group = (size_t)h % group == 0,
-        .scale = (real)(1 / sqrt((double)width)),
+        .reshaped = n->n_params || !isnan(n->softcap),
+        .scale = (real)scale_of(x, n, h),
+        .softcap = n->softcap,
+        .bias = exec_constants(x, n),
     };
 }
 
-/* Rows i0..i1 of a head see columns 0..visible-1 at most. */
-static size_t block_end(const head *a, size_t i0)
-{
-    return i0 + ROW_BLOCK < a->length ? i0 + ROW_BLOCK : a->length;
-}
+/* Rows i0..i1-1 and the columns that any of them sees. */
+typedef struct rows {
+    size_t i0, i1, n;
+    size_t from, seen, cols; /* first column, one past the last, how many */
+} rows;
 
-static size_t visible(const head *a, size_t i1)
+static rows rows_at(const head *a, size_t i0)
 {
-    return a->causal ? i1 : a->length;
+    rows r = {.i0 = i0, .i1 = i0 + ROW_BLOCK < a->length ? i0 + ROW_BLOCK : a->length};
+    r.n = r.i1 - r.i0;
+    r.from = op_attention_first(a->n, i0);
+    r.seen = op_attention_end(a->n, r.i1 - 1, a->length);
+    r.cols = r.seen - r.from;
+    return r;
 }
 
 /* Where a head's results go. probs [T, T]; max, inverse [T] for the backward pass; logits [T, T]
@@ -89,37 +136,75 @@ typedef struct head_out {
     real *y, *probs, *max, *inverse, *logits, *entropy;
 } head_out;
 
-/* Rows i0..i1 of a head's matrix, as softmax sees them. */
-static softmax_block block_of(const head *a, size_t i0, size_t i1)
+/* Rows of a head's matrix, as softmax sees them. */
+static softmax_block block_of(const head *a, const rows *r)
 {
-    size_t n = a->causal ? i0 + 1 : a->length;
-    return (softmax_block){.rows = i1 - i0, .width = a->length, .n = n, .step = a->causal};
+    size_t window = (size_t)a->n->window;
+    bool steps = a->n->causal || window;
+    return (softmax_block){
+        .rows = r->n,
+        .width = a->length,
+        .n = a->n->causal ? r->i0 + 1
+             : window     ? r->i0 + window
+                          : a->length,
+        .step = steps,
+        .windowed = window > 0,
+        .skip = (long)r->i0 - (long)window + 1,
+    };
 }
 
-static void keep_logits(const head *a, const softmax_block *b, size_t i0, const head_out *o)
+CLONES static void cap(real *x, real c, size_t n)
 {
-    for (size_t r = 0; r < b->rows; r++) {
-        size_t at = (i0 + r) * a->length, n = b->n + r * b->step;
-        memcpy(o->logits + at, o->probs + at, n * sizeof *o->logits);
-        memset(o->logits + at + n, 0, (a->length - n) * sizeof *o->logits);
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) x[i] = c * TANH(x[i] / c);
+}
+
+CLONES static void add_bias(real *restrict x, const real *restrict bias, size_t n)
+{
+    for (size_t i = 0; i < n; i++) x[i] += bias[i];
+}
+
+/* Scaled products become logits. */
+static void shape_logits(const head *a, const rows *r, real *block)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        real *row = block + i * a->length + r->from;
+        if (!isnan(a->softcap)) cap(row, (real)a->softcap, r->cols);
+        if (a->bias) add_bias(row, a->bias + (r->i0 + i) * a->length + r->from, r->cols);
     }
+}
+
+static void keep_logits(const head *a, const rows *r, const head_out *o)
+{
+    for (size_t i = r->i0; i < r->i1; i++) {
+        size_t at = i * a->length, first = op_attention_first(a->n, i),
+               end = op_attention_end(a->n, i, a->length);
+        memset(o->logits + at, 0, first * sizeof *o->logits);
+        memcpy(o->logits + at + first, o->probs + at + first, (end - first) * sizeof *o->logits);
+        memset(o->logits + at + end, 0, (a->length - end) * sizeof *o->logits);
+    }
+}
+
+static void products(const head *a, const rows *r, const real *q, const real *k, real *block)
+{
+    gemm_nt(r->n, r->cols, a->width, a->scale, q + r->i0 * a->ldq, a->ldq, k + r->from * a->ldk,
+            a->ldk, 0, block + r->from, a->length);
 }
 
 static void
 head_forward(const head *a, const real *q, const real *k, const real *v, const head_out *o)
 {
-    size_t length = a->length;
-    for (size_t i0 = 0; i0 < length; i0 += ROW_BLOCK) {
-        size_t i1 = block_end(a, i0), seen = visible(a, i1);
-        real *block = o->probs + i0 * length;
-        gemm_nt(i1 - i0, seen, a->width, a->scale, q + i0 * a->ldq, a->ldq, k, a->ldk, 0, block,
-                length);
-        softmax_block b = block_of(a, i0, i1);
-        if (o->logits) keep_logits(a, &b, i0, o);
+    for (size_t i0 = 0; i0 < a->length; i0 += ROW_BLOCK) {
+        rows r = rows_at(a, i0);
+        real *block = o->probs + i0 * a->length;
+        products(a, &r, q, k, block);
+        shape_logits(a, &r, block);
+        softmax_block b = block_of(a, &r);
+        if (o->logits) keep_logits(a, &r, o);
         softmax_forward(&b, block, o->max + i0, o->inverse + i0,
                         o->entropy ? o->entropy + i0 : NULL);
-        gemm_nn(i1 - i0, a->width, seen, 1, block, length, v, a->ldv, 0, o->y + i0 * a->ldy,
-                a->ldy);
+        gemm_nn(r.n, a->width, r.cols, 1, block + r.from, a->length, v + r.from * a->ldv, a->ldv, 0,
+                o->y + i0 * a->ldy, a->ldy);
     }
 }
 
@@ -155,40 +240,109 @@ typedef struct head_grads {
     const real *dy, *max, *inverse;
     real *probs;            /* [T, T] scratch: made again */
     real *dprobs, *dlogits; /* [T, T]; dlogits may be dprobs */
+    real *scaled;           /* [ROW_BLOCK, T] scratch: scaled products, where reshaped */
 } head_grads;
 
+static void keep_scaled(const head *a, const rows *r, const real *p, real *scaled)
+{
+    for (size_t i = 0; i < r->n; i++)
+        memcpy(scaled + i * a->length + r->from, p + i * a->length + r->from,
+               r->cols * sizeof *scaled);
+}
+
+/* z becomes dz; returns sum dz z. */
+CLONES static double uncap(real *restrict z, const real *restrict ds, real c, size_t n)
+{
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = 0; i < n; i++) {
+        real t = TANH(z[i] / c), dz = ds[i] * (1 - t * t);
+        sum += (double)dz * (double)z[i];
+        z[i] = dz;
+    }
+    return sum;
+}
+
+CLONES static double dot(const real *restrict a, const real *restrict b, size_t n)
+{
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+/* From the gradient of the logits to that of the scaled products, which takes their place; the
+ * sum for tau on the way: d/dtau of scale(tau) s is scale(tau) s. */
+static void unshape(const head *a, const rows *r, const real *ds, real *scaled)
+{
+    bool capped = !isnan(a->softcap);
+    for (size_t i = 0; i < r->n; i++) {
+        size_t first = op_attention_first(a->n, r->i0 + i),
+               end = op_attention_end(a->n, r->i0 + i, a->length), n = end - first;
+        real *z = scaled + i * a->length, *at = z + first;
+        const real *dsr = ds + i * a->length + first;
+        double along = capped ? uncap(at, dsr, (real)a->softcap, n) : dot(at, dsr, n);
+        if (a->dtau) *a->dtau += along;
+        if (!capped) memcpy(at, dsr, n * sizeof *at);
+        memset(z + r->from, 0, (first - r->from) * sizeof *z);
+        memset(z + end, 0, (r->seen - end) * sizeof *z);
+    }
+}
+
+static void clear_rows(real *x, size_t rows_, size_t cols, size_t ld)
+{
+    for (size_t i = 0; i < rows_; i++) memset(x + i * ld, 0, cols * sizeof *x);
+}
+
 /* Blocks run from the last to the first: the last one sees every column, so it can overwrite dk, dv
- * and the earlier ones add to their first rows. The probabilities are made again from q, k and the
- * two numbers kept per row: T^2 numbers per head less to keep, write and read. */
+ * and the earlier ones add to their first rows; with a window no block sees all, and they are
+ * cleared before. The probabilities are made again from q, k and the two numbers kept per row: T^2
+ * numbers per head less to keep, write and read. */
 static void
 head_backward(const head *a, const real *q, const real *k, const real *v, const head_grads *d)
 {
     size_t length = a->length, last = (length - 1) / ROW_BLOCK * ROW_BLOCK;
+    if (a->n->window && a->first_of_group) {
+        clear_rows(d->dk, length, a->width, a->ldk);
+        clear_rows(d->dv, length, a->width, a->ldv);
+    }
     for (size_t i0 = last + ROW_BLOCK; i0 > 0;) {
         i0 -= ROW_BLOCK;
-        size_t i1 = block_end(a, i0), seen = visible(a, i1), rows = i1 - i0;
-        real add = i0 == last && a->first_of_group ? 0 : 1;
+        rows r = rows_at(a, i0);
+        real add = i0 == last && a->first_of_group && !a->n->window ? 0 : 1;
         const real *dy = d->dy + i0 * a->ldy;
         real *p = d->probs + i0 * length, *dp = d->dprobs + i0 * length,
              *ds = d->dlogits + i0 * length;
-        gemm_nt(rows, seen, a->width, a->scale, q + i0 * a->ldq, a->ldq, k, a->ldk, 0, p, length);
-        gemm_nt(rows, seen, a->width, 1, dy, a->ldy, v, a->ldv, 0, dp, length);
-        softmax_block block = block_of(a, i0, i1);
+        products(a, &r, q, k, p);
+        if (a->reshaped) keep_scaled(a, &r, p, d->scaled);
+        shape_logits(a, &r, p);
+        gemm_nt(r.n, r.cols, a->width, 1, dy, a->ldy, v + r.from * a->ldv, a->ldv, 0, dp + r.from,
+                length);
+        softmax_block block = block_of(a, &r);
         softmax_again(&block, p, d->max + i0, d->inverse + i0);
         softmax_backward(&block, ds, dp, p);
-        gemm_tn(seen, a->width, rows, 1, p, length, dy, a->ldy, add, d->dv, a->ldv);
-        gemm_nn(rows, a->width, seen, a->scale, ds, length, k, a->ldk, 0, d->dq + i0 * a->ldq,
-                a->ldq);
-        gemm_tn(seen, a->width, rows, a->scale, ds, length, q + i0 * a->ldq, a->ldq, add, d->dk,
-                a->ldk);
+        gemm_tn(r.cols, a->width, r.n, 1, p + r.from, length, dy, a->ldy, add,
+                d->dv + r.from * a->ldv, a->ldv);
+        if (a->reshaped) {
+            unshape(a, &r, ds, d->scaled);
+            ds = d->scaled;
+        }
+        gemm_nn(r.n, a->width, r.cols, a->scale, ds + r.from, length, k + r.from * a->ldk, a->ldk,
+                0, d->dq + i0 * a->ldq, a->ldq);
+        gemm_tn(r.cols, a->width, r.n, a->scale, ds + r.from, length, q + i0 * a->ldq, a->ldq, add,
+                d->dk + r.from * a->ldk, a->ldk);
     }
 }
 
 static void backward(const exec *x, const node *n, const span *s)
 {
+    double *dtau = n->n_params ? exec_partials(x, n, s->panel) : NULL;
+    if (dtau) memset(dtau, 0, n->partial_count * sizeof *dtau);
     for (int b = s->b0; b < s->b1; b++)
         for (int h = 0; h < n->heads; h++) {
             head a = head_of(x, n, h);
+            bool free_tau = dtau && (double)exec_param(x, n->params[0])[h] < tau_most;
+            if (free_tau) a.dtau = dtau + h;
             real *scratch = exec_scratch(x, s->worker), *dscratch = scratch + a.length * a.length;
             const real *stats = exec_value(x, n->outputs[OUT_STATS], b) + 2 * (size_t)h * a.length;
             real *dprobs = optional(exec_grad(x, n->outputs[OUT_PROBS], b), a.matrix);
@@ -203,6 +357,7 @@ static void backward(const exec *x, const node *n, const span *s)
                 .probs = scratch,
                 .dprobs = dprobs ? dprobs : dscratch,
                 .dlogits = dlogits ? dlogits : dscratch,
+                .scaled = dscratch + a.length * a.length,
             };
             head_backward(&a, exec_value(x, n->inputs[0], b) + a.q,
                           exec_value(x, n->inputs[1], b) + a.k,
@@ -210,13 +365,32 @@ static void backward(const exec *x, const node *n, const span *s)
         }
 }
 
-static size_t scratch(const graph *g, const node *n)
+static int n_param_tasks(const graph *g, const node *n)
 {
-    (void)n;
-    return 2 * (size_t)g->seq_len * (size_t)g->seq_len;
+    (void)g;
+    return n->n_params ? 1 : 0;
 }
 
-/* Two products of full [T, T] matrices; the causal ones are cut, which is not counted. */
+static int n_slices(const graph *g, const node *n, int i)
+{
+    (void)g, (void)n, (void)i;
+    return 1;
+}
+
+static void param_task(const exec *x, const node *n, int task)
+{
+    (void)task;
+    exec_sum_partials(x, n);
+}
+
+static size_t scratch(const graph *g, const node *n)
+{
+    size_t length = (size_t)g->seq_len;
+    bool reshaped = n->n_params || !isnan(n->softcap);
+    return 2 * length * length + (reshaped ? ROW_BLOCK * length : 0);
+}
+
+/* Two products of full [T, T] matrices; masked ones are cut, which is not counted. */
 static double flops(const graph *g, const node *n)
 {
     const value *q = &g->values[n->inputs[0]];
@@ -225,12 +399,15 @@ static double flops(const graph *g, const node *n)
 
 const op op_attention = {
     .entry = {.name = "attention",
-              .summary = "y = softmax(q k'/sqrt(d_k)) v",
+              .summary = "y = softmax(c q k' + B) v, over the visible keys; logits may be capped",
               .source = "arXiv:1706.03762"},
     .reads_inputs = 7,
     .reads_outputs = 1u << OUT_STATS,
     .forward = forward,
     .backward = backward,
+    .n_param_tasks = n_param_tasks,
+    .n_slices = n_slices,
+    .param_task = param_task,
     .scratch = scratch,
     .flops = flops,
 };

@@ -1,11 +1,14 @@
-/* Rotary positions: entries (j, j + d_k/2) of each head turned by t base^(-2j/d_k).
- * Backward turns the other way. Source: Su et al. 2021, arXiv:2104.09864 (half-split layout). */
+/* Rotary positions: of the first n features of each head, entries (j, j + n/2) are turned by
+ * t base^(-2j/n); the others stay. Backward turns the other way. Source: Su et al. 2021,
+ * arXiv:2104.09864 (half-split layout). */
 #include "core/op.h"
 
-int op_rope_build(graph *g, int x, int heads)
+int op_rope_build(graph *g, int x, int heads, int turned, double base)
 {
     node *n = graph_node(g, &op_rope);
     n->heads = heads;
+    n->turned = turned;
+    n->base = base;
     int y = graph_value(g, g->values[x].rows, g->values[x].cols);
     n->inputs[0] = x, n->n_inputs = 1;
     n->outputs[0] = y, n->n_outputs = 1;
@@ -14,18 +17,26 @@ int op_rope_build(graph *g, int x, int heads)
 
 static size_t scratch(const graph *g, const node *n)
 {
-    return (size_t)(g->values[n->outputs[0]].cols / n->heads);
+    (void)g;
+    return (size_t)n->turned;
 }
 
-static void
-turn_row(real *y, const real *x, const real *cosine, const real *sine, int heads, size_t half)
+static void turn_row(real *y,
+                     const real *x,
+                     const real *cosine,
+                     const real *sine,
+                     int heads,
+                     size_t width,
+                     size_t half)
 {
-    for (int h = 0; h < heads; h++, x += 2 * half, y += 2 * half)
+    for (int h = 0; h < heads; h++, x += width, y += width) {
         for (size_t j = 0; j < half; j++) {
             real a = x[j], b = x[j + half];
             y[j] = a * cosine[j] - b * sine[j];
             y[j + half] = b * cosine[j] + a * sine[j];
         }
+        for (size_t j = 2 * half; j < width; j++) y[j] = x[j];
+    }
 }
 
 /* The angles of a row are made once for all sequences of the span. */
@@ -33,11 +44,11 @@ static void turn(const exec *x, const node *n, const span *s, bool back)
 {
     const graph *g = x->g;
     const value *in = &g->values[n->inputs[0]], *out = &g->values[n->outputs[0]];
-    size_t width = (size_t)(out->cols / n->heads), half = width / 2;
+    size_t width = (size_t)(out->cols / n->heads), half = (size_t)n->turned / 2;
     real *cosine = exec_scratch(x, s->worker), *sine = cosine + half;
     for (int t = 0; t < g->seq_len; t++) {
         for (size_t j = 0; j < half; j++) {
-            double angle = t * pow(g->spec->model.rope_base, -2.0 * (double)j / (double)width);
+            double angle = t * pow(n->base, -2.0 * (double)j / (double)n->turned);
             cosine[j] = (real)cos(angle);
             sine[j] = (real)(back ? -sin(angle) : sin(angle));
         }
@@ -45,10 +56,12 @@ static void turn(const exec *x, const node *n, const span *s, bool back)
             size_t row_in = (size_t)t * (size_t)in->ld, row_out = (size_t)t * (size_t)out->ld;
             if (back)
                 turn_row(exec_grad(x, n->inputs[0], b) + row_in,
-                         exec_grad(x, n->outputs[0], b) + row_out, cosine, sine, n->heads, half);
+                         exec_grad(x, n->outputs[0], b) + row_out, cosine, sine, n->heads, width,
+                         half);
             else
                 turn_row(exec_value(x, n->outputs[0], b) + row_out,
-                         exec_value(x, n->inputs[0], b) + row_in, cosine, sine, n->heads, half);
+                         exec_value(x, n->inputs[0], b) + row_in, cosine, sine, n->heads, width,
+                         half);
         }
     }
 }

@@ -225,15 +225,31 @@ static int three_readers(graph *g, int x)
 
 static int rope(graph *g, int x)
 {
-    return op_rope_build(g, x, 3);
+    return op_rope_build(g, x, 3, 4, 100);
+}
+
+static int rope_part(graph *g, int x)
+{
+    return op_rope_build(g, x, 2, 4, 100);
+}
+
+static int attention_of(graph *g, int x, const attention_args *how)
+{
+    int width = 2, q = how->heads * width, k = how->kv_heads * width;
+    int all = op_linear_build(g, x, (int[]){weight(g, "wqkv", (size_t)(q + 2 * k), D)}, NULL, 1);
+    return op_attention_build(g, graph_view(g, all, 0, q), graph_view(g, all, q, k),
+                              graph_view(g, all, q + k, k), how);
 }
 
 static int attention(graph *g, int x, int heads, int kv_heads, bool causal)
 {
-    int width = 2, q = heads * width, k = kv_heads * width;
-    int all = op_linear_build(g, x, (int[]){weight(g, "wqkv", (size_t)(q + 2 * k), D)}, NULL, 1);
-    return op_attention_build(g, graph_view(g, all, 0, q), graph_view(g, all, q, k),
-                              graph_view(g, all, q + k, k), heads, kv_heads, causal);
+    attention_args how = {.heads = heads,
+                          .kv_heads = kv_heads,
+                          .causal = causal,
+                          .scale = 0.7,
+                          .tau = NONE,
+                          .softcap = (double)NAN};
+    return attention_of(g, x, &how);
 }
 
 static int attention_causal(graph *g, int x)
@@ -249,6 +265,75 @@ static int attention_full(graph *g, int x)
 static int attention_grouped(graph *g, int x)
 {
     return attention(g, x, 4, 2, true);
+}
+
+static int attention_window(graph *g, int x)
+{
+    attention_args how = {.heads = 4,
+                          .kv_heads = 2,
+                          .causal = true,
+                          .window = 2,
+                          .scale = 1,
+                          .tau = NONE,
+                          .softcap = (double)NAN};
+    return attention_of(g, x, &how);
+}
+
+static int attention_window_both_ways(graph *g, int x)
+{
+    attention_args how = {
+        .heads = 2, .kv_heads = 2, .window = 2, .scale = 1, .tau = NONE, .softcap = (double)NAN};
+    return attention_of(g, x, &how);
+}
+
+static void some_bias(const graph *g, const node *n, real *out)
+{
+    (void)g;
+    for (size_t i = 0; i < n->constant_count; i++) out[i] = (real)(0.3 * (double)(i % 7) - 1);
+}
+
+/* Everything at once: capped, with a learned scale, a constant bias, a window, shared keys. */
+static int attention_shaped(graph *g, int x)
+{
+    attention_args how = {.heads = 4,
+                          .kv_heads = 2,
+                          .causal = true,
+                          .window = 3,
+                          .scale = 0.8,
+                          .tau = weight(g, "tau", 4, 0),
+                          .softcap = 1.5,
+                          .bias = some_bias};
+    return attention_of(g, x, &how);
+}
+
+static int attention_learned_scale(graph *g, int x)
+{
+    attention_args how = {.heads = 3,
+                          .kv_heads = 3,
+                          .scale = 1,
+                          .tau = weight(g, "tau", 3, 0),
+                          .softcap = (double)NAN};
+    return attention_of(g, x, &how);
+}
+
+static int row_scale(graph *g, int x)
+{
+    return op_add_build(g, op_row_scale_build(g, x, some_bias), x);
+}
+
+static int token_mean_causal(graph *g, int x)
+{
+    return op_add_build(g, op_token_mean_build(g, x, true), x);
+}
+
+static int token_mean(graph *g, int x)
+{
+    return op_token_mean_build(g, x, false);
+}
+
+static int softcap(graph *g, int x)
+{
+    return op_softcap_build(g, x, 0.8);
 }
 
 static int cross_entropy(graph *g, int x)
@@ -316,6 +401,15 @@ static const struct {
     {"attention, causal", attention_causal},
     {"attention, full", attention_full},
     {"attention, grouped", attention_grouped},
+    {"attention, window", attention_window},
+    {"attention, window both ways", attention_window_both_ways},
+    {"attention, shaped", attention_shaped},
+    {"attention, learned scale", attention_learned_scale},
+    {"rope on a part", rope_part},
+    {"row_scale", row_scale},
+    {"token_mean, causal", token_mean_causal},
+    {"token_mean", token_mean},
+    {"softcap", softcap},
     {"cross entropy", cross_entropy},
     {"embed", embed},
     {"tied", tied},
@@ -387,6 +481,7 @@ static void rig_start(rig *r, int (*build)(graph *g, int x))
                   .stats = take(&a, r->p.stat_count, sizeof(double)),
                   .state = {take(&a, r->p.state_count, sizeof(double)),
                             take(&a, r->p.state_count, sizeof(double))},
+                  .constants = take(&a, r->g.n_constants, sizeof(real)),
                   .scratch = take(&a, r->p.scratch_reals, sizeof(real)),
                   .losses = take(&a, B, sizeof(double)),
                   .tokens = tokens,
@@ -394,6 +489,9 @@ static void rig_start(rig *r, int (*build)(graph *g, int x))
                   .grad_seed = seed,
                   .loss_scale = y == NONE ? 1.0 / (B * T) : 1};
     fill(r->x.params, r->p.param_count, "params", 0.5);
+    for (int i = 0; i < r->g.n_nodes; i++)
+        if (r->g.nodes[i].fill)
+            r->g.nodes[i].fill(&r->g, &r->g.nodes[i], r->x.constants + r->g.nodes[i].constants);
     exec_start_state(&r->x);
 }
 
