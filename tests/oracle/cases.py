@@ -356,17 +356,14 @@ def everything():
 
 
 PENDING = set("""
-    res-post-norm swin2 olmo2 gemma2 gemma3 deepnorm deepnorm-encoder-of-two deepnorm-decoder-of-two
-    deepnorm-alpha subln subln-gated admin fixup fixup-gated t-fixup normformer normformer-resscale b2t mix-ln
-    layernorm-scaling hybridnorm hybridnorm-star ngpt ngpt-relu keel keel-alpha parallel-two-norms
-    parallel-peri-two-norms pre-rmsnorm pre-crmsnorm value-skipinit u-spa e-spa u-spa-bidirectional
-    e-spa-bidirectional shaped-attention shaped-attention-lambda norm-crmsnorm norm-scalenorm
-    norm-scalenorm-clamped norm-l1norm norm-l1norm-gaussian norm-l2norm norm-groupnorm norm-dyt
-    norm-dyt-affine-off norm-derf frozen-layernorm frozen-rmsnorm frozen-scalenorm frozen-l1norm
-    frozen-pre-crmsnorm unit-offset-scalenorm attn-qk-joint attn-qk-type attn-v-norm attn-head-dim
-    attn-head-dim-grouped attn-rope-fraction attn-rope-fraction-odd attn-scale-one attn-scale-sqrt attn-cosine
-    attn-softcap attn-final-softcap attn-window attn-window-global gpas-deepnorm gpas-layernorm-scaling
-    overrides-sigma fixnorm fixnorm-tied embed-scale-learned
+    res-post-norm swin2 olmo2 deepnorm deepnorm-encoder-of-two deepnorm-decoder-of-two deepnorm-alpha subln
+    subln-gated admin fixup fixup-gated t-fixup normformer normformer-resscale b2t mix-ln layernorm-scaling
+    hybridnorm hybridnorm-star keel keel-alpha parallel-two-norms parallel-peri-two-norms pre-rmsnorm
+    pre-crmsnorm value-skipinit u-spa e-spa u-spa-bidirectional e-spa-bidirectional shaped-attention
+    shaped-attention-lambda norm-crmsnorm norm-scalenorm norm-scalenorm-clamped norm-l1norm norm-l1norm-gaussian
+    norm-groupnorm norm-dyt norm-dyt-affine-off norm-derf frozen-layernorm frozen-rmsnorm frozen-scalenorm
+    frozen-l1norm frozen-pre-crmsnorm unit-offset-scalenorm gpas-deepnorm gpas-layernorm-scaling overrides-sigma
+    fixnorm fixnorm-tied embed-scale-learned
 """.split())
 
 
