@@ -395,7 +395,7 @@ static err_code run(const run_spec *spec,
         session_layout(s, t->size, &a);
         s->x.team = t;
         batches_fill(&s->data, spec, input);
-        init_fill(&s->g, s->x.params, t);
+        init_fill(&s->g, s->x.params, s->init_scratch, t);
         fill_constants(s);
         runner r = {.s = s, .to = to, .summary = summary};
         code = train(&r, err);
@@ -442,6 +442,7 @@ const engine engine_table = {
     .run = run,
     .placement_final_norm = placement_final_norm,
     .init_depth_scale = init_depth_scale,
+    .init_std = init_default_std,
     .activation_gated = activation_gated,
     .norm_warmup = norm_warmup,
     .head_norm = head_norm,

@@ -121,6 +121,7 @@ typedef struct engine {
     /* Defaults that depend on another choice. */
     bool (*placement_final_norm)(int placement);
     bool (*init_depth_scale)(int scheme);
+    double (*init_std)(const run_spec *spec); /* scheme, depth and width are set */
     bool (*activation_gated)(int activation);
     int (*norm_warmup)(int norm); /* strategy.stat_warmup */
     int (*head_norm)(int norm);   /* model.qk_norm_type for strategy.norm */

@@ -9,6 +9,7 @@
 #define CORE_PLACEMENT_H
 
 #include "core/builder.h"
+#include "core/init.h"
 
 typedef struct placement {
     entry entry;
@@ -28,6 +29,7 @@ typedef struct placement {
     int (*hidden_in)(builder *b, int h);            /* MLP units before the activation */
     int (*turned)(builder *b, int x, bool key);     /* queries or keys after rope */
     int (*logits)(builder *b, int x);               /* vocabulary logits */
+    init_adjust *init; /* what becomes of the initial weights; uses INIT_FACTOR */
     param_projection (*projection)(const param *p); /* after init and after each update */
     err_code (*check)(const run_spec *spec, error *err);
 } placement;

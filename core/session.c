@@ -1,5 +1,6 @@
 #include "core/session.h"
 
+#include "core/init.h"
 #include "core/model.h"
 #include "core/optimizer.h"
 
@@ -79,7 +80,10 @@ void session_layout(session *s, int n_threads, arena *a)
     x->g = &s->g;
     x->p = p;
     x->params = arena_alloc(a, p->param_count * sizeof(real));
-    x->tensors = arena_alloc(a, p->tensor_bytes);
+    /* The init's working memory is where the tensors will be. */
+    size_t scratch = init_scratch_bytes(&s->g, n_threads);
+    x->tensors = arena_alloc(a, scratch > p->tensor_bytes ? scratch : p->tensor_bytes);
+    s->init_scratch = (double *)x->tensors;
     x->partials = arena_alloc(a, p->partial_count * sizeof(double));
     x->slices = arena_alloc(a, p->slice_count * sizeof(double));
     x->stats = arena_alloc(a, p->stat_count * sizeof(double));

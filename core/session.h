@@ -12,6 +12,7 @@ typedef struct session {
     exec x;
     probe probe;
     batches data;
+    double *init_scratch;
     real *states[2];  /* optimizer */
     int *chunk_first; /* [n_params + 1] updates run in fixed chunks; first chunk of a parameter */
     double *chunk_moved; /* sum of squares of an update, per chunk */

@@ -145,11 +145,13 @@ typedef struct spec_strategy {
 } spec_strategy;
 
 typedef struct spec_init {
-    int scheme;       /* registry inits */
-    double std;       /* of scheme gpt2 and small; ignored by the others */
-    bool depth_scale; /* W_O and W_2 divided by sqrt(2 L) */
-    double embed_std; /* of embedding and position tables; NaN: by the scheme */
-    double head_std;  /* of an untied output matrix; NaN: by the scheme */
+    int scheme;          /* registry inits */
+    double std;          /* of the schemes with one number for many matrices */
+    double gain;         /* factor on the matrices of the blocks */
+    bool depth_scale;    /* W_O and W_2 divided by sqrt(2 L) */
+    double embed_std;    /* of embedding and position tables; NaN: by the scheme */
+    double position_std; /* of the position table; NaN: as embed_std */
+    double head_std;     /* of an untied output matrix; NaN: by the scheme */
 } spec_init;
 
 typedef struct spec_data {

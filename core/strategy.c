@@ -1,7 +1,9 @@
 #include "core/strategy.h"
 
+#include "core/init.h"
 #include "core/norm.h"
 #include "core/placement.h"
+#include "core/position.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -88,6 +90,9 @@ unsigned strategy_uses(const run_spec *spec)
     if (!(norms & USES(GAIN))) uses &= ~USES(OUT_GAIN);
     if (s->branch_gain != BRANCH_GAIN_NONE) uses |= USES(BRANCH_GAIN);
     if (spec->model.parallel) uses |= USES(PARALLEL);
+    if (!spec->model.tied) uses |= USES(HEAD);
+    if (position_table[spec->model.position]->has_table) uses |= USES(POSITIONS);
+    if (init_table[spec->init.scheme]->std) uses |= USES(INIT_STD);
     return uses | norms;
 }
 

@@ -62,6 +62,7 @@ static void apply_rules(run_spec *s, const bool *given)
         s->strategy.stat_warmup = engine_f32.norm_warmup(s->strategy.norm);
     if (!given[FIELD_init_depth_scale])
         s->init.depth_scale = engine_f32.init_depth_scale(s->init.scheme);
+    if (!given[FIELD_init_std]) s->init.std = engine_f32.init_std(s);
     if (!given[FIELD_measure_steps]) {
         s->measure.steps[1] = s->train.steps;
         s->measure.n_steps = s->train.steps ? 2 : 1;

@@ -94,3 +94,18 @@ void rng_normal_block(const rng *r, uint64_t block, double out[RNG_BLOCK])
 {
     normal_pairs(r, block * (RNG_BLOCK / 2), out);
 }
+
+CLONES static void uniform_pairs(const rng *r, uint64_t first, double *restrict out)
+{
+    for (int i = 0; i < RNG_BLOCK / 2; i++) {
+        uint32_t w[4];
+        philox(r, first + (uint64_t)i, w);
+        out[2 * i] = unit((uint64_t)w[1] << 32 | w[0]);
+        out[2 * i + 1] = unit((uint64_t)w[3] << 32 | w[2]);
+    }
+}
+
+void rng_uniform_block(const rng *r, uint64_t block, double out[RNG_BLOCK])
+{
+    uniform_pairs(r, block * (RNG_BLOCK / 2), out);
+}

@@ -28,5 +28,8 @@ uint32_t rng_below(const rng *r, uint64_t i, uint32_t n); /* 0..n-1, n >= 1, bia
  * neighbours. */
 enum { RNG_BLOCK = 256 };
 void rng_normal_block(const rng *r, uint64_t block, double out[RNG_BLOCK]);
+void rng_uniform_block(const rng *r,
+                       uint64_t block,
+                       double out[RNG_BLOCK]); /* rng_uniform, exactly */
 
 #endif

@@ -1,15 +1,15 @@
-/* Every matrix and table N(0, std^2) with the one std of init.std. */
+/* The older name of normal. */
 #include "core/init.h"
 
-static double std(const spec_init *in, const param *p)
+static init_rule rule(const run_spec *s, const param *p)
 {
-    (void)p;
-    return in->std;
+    return init_normal.rule(s, p);
 }
 
 const init init_small = {
     .entry = {.name = "small",
-              .summary = "N(0, std^2), one constant std for every matrix",
+              .summary = "N(0, std^2), std 0.02, for every matrix: the same as normal",
               .source = "constant"},
-    .std = std,
+    .std = init_usual_std,
+    .rule = rule,
 };

@@ -1,15 +1,16 @@
-/* N(0, 2/(fan_in + fan_out)); q, k, v and gate, up each a map of its own. */
+/* N(0, 2/(fan_in + fan_out)); q, k, v and gate, up each a map of its own; of a table the fans are
+ * its rows and D. */
 #include "core/init.h"
 
-static double std(const spec_init *in, const param *p)
+static init_rule rule(const run_spec *s, const param *p)
 {
-    (void)in;
-    return sqrt(2.0 / (double)(p->dims[0] + p->dims[1]));
+    (void)s;
+    return init_normal_rule(init_xavier_std(p));
 }
 
 const init init_xavier = {
     .entry = {.name = "xavier",
               .summary = "N(0, 2/(fan_in + fan_out))",
               .source = "Glorot & Bengio 2010"},
-    .std = std,
+    .rule = rule,
 };

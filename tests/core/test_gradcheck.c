@@ -100,8 +100,8 @@ static run_spec make_spec(int i)
     spec_defaults(&s, engine_table.head_norm(s.strategy.norm));
     s.strategy.embed_norm = i % 4 == 3 && strcmp(row_name("norms", s.strategy.norm), "none") != 0;
     s.depth = 2;
-    s.init =
-        (spec_init){.scheme = row("inits", "gpt2"), .std = 0.02, .embed_std = NAN, .head_std = NAN};
+    s.init.scheme = row("inits", "gpt2");
+    s.init.std = 0.02;
     s.data = (spec_data){.source = row("data_sources", "random_tokens"),
                          .batch = BATCH,
                          .seq_len = TOKENS,

@@ -42,7 +42,7 @@ static run_spec small(int depth, const char *placement, const char *norm_name, i
                                  .final_norm = true,
                                  .residual_scale = 0.5};
     spec_defaults(&s, row("norms", "layernorm"));
-    s.init = (spec_init){.std = 0.02, .embed_std = (double)NAN, .head_std = (double)NAN};
+    s.init.std = 0.02;
     s.data = (spec_data){.batch = 3, .seq_len = 6, .batches = 1};
     s.train = (spec_train){
         .steps = steps, .lr = 1e-3, .clip = (double)NAN, .optimizer = row("optimizers", "adamw")};

@@ -57,6 +57,16 @@ START_TEST(test_a_block_is_the_stream_drawn_one_by_one)
 }
 END_TEST
 
+START_TEST(test_a_block_of_uniforms_is_the_stream_drawn_one_by_one)
+{
+    rng r = rng_stream(4, "test", "block");
+    double block[RNG_BLOCK];
+    rng_uniform_block(&r, 9, block);
+    for (uint64_t i = 0; i < RNG_BLOCK; i++)
+        ck_assert(block[i] == rng_uniform(&r, 9 * RNG_BLOCK + i));
+}
+END_TEST
+
 START_TEST(test_below_stays_below_and_reaches_all)
 {
     rng r = rng_stream(5, "test", "below");
@@ -79,6 +89,7 @@ int main(void)
     tcase_add_test(t, test_streams_differ_by_seed_purpose_and_name);
     tcase_add_test(t, test_normals_have_the_moments_of_a_gaussian);
     tcase_add_test(t, test_a_block_is_the_stream_drawn_one_by_one);
+    tcase_add_test(t, test_a_block_of_uniforms_is_the_stream_drawn_one_by_one);
     tcase_add_test(t, test_below_stays_below_and_reaches_all);
     suite_add_tcase(s, t);
     return suite_run(s);

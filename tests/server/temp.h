@@ -60,7 +60,7 @@ static inline run_spec temp_spec(int depth, uint64_t seed)
     s.strategy = (spec_strategy){.eps = 1e-5, .affine = true, .residual_scale = 1};
     s.depth = depth;
     spec_defaults(&s, s.strategy.norm);
-    s.init = (spec_init){.std = 0.02, .embed_std = NAN, .head_std = NAN};
+    s.init.std = 0.02;
     s.data = (spec_data){.batch = 2, .seq_len = 8, .batches = 1, .mask_fraction = 0.15};
     s.train = (spec_train){
         .lr = 1e-3, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip = NAN};

@@ -165,6 +165,35 @@ START_TEST(test_dependent_defaults_follow_swept_values)
 }
 END_TEST
 
+START_TEST(test_init_std_is_the_schemes_unless_it_is_given)
+{
+    job j;
+    error err;
+    read_ok("{\"model\":{\"d_model\":40},\"seeds\":[0],\"sweep\":{\"init\":[\"gpt2\","
+            "\"full_megatron\",{\"scheme\":\"full_megatron\",\"std\":0.3},\"xavier\"]}}",
+            &j);
+    const double expected[] = {0.02, 0.1, 0.3, 0.02};
+    for (int i = 0; i < j.n_runs; i++)
+        ck_assert_double_eq_tol(j.runs[i].spec.init.std, expected[i], 1e-17);
+    job_deinit(&j);
+    read_ok("{\"model\":\"gpt2\",\"init\":\"full_megatron\",\"seeds\":[0]}", &j);
+    ck_assert_double_eq_tol(j.runs[0].spec.init.std, sqrt(2.0 / (5 * 768)), 1e-17);
+    job_deinit(&j);
+    ck_assert_int_eq(read_text("{\"init\":{\"scheme\":\"xavier\",\"std\":0.3}}", &j, &err),
+                     ERR_COMBINATION);
+    ck_assert_str_eq(err.pointer, "/init/std");
+    job_deinit(&j);
+    ck_assert_int_eq(read_text("{\"init\":{\"head_std\":1}}", &j, &err), ERR_COMBINATION);
+    ck_assert_str_eq(err.pointer, "/init/head_std");
+    job_deinit(&j);
+    ck_assert_int_eq(
+        read_text("{\"model\":{\"position\":\"rope\"},\"init\":{\"position_std\":1}}", &j, &err),
+        ERR_COMBINATION);
+    ck_assert_str_eq(err.pointer, "/init/position_std");
+    job_deinit(&j);
+}
+END_TEST
+
 START_TEST(test_last_axis_and_then_seeds_are_fastest)
 {
     job j;
@@ -598,14 +627,15 @@ START_TEST(test_hash_of_a_small_job_is_what_it_was)
         "eep\":0.9,\"stat_warmup\":0,\"stat_window\":4,\"stat_filter\":false,\"stat_compat\":"
         "true,\"stat_divisor\":\"batch\",\"group_scale\":0,\"progress_steps\":0,\"gamma_last"
         "\":0.005,\"rho_last\":0.8,\"overrides\":[]},\"depth\":2,\"init\":{\"scheme\":\"gpt2"
-        "\",\"std\":0.02,\"depth_scale\":true,\"embed_std\":null,\"head_std\":null},\"data\":"
+        "\",\"std\":0.02,\"gain\":1,\"depth_scale\":true,\"embed_std\":null,\"position_std\":null,"
+        "\"head_std\":null},\"data\":"
         "{\"source\":\"random_tokens\",\"batch\":4,\"seq_len\":64,\"batches\":8,\"token_corr"
         "\":0,\"mask_fraction\":0.15},\"train\":{\"steps\":0,\"loss\":\"cross_entropy\",\"opt"
         "imizer\":\"adamw\",\"lr\":0.001,\"momentum\":0.9,\"beta1\":0.9,\"beta2\":0.999,\"eps"
         "\":1e-8,\"weight_decay\":0.01,\"decay\":\"matrices\",\"warmup\":0,\"schedule\":\"con"
         "stant\",\"min_lr\":0,\"clip\":1},\"measure\":{\"steps\":[0],\"sites\":[\"resid_out\""
         "],\"metrics\":[\"var\"],\"eval\":false},\"seeds\":[7],\"precision\":\"float32\"}");
-    ck_assert_str_eq(j.hash, "523e12ed77195783b10314d0de308446f0d9392ca466df71a25b0603767e07ce");
+    ck_assert_str_eq(j.hash, "6cd1d8384bb58d274ae71dfdede2d14792c022e6ada5062d5a2ffd00c81cac12");
     job_deinit(&j);
 }
 END_TEST
@@ -951,6 +981,7 @@ int main(void)
     tcase_add_test(c, test_three_lines_are_a_job);
     tcase_add_test(c, test_fields_win_over_preset_and_sweep_over_fields);
     tcase_add_test(c, test_dependent_defaults_follow_swept_values);
+    tcase_add_test(c, test_init_std_is_the_schemes_unless_it_is_given);
     tcase_add_test(c, test_last_axis_and_then_seeds_are_fastest);
     tcase_add_test(c, test_groups_of_metrics_are_their_members);
     tcase_add_test(c, test_name_may_have_120_characters_of_any_length);
