@@ -176,7 +176,8 @@ static int attend(builder *b, int q, int k, int v)
                           .scale = logit_scale(m),
                           .tau = NONE,
                           .softcap = m->logit_softcap,
-                          .bias = b->place->logit_bias};
+                          .bias = b->place->logit_bias,
+                          .bias_work = b->place->bias_work ? b->place->bias_work(b->spec) : 0};
     if (m->logit_scale == LOGITS_COSINE)
         how.tau = graph_vector(b->g, PARAM_LEARNED, "attn.logit_tau", (size_t)m->n_heads, start);
     return op_attention_build(b->g, q, k, v, &how);

@@ -359,7 +359,7 @@ static void fill_constants(session *s)
 {
     for (int i = 0; i < s->g.n_nodes; i++) {
         const node *n = &s->g.nodes[i];
-        if (n->fill) n->fill(&s->g, n, s->x.constants + n->constants);
+        if (n->fill) n->fill(&s->g, n, s->x.constants + n->constants, s->constants_work);
     }
 }
 

@@ -153,13 +153,14 @@ void graph_share(graph *g, node *n)
     }
 }
 
-void graph_constants(graph *g, node *n, size_t count, constants_fill *fill)
+void graph_constants(graph *g, node *n, size_t count, constants_fill *fill, size_t work)
 {
     if (g->failed || !fill) return;
     n->fill = fill;
     n->constants = g->n_constants;
     n->constant_count = count;
     g->n_constants += count;
+    if (work > g->constants_work) g->constants_work = work;
 }
 
 int graph_find_param(const graph *g, const char *name)

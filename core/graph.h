@@ -84,8 +84,8 @@ typedef struct grad_mode {
 
 struct node;
 struct graph;
-/* Fills the constants of a node, once per run. Deterministic; may use double throughout. */
-typedef void constants_fill(const struct graph *g, const struct node *n, real *out);
+/* Fills the constants of a node, once per run. work has what constants_work asks for. */
+typedef void constants_fill(const struct graph *g, const struct node *n, real *out, double *work);
 
 typedef struct node {
     const struct op *op;
@@ -156,8 +156,8 @@ typedef struct graph {
     int max_nodes, max_values, max_params, max_taps;
     int segment, n_segments;
     int layer;
-    int loss_value; /* [1, 1] per sequence */
-    size_t n_constants;
+    int loss_value;                     /* [1, 1] per sequence */
+    size_t n_constants, constants_work; /* doubles: the most that a fill asks for */
     int reference_tap; /* resid_out of the last block: what grad_norm_rel divides by */
     bool failed;
     node spare_node; /* what the builders write to once failed is set */
@@ -182,8 +182,8 @@ int graph_vector(graph *g, param_kind kind, const char *role, size_t n, double s
 int graph_block_param(const graph *g, const char *role);
 /* n reads a vector parameter that a node of the same segment may read too: their sums are added. */
 void graph_share(graph *g, node *n);
-/* n needs count constants that fill makes; NULL: none. */
-void graph_constants(graph *g, node *n, size_t count, constants_fill *fill);
+/* n needs count constants that fill makes with so many doubles of work space; NULL: none. */
+void graph_constants(graph *g, node *n, size_t count, constants_fill *fill, size_t work);
 int graph_find_param(const graph *g, const char *name);
 node *graph_node(graph *g, const struct op *kind);
 

@@ -107,7 +107,7 @@ int op_activate_build(graph *g, int x, const struct activation *activation);
 /* The first `turned` features of each head turn, in pairs (j, j + turned/2). */
 int op_rope_build(graph *g, int x, int heads, int turned, double base);
 /* y[t] = d_t x[t], d constant: fill makes [T]. */
-int op_row_scale_build(graph *g, int x, constants_fill *fill);
+int op_row_scale_build(graph *g, int x, constants_fill *fill, size_t work);
 /* Uniform attention: the mean over the tokens that t sees. */
 int op_token_mean_build(graph *g, int x, bool causal);
 int op_softcap_build(graph *g, int x, double cap); /* c tanh(x/c) */
@@ -121,6 +121,7 @@ typedef struct attention_args {
     int tau;              /* parameter [heads], scale times exp(min(tau, ln 100)); or NONE */
     double softcap;       /* NaN: none */
     constants_fill *bias; /* fills [T, T] that is added to the logits; NULL: none */
+    size_t bias_work;     /* doubles of work space for it */
 } attention_args;
 int op_attention_build(graph *g, int q, int k, int v, const attention_args *how);
 /* Query i sees keys first..end-1. */

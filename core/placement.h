@@ -21,7 +21,8 @@ typedef struct placement {
     int (*begin)(builder *b, int x); /* after the embedding: the first stream; may set b->second */
     int (*end)(builder *b, int x);   /* after the last block, before the final norm */
     /* Inside the branches. */
-    constants_fill *logit_bias;       /* [T, T] added to the logits */
+    constants_fill *logit_bias; /* [T, T] added to the logits, with so many doubles of work space */
+    size_t (*bias_work)(const run_spec *spec);
     int (*beside)(builder *b, int v); /* a value made of the values besides their weighted sums */
     int (*weighted)(builder *b, int y, int beside); /* weighted values and it, as one */
     int (*values)(builder *b, int y);               /* weighted values of all heads, before W_O */

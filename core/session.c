@@ -90,6 +90,7 @@ void session_layout(session *s, int n_threads, arena *a)
     for (int i = 0; i < 2; i++) x->state[i] = arena_alloc(a, p->state_count * sizeof(double));
     x->scratch = arena_alloc(a, p->scratch_reals * (size_t)n_threads * sizeof(real));
     x->constants = arena_alloc(a, s->g.n_constants * sizeof(real));
+    s->constants_work = arena_alloc(a, s->g.constants_work * sizeof(double));
     x->losses = arena_alloc(a, (size_t)s->g.batch * sizeof(double));
     s->series = arena_alloc(a, 4 * (size_t)(s->spec->depth + 2) * sizeof(double));
     batches_layout(&s->data, s->spec, a);

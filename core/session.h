@@ -18,7 +18,8 @@ typedef struct session {
     double *chunk_moved; /* sum of squares of an update, per chunk */
     double *weight_sq;   /* [n_params] of the weights before the update */
     double *series;      /* [4, depth + 2] what the growth laws are fitted to */
-    real *staging;       /* one value, contiguous; only with want_tensors */
+    double *constants_work;
+    real *staging; /* one value, contiguous; only with want_tensors */
     bool want_tensors, backward;
 } session;
 

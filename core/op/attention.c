@@ -46,7 +46,7 @@ int op_attention_build(graph *g, int q, int k, int v, const attention_args *how)
     n->outputs[OUT_ENTROPY] = graph_value(g, how->heads, rows);
     n->outputs[OUT_STATS] = graph_value(g, how->heads, 2 * rows);
     n->n_outputs = 5;
-    graph_constants(g, n, how->bias ? (size_t)rows * (size_t)rows : 0, how->bias);
+    graph_constants(g, n, (size_t)rows * (size_t)rows, how->bias, how->bias_work);
     return n->outputs[OUT_VALUES];
 }
 

@@ -1,13 +1,13 @@
 /* y[t] = d_t x[t] with a constant d per position; dx[t] = d_t dy[t]. */
 #include "core/op.h"
 
-int op_row_scale_build(graph *g, int x, constants_fill *fill)
+int op_row_scale_build(graph *g, int x, constants_fill *fill, size_t work)
 {
     node *n = graph_node(g, &op_row_scale);
     int y = graph_value(g, g->values[x].rows, g->values[x].cols);
     n->inputs[0] = x, n->n_inputs = 1;
     n->outputs[0] = y, n->n_outputs = 1;
-    graph_constants(g, n, (size_t)g->values[x].rows, fill);
+    graph_constants(g, n, (size_t)g->values[x].rows, fill, work);
     return y;
 }
 

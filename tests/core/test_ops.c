@@ -286,9 +286,9 @@ static int attention_window_both_ways(graph *g, int x)
     return attention_of(g, x, &how);
 }
 
-static void some_bias(const graph *g, const node *n, real *out)
+static void some_bias(const graph *g, const node *n, real *out, double *work)
 {
-    (void)g;
+    (void)g, (void)work;
     for (size_t i = 0; i < n->constant_count; i++) out[i] = (real)(0.3 * (double)(i % 7) - 1);
 }
 
@@ -318,7 +318,7 @@ static int attention_learned_scale(graph *g, int x)
 
 static int row_scale(graph *g, int x)
 {
-    return op_add_build(g, op_row_scale_build(g, x, some_bias), x);
+    return op_add_build(g, op_row_scale_build(g, x, some_bias, 0), x);
 }
 
 static int token_mean_causal(graph *g, int x)
@@ -491,7 +491,7 @@ static void rig_start(rig *r, int (*build)(graph *g, int x))
     fill(r->x.params, r->p.param_count, "params", 0.5);
     for (int i = 0; i < r->g.n_nodes; i++)
         if (r->g.nodes[i].fill)
-            r->g.nodes[i].fill(&r->g, &r->g.nodes[i], r->x.constants + r->g.nodes[i].constants);
+            r->g.nodes[i].fill(&r->g, &r->g.nodes[i], r->x.constants + r->g.nodes[i].constants, NULL);
     exec_start_state(&r->x);
 }
 
