@@ -96,6 +96,8 @@ int builder_norm_as(builder *b, norm_slot slot, const norm *n, int x, int groups
     size_t width = (size_t)(g->values[x].cols / groups);
     for (int i = 0; i < NORM_PARAMS; i++)
         how.params[i] = norm_parameter(b, slot, n, (norm_param)i, width);
+    how.frozen = b->layer.sigma == SIGMA_FROZEN && n->frozen_input;
+    how.first_apart = b->spec->model.mask == MASK_CAUSAL;
     if (n->batch) return batch_norm_node(b, slot, &how, x);
     return op_norm_build(g, x, &how);
 }

@@ -80,10 +80,16 @@ static double pass_traffic(const graph *g, bool backward)
     return sum;
 }
 
-/* One for each update and one after the last; with measure.eval another for each probe. */
-static int count_passes(const run_spec *spec)
+/* measure.eval: probes have passes of their own where there are running statistics to use. */
+static bool has_eval(const session *s)
 {
-    return spec->train.steps + 1 + (spec->measure.eval ? spec->measure.n_steps : 0);
+    return s->spec->measure.eval && exec_sums_over_batch(&s->g);
+}
+
+/* One for each update and one after the last. */
+static int count_passes(const session *s)
+{
+    return s->spec->train.steps + 1 + (has_eval(s) ? s->spec->measure.n_steps : 0);
 }
 
 static void fill_estimate(session *s, int n_threads, size_t tables, estimate *out)
@@ -94,7 +100,7 @@ static void fill_estimate(session *s, int n_threads, size_t tables, estimate *ou
     double flops = pass_flops(&s->g);
     *out = (estimate){
         .parameters = s->p.param_count,
-        .flops = flops * (s->backward ? 3.0 : 1.0) * count_passes(s->spec) +
+        .flops = flops * (s->backward ? 3.0 : 1.0) * count_passes(s) +
                  (exec_profiles(&s->g) ? flops : 0),
         .traffic_bytes = pass_traffic(&s->g, s->backward),
         .peak_bytes = tables + counting.used,
@@ -295,8 +301,7 @@ static err_code train_step(runner *r, bool measured, bool reported, bool *stop, 
 
 static err_code run_step(runner *r, bool *stop, error *err)
 {
-    const spec_measure *m = &r->s->spec->measure;
-    bool probed = is_probed(m, r->step), eval = probed && m->eval;
+    bool probed = is_probed(&r->s->spec->measure, r->step), eval = probed && has_eval(r->s);
     use_batch(r->s, r->step);
     err_code code = eval ? eval_step(r, err) : ERR_OK;
     return code ? code : train_step(r, probed && !eval, eval, stop, err);
@@ -313,7 +318,7 @@ static err_code start(runner *r, error *err)
 {
     session *s = r->s;
     bool profiles = exec_profiles(&s->g);
-    exec_start_state(&s->x);
+    exec_begin_state(&s->x);
     train_project(s);
     if (profiles) {
         err_code code = profile(r, err);
@@ -332,7 +337,7 @@ static err_code train(runner *r, error *err)
     session *s = r->s;
     int passes = s->spec->train.steps + 1;
     bool stop = false;
-    r->pass_share = 1.0 / (count_passes(s->spec) + exec_profiles(&s->g));
+    r->pass_share = 1.0 / (count_passes(s) + exec_profiles(&s->g));
     err_code code = start(r, err);
     if (code) return code;
     for (int i = 0; i < OPTIMIZER_STATES; i++)
@@ -427,9 +432,7 @@ static int norm_warmup(int row)
 /* A norm that has no form for one head falls back to RMSNorm. */
 static int head_norm(int row)
 {
-    const norm *n = norm_table[row];
-    bool fits = !n->is_identity && !n->batch && !n->grouped && !n->pointwise;
-    return fits ? row : registry_find(&norm_registry, "rmsnorm");
+    return norm_fits_head(norm_table[row]) ? row : registry_find(&norm_registry, "rmsnorm");
 }
 
 extern const engine engine_table; /* renamed engine_f32 or engine_f64 when the build is linked */

@@ -95,6 +95,11 @@ const double *exec_state(const exec *x, const node *n)
     return x->state[0] + n->state;
 }
 
+double *exec_state_start(const exec *x, const node *n)
+{
+    return x->state[0] + n->state;
+}
+
 double *exec_state_next(const exec *x, const node *n)
 {
     return x->state[1] + n->state;
@@ -244,7 +249,7 @@ err_code exec_backward(exec *x, exec_progress *progress, void *user)
     return run_stages(x, x->p->n_forward, x->p->n_stages, progress, user);
 }
 
-void exec_start_state(exec *x)
+void exec_begin_state(exec *x)
 {
     const graph *g = x->g;
     if (!x->p->state_count) return;
@@ -266,6 +271,13 @@ bool exec_profiles(const graph *g)
 {
     for (int i = 0; i < g->n_nodes; i++)
         if (g->nodes[i].profiled) return true;
+    return false;
+}
+
+bool exec_sums_over_batch(const graph *g)
+{
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].op->prepare) return true;
     return false;
 }
 

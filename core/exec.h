@@ -60,6 +60,7 @@ void exec_sum_partials(const exec *x, const node *n);
 double *exec_stats(const exec *x, const node *n);
 /* What a pass reads. A pass never changes it, so it may be run again and gives the same bits. */
 const double *exec_state(const exec *x, const node *n);
+double *exec_state_start(const exec *x, const node *n); /* the same, to be set before a run */
 /* What it becomes with exec_commit; begins as a copy in each forward pass that is not eval. */
 double *exec_state_next(const exec *x, const node *n);
 /* Sum of v_i^2 in double. */
@@ -75,13 +76,14 @@ err_code exec_backward(exec *x, exec_progress *progress, void *user);
 
 /* State: at its start; as the last forward pass (without eval) and the backward pass that followed
  * left it. */
-void exec_start_state(exec *x);
+void exec_begin_state(exec *x);
 void exec_commit(exec *x);
 
 /* A forward pass in which nodes that are profiled see what they need of the whole batch before the
  * nodes after them run: sets parameters (admin) and state (frozen norms). exec_profiles: is there
  * such a node? */
 bool exec_profiles(const graph *g);
+bool exec_sums_over_batch(const graph *g); /* is there a norm with batch statistics? */
 err_code exec_profile(exec *x, exec_progress *progress, void *user);
 
 #endif

@@ -107,6 +107,7 @@ typedef struct node {
     int norm_params[NORM_PARAMS];    /* parameter of each kind, or NONE */
     bool own_gains;                  /* norm: each group has gains of its own */
     bool unit_offset;                /* norm: the gain is 1 + w */
+    bool frozen;                     /* norm: divides by constants in its state */
     const struct gain_map *gain_map; /* gain */
     double mix[2];                   /* mix: factors of the inputs */
     const struct activation *activation;

@@ -14,3 +14,8 @@ static const entry *const rows[] = {
 
 const registry norm_registry = {"norms", "how values are normalized", rows,
                                 sizeof rows / sizeof *rows};
+
+bool norm_fits_head(const norm *n)
+{
+    return !n->is_identity && !n->batch && !n->grouped && !n->pointwise;
+}

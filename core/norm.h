@@ -43,6 +43,15 @@ typedef struct norm {
                   const real *stats,
                   const real *const p[NORM_PARAMS],
                   size_t n);
+    /* The same where stats[1] is a constant (strategy.sigma frozen); NULL: cannot be frozen.
+     * stats[1] is then 1/deviation, and live the stats function makes it so. */
+    void (*frozen_input)(real *dx,
+                         const real *base,
+                         const real *dy,
+                         const real *x,
+                         const real *stats,
+                         const real *const p[NORM_PARAMS],
+                         size_t n);
     /* dp[i] += ; only called when the norm has a parameter */
     void (*params)(double *const dp[NORM_PARAMS],
                    const real *dy,
@@ -58,5 +67,7 @@ typedef struct norm {
 
 extern const norm *const norm_table[];
 extern const registry norm_registry;
+
+bool norm_fits_head(const norm *n); /* has it a form for queries, keys and values? */
 
 #endif

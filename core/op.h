@@ -80,6 +80,7 @@ typedef struct norm_args {
     bool own_gains;          /* each group has gains of its own; else they share one set */
     bool unit_offset;        /* the gain is 1 + w */
     bool frozen;             /* divides by a constant measured once (op.profile) */
+    bool first_apart;        /* frozen: the first position has a constant of its own */
     const char *role;        /* name of the site, for state; a literal */
     double eps;
 } norm_args;

@@ -72,6 +72,7 @@ static unsigned norm_uses(const norm *n, bool affine)
 {
     unsigned uses = n->uses;
     if (affine && n->has & 1u << NORM_GAIN) uses |= USES(GAIN);
+    if (n->frozen_input) uses |= USES(SIGMA);
     if (n->has & 1u << NORM_ALPHA) uses |= USES(NORM_ALPHA);
     return uses;
 }
@@ -96,6 +97,45 @@ unsigned strategy_uses(const run_spec *spec)
     return uses | norms;
 }
 
+/* The override that a block has its sigma from, or -1. */
+static int sigma_source(const spec_strategy *s, int depth, int layer)
+{
+    for (int i = s->n_overrides - 1; i >= 0; i--)
+        if (s->overrides[i].given & OVERRIDE_SIGMA && covers(&s->overrides[i], depth, layer))
+            return i;
+    return -1;
+}
+
+/* Frozen norms in a block must have something to freeze; where the norm is off there is nothing,
+ * and nobody asked for it there. */
+static err_code check_sigma(const run_spec *spec, int layer, error *err)
+{
+    spec_layer l = strategy_layer(spec, layer);
+    const norm *n = norm_table[l.norm];
+    int source = sigma_source(&spec->strategy, spec->depth, layer);
+    char pointer[48] = "/strategy/sigma";
+    if (l.sigma != SIGMA_FROZEN || n->frozen_input || (source < 0 && n->is_identity)) return ERR_OK;
+    if (source >= 0) snprintf(pointer, sizeof pointer, "/strategy/overrides/%d/sigma", source);
+    return error_set(err, ERR_COMBINATION, pointer,
+                     "norm %s divides by no deviation that could be frozen", n->entry.name);
+}
+
+static err_code check_head_norm(const run_spec *spec, error *err)
+{
+    const norm *n = norm_table[spec->model.qk_norm_type];
+    if (!(spec->model.qk_norm || spec->model.v_norm) || norm_fits_head(n)) return ERR_OK;
+    return error_set(err, ERR_COMBINATION, "/model/qk_norm_type",
+                     "norm %s has no form for queries, keys and values", n->entry.name);
+}
+
+static err_code check_group_scale(const run_spec *spec, error *err)
+{
+    int groups = spec->strategy.group_scale;
+    if (!groups || spec->model.d_model % groups == 0) return ERR_OK;
+    return error_set(err, ERR_COMBINATION, "/strategy/group_scale",
+                     "group_scale is %d; it must divide d_model = %d", groups, spec->model.d_model);
+}
+
 err_code strategy_check(const run_spec *spec, error *err)
 {
     const spec_strategy *s = &spec->strategy;
@@ -113,5 +153,9 @@ err_code strategy_check(const run_spec *spec, error *err)
                          "layers are blocks %d to %d; the network has blocks 1 to %d", o->first,
                          o->last, spec->depth);
     }
-    return ERR_OK;
+    err_code code = check_head_norm(spec, err);
+    if (!code) code = check_group_scale(spec, err);
+    for (int layer = 0; layer <= spec->depth && !code; layer++)
+        code = check_sigma(spec, layer, err);
+    return code;
 }

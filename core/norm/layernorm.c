@@ -4,6 +4,8 @@
  * Backward, with g = gain dy:  dx = r (g - mean(g) - xh mean(g xh)),
  *   dgain = sum over rows of dy xh,  dbias = sum over rows of dy.
  *
+ * Frozen, r is a constant (op norm):  dx = r (g - mean(g)).
+ *
  * stats: mu, r. Zero variance with eps 0 gives r = Inf and y = NaN: a result.
  * Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450.
  */
@@ -66,6 +68,26 @@ CLONES static void input_row(real *dx,
 #undef TERM
 }
 
+CLONES static void frozen_row(real *dx,
+                              const real *base,
+                              const real *restrict dy,
+                              const real *restrict x,
+                              const real *stats,
+                              const real *const p[NORM_PARAMS],
+                              size_t n)
+{
+    (void)x;
+    const real *gain = p[NORM_GAIN];
+    real r = stats[1], sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = 0; i < n; i++) sum += gain ? gain[i] * dy[i] : dy[i];
+    real mean = sum / (real)n;
+    for (size_t i = 0; i < n; i++) {
+        real term = r * ((gain ? gain[i] * dy[i] : dy[i]) - mean);
+        dx[i] = base ? base[i] + term : term;
+    }
+}
+
 CLONES static void param_row(double *const dp[NORM_PARAMS],
                              const real *restrict dy,
                              const real *restrict x,
@@ -93,5 +115,6 @@ const norm norm_layernorm = {
     .stats = stats_row,
     .apply = apply_row,
     .input = input_row,
+    .frozen_input = frozen_row,
     .params = param_row,
 };

@@ -2,6 +2,8 @@
  *
  * Backward, with g = gain dy:  dx = r (g - xh mean(g xh)),  dgain = sum over rows of dy xh.
  *
+ * Frozen, r is a constant (op norm):  dx = r g.
+ *
  * stats: r in the second place. Source: Zhang & Sennrich 2019, arXiv:1910.07467; eps is ours.
  */
 #include "core/norm.h"
@@ -58,6 +60,23 @@ CLONES static void input_row(real *dx,
 #undef TERM
 }
 
+CLONES static void frozen_row(real *dx,
+                              const real *base,
+                              const real *restrict dy,
+                              const real *restrict x,
+                              const real *stats,
+                              const real *const p[NORM_PARAMS],
+                              size_t n)
+{
+    (void)x;
+    const real *gain = p[NORM_GAIN];
+    real r = stats[1];
+    for (size_t i = 0; i < n; i++) {
+        real term = r * (gain ? gain[i] * dy[i] : dy[i]);
+        dx[i] = base ? base[i] + term : term;
+    }
+}
+
 CLONES static void param_row(double *const dp[NORM_PARAMS],
                              const real *restrict dy,
                              const real *restrict x,
@@ -79,5 +98,6 @@ const norm norm_rmsnorm = {
     .stats = stats_row,
     .apply = apply_row,
     .input = input_row,
+    .frozen_input = frozen_row,
     .params = param_row,
 };

@@ -1,11 +1,20 @@
 /* A normalization from the registry (norm.h), row by row; with groups > 1 each row is that many
  * sub-rows, which share the gain (q and k normed per head) or have gains of their own (groupnorm).
- * With unit_offset the stored gain is w and the norm sees 1 + w. */
+ * With unit_offset the stored gain is w and the norm sees 1 + w.
+ *
+ * A frozen norm (LayerNorm removal, FakeLN) divides by a constant sigma instead of each row's own;
+ * the mean still goes, gain and bias stay. sigma is the mean over the tokens of the first batch of
+ * sqrt(var + eps), measured in exec_profile, where the norm is live; in causal models the first
+ * position, whose deviation grows out of proportion in training, has a constant of its own. Where
+ * all tokens have one deviation it is the live norm.
+ * Source: arXiv:2507.02559; submarat/removing-layer-norm, train.py (FakeLayerNorm). */
 #include "core/norm.h"
 
 #include "core/op.h"
 
 #include <string.h>
+
+enum { SIGMA_REST, SIGMA_FIRST, FROZEN_SIGMAS };
 
 /* How many numbers parameter kind of the node has. */
 static size_t param_width(const graph *g, const node *n, norm_param kind)
@@ -22,11 +31,15 @@ int op_norm_build(graph *g, int x, const norm_args *how)
     n->own_gains = how->own_gains;
     n->unit_offset = how->unit_offset && how->params[NORM_GAIN] != NONE;
     n->eps = how->eps;
+    n->role = how->role;
+    n->frozen = n->profiled = how->frozen;
+    n->state_count = how->frozen ? how->first_apart ? FROZEN_SIGMAS : 1 : 0;
     for (int i = 0; i < NORM_PARAMS; i++) {
         n->norm_params[i] = how->params[i];
         if (how->params[i] != NONE) n->params[n->n_params++] = how->params[i];
         n->partial_count += g->failed ? 0 : param_width(g, n, (norm_param)i);
     }
+    if (how->frozen && n->partial_count < FROZEN_SIGMAS) n->partial_count = FROZEN_SIGMAS;
     int rows = g->values[x].rows, cols = g->values[x].cols, y = graph_value(g, rows, cols);
     int stats = graph_value(g, rows * how->groups, NORM_STATS);
     n->inputs[0] = x, n->n_inputs = 1;
@@ -78,9 +91,51 @@ static void group_params(const real *p[NORM_PARAMS], const rows *a, size_t group
     if (p[NORM_BIAS]) p[NORM_BIAS] += group * a->step;
 }
 
+/* Which constant a position has. */
+static int sigma_of(const node *n, size_t position)
+{
+    return position == 0 && n->state_count == FROZEN_SIGMAS ? SIGMA_FIRST : SIGMA_REST;
+}
+
+/* Profiling, the row's own deviation is added up; else the constant takes its place. */
+static void freeze(const exec *x, const node *n, size_t position, const span *s, real *stats)
+{
+    int which = sigma_of(n, position);
+    if (x->profiling)
+        exec_partials(x, n, s->panel)[which] += 1 / (double)stats[1];
+    else
+        stats[1] = (real)(1 / exec_state(x, n)[which]);
+}
+
+static void profile(const exec *x, const node *n)
+{
+    double *sigma = exec_state_start(x, n), tokens[FROZEN_SIGMAS] = {0};
+    size_t length = (size_t)x->g->values[n->inputs[0]].rows;
+    for (size_t i = 0; i < length; i++)
+        tokens[sigma_of(n, i)] += (double)x->g->batch * (double)n->groups;
+    for (size_t which = 0; which < n->state_count; which++) {
+        double sum = 0;
+        for (int panel = 0; panel < x->g->n_panels; panel++)
+            sum += exec_partials(x, n, panel)[which];
+        sigma[which] = sum / tokens[which];
+    }
+}
+
+static bool state_row_of(const graph *g, const node *n, int i, state_row *out)
+{
+    static const char *const names[FROZEN_SIGMAS] = {"sigma", "sigma_first"};
+    (void)g;
+    if ((size_t)i >= n->state_count) return false;
+    *out = (state_row){names[i], 1, {1, 0}};
+    return true;
+}
+
 static void forward(const exec *x, const node *n, const span *s)
 {
     rows a = rows_of(x, n, s);
+    size_t length = (size_t)x->g->values[n->inputs[0]].rows;
+    if (n->frozen && x->profiling)
+        memset(exec_partials(x, n, s->panel), 0, n->partial_count * sizeof(double));
     real *y = exec_value(x, n->outputs[0], s->b0);
     for (size_t r = 0; r < a.n; r++)
         for (size_t g = 0; g < a.groups; g++) {
@@ -88,6 +143,7 @@ static void forward(const exec *x, const node *n, const span *s)
             real *stats = a.stats + (r * a.groups + g) * NORM_STATS;
             group_params(p, &a, g);
             n->norm->stats(stats, row, a.width, n->eps);
+            if (n->frozen) freeze(x, n, r % length, s, stats);
             n->norm->apply(y + r * a.ldy + g * a.width, stats, row, p, a.width);
         }
 }
@@ -114,6 +170,7 @@ static void backward(const exec *x, const node *n, const span *s)
     const real *dy = exec_grad(x, n->outputs[0], s->b0), *base = exec_grad_base(x, n, 0, s->b0);
     real *y = n->recompute ? exec_value(x, n->outputs[0], s->b0) : NULL;
     real *dx = n->grads[0].wanted ? exec_grad(x, n->inputs[0], s->b0) : NULL;
+    bool has_params = n->n_params > 0, frozen = n->frozen;
     for (size_t r = 0; r < a.n; r++)
         for (size_t g = 0; g < a.groups; g++) {
             size_t in = r * a.ldx + g * a.width, out = r * a.ldy + g * a.width;
@@ -124,10 +181,10 @@ static void backward(const exec *x, const node *n, const span *s)
             if (dp[NORM_GAIN]) dp[NORM_GAIN] += g * a.step;
             if (dp[NORM_BIAS]) dp[NORM_BIAS] += g * a.step;
             if (y) n->norm->apply(y + out, stats, a.x + in, p, a.width);
-            if (n->partial_count) n->norm->params(dp, dy + out, a.x + in, stats, p, a.width);
+            if (has_params) n->norm->params(dp, dy + out, a.x + in, stats, p, a.width);
             if (dx)
-                n->norm->input(dx + in, base ? base + in : NULL, dy + out, a.x + in, stats, p,
-                               a.width);
+                (frozen ? n->norm->frozen_input : n->norm->input)(
+                    dx + in, base ? base + in : NULL, dy + out, a.x + in, stats, p, a.width);
         }
 }
 
@@ -162,6 +219,8 @@ const op op_norm = {
     .can_add = true,
     .forward = forward,
     .backward = backward,
+    .profile = profile,
+    .state_row = state_row_of,
     .n_param_tasks = n_param_tasks,
     .n_slices = n_slices,
     .param_task = param_task,

@@ -260,6 +260,42 @@ def row_norms():
     ]
 
 
+def batch_statistics_at_work():
+    """Sites and gradients after some updates, so that the running state is in them; plain gradient steps, because
+    Adam makes noise of gradients that are zero: what is centred afterwards has no gradient by its mean."""
+    def normed(name, norm, **changes):
+        base = dict(strategy__norm=norm, measure__steps=[4], train__steps=5, train__optimizer="sgd", train__lr=0.1)
+        return small("norm-" + name, **(base | changes))
+
+    peri = dict(strategy__placement="peri_ln", strategy__embed_norm=True)
+    post = dict(strategy__placement="post_ln", model__activation="relu")
+    evaluated = dict(measure__eval=True)
+    return [
+        normed("batchnorm-post", "batchnorm", strategy__stat_keep=0.75, model__qk_norm=True, **post),
+        normed("batchnorm-unit-offset", "batchnorm", strategy__unit_offset=True, model__mask="bidirectional"),
+        normed("batchnorm-parallel", "batchnorm", model__parallel=True, strategy__parallel_norms=2),
+        normed("batchnorm-first", "batchnorm", measure__steps=[0], **peri),
+        normed("powernorm-first", "powernorm", strategy__stat_warmup=3, measure__steps=[0], **post),
+        normed("powernorm-warm", "powernorm", strategy__stat_warmup=3, strategy__group_scale=2),
+        normed("powernorm-affine-off", "powernorm", strategy__affine=False, strategy__stat_warmup=3),
+        normed("powernorm-paper", "powernorm", strategy__stat_compat=False, strategy__stat_warmup=2,
+               strategy__stat_divisor="forward", strategy__stat_keep=0.75, **peri),
+        normed("unifiednorm-long", "unifiednorm", strategy__stat_warmup=1, strategy__stat_window=3,
+               train__steps=8, measure__steps=[7], **post),
+        normed("unifiednorm-outliers", "unifiednorm", strategy__stat_warmup=1, strategy__stat_window=2,
+               strategy__stat_filter=True, train__steps=8, measure__steps=[7], train__lr=2.0),
+        normed("unifiednorm-window-1", "unifiednorm", strategy__stat_window=1, strategy__stat_warmup=0, **peri),
+        normed("repbn-eval", "repbn", **evaluated, **post),
+        normed("repbn-affine-off", "repbn", strategy__affine=False),
+        normed("prepbn-half", "prepbn", strategy__stat_warmup=1, strategy__progress_steps=5),
+        normed("prepbn-warm", "prepbn", strategy__stat_warmup=9, strategy__progress_steps=5, **peri),
+        normed("prepbn-done", "prepbn", strategy__progress_steps=3, strategy__stat_warmup=0, **peri),
+        normed("overrides-batch-and-power", "layernorm", depth=3, strategy__overrides=[
+            {"layers": 2, "norm": "batchnorm"}, {"layers": 3, "norm": "powernorm", "eps": 0.01}],
+            strategy__stat_warmup=2),
+    ]
+
+
 def batch_statistics():
     """Norms over the batch. steps: so many updates that warm-up, window and schedule are left behind."""
     def normed(norm, name=None, steps=5, **changes):
@@ -290,6 +326,7 @@ def batch_statistics():
         normed("repbn", strategy__placement="peri_ln"),
         normed("prepbn", strategy__stat_warmup=1, strategy__progress_steps=3),
         normed("prepbn", "norm-prepbn-eval", strategy__stat_warmup=1, strategy__progress_steps=5, **evaluated),
+        *batch_statistics_at_work(),
         small("overrides-batchnorm", depth=3, strategy__overrides=[{"layers": [2, 3], "norm": "batchnorm"}]),
     ]
 
@@ -361,8 +398,8 @@ PENDING = set("""
     hybridnorm hybridnorm-star keel keel-alpha parallel-two-norms parallel-peri-two-norms pre-rmsnorm
     pre-crmsnorm value-skipinit u-spa e-spa u-spa-bidirectional e-spa-bidirectional shaped-attention
     shaped-attention-lambda norm-crmsnorm norm-scalenorm norm-scalenorm-clamped norm-l1norm norm-l1norm-gaussian
-    norm-groupnorm norm-dyt norm-dyt-affine-off norm-derf frozen-layernorm frozen-rmsnorm frozen-scalenorm
-    frozen-l1norm frozen-pre-crmsnorm unit-offset-scalenorm gpas-deepnorm gpas-layernorm-scaling overrides-sigma
+    norm-groupnorm norm-dyt norm-dyt-affine-off norm-derf norm-batchnorm-parallel frozen-scalenorm
+    frozen-l1norm frozen-pre-crmsnorm unit-offset-scalenorm gpas-deepnorm gpas-layernorm-scaling
     fixnorm fixnorm-tied embed-scale-learned
 """.split())
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import attention  # noqa: E402
+import batch_norms  # noqa: E402
 import cases  # noqa: E402
 import norms  # noqa: E402
 import oracle  # noqa: E402
@@ -57,9 +58,46 @@ def check_norms():
           distance(norms.apply("crmsnorm", c[:, :-1], {}, 1e-3), norms.apply("rmsnorm", c, {}, 1e-3)[:, :-1]))
     check("scalenorm with sqrt(n) is rmsnorm", distance(
         norms.apply("scalenorm", x, {"weight": torch.tensor([math.sqrt(n)])}, 1e-9), norms.apply("rmsnorm", x, {}, 0)))
+    roots = norms.mean_root("layernorm", x[:, None].expand(5, 3, n), 0, 1, True)
+    check("constants of a frozen norm", distance(roots[0, :, 0], x.std(-1, correction=0).mean().expand(3)))
     g = torch.randn(1000, 4096)
     ratio = norms.root("l1norm_gaussian", norms.centred("l1norm", g), 0) / norms.root("layernorm", g, 0)
     check("l1norm_gaussian divides Gaussians by their deviation", abs(float(ratio.mean()) - 1), 1e-3)
+
+
+def check_batch_norms():
+    """repbn against torch's batchnorm over some steps, state and gradient included, and folded; what is exact
+    in the approximate ones."""
+    s = dict(eps=1e-3, stat_keep=0.9, stat_warmup=2, stat_compat=False, stat_divisor="batch", group_scale=0,
+             stat_window=4, stat_filter=True, progress_steps=4)
+    theirs, ours, eta = torch.nn.BatchNorm1d(6, eps=1e-3), batch_norms.make("repbn", s, 6), torch.tensor([0.7])
+    P = {"weight": theirs.weight, "bias": theirs.bias, "eta": eta}
+    for _ in range(3):
+        x, g = (torch.randn(4, 5, 6) for _ in range(2))
+        a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+        y, z = ours(a, P, True), theirs(b.flatten(0, 1)).reshape(x.shape) + eta * b
+        y.backward(g), z.backward(g)
+    check("repbn is torch's batchnorm and eta x", distance(y, z))
+    check("repbn: gradient of x", distance(a.grad, b.grad))
+    check("repbn: running mean", distance(ours.mean, theirs.running_mean))
+    check("repbn: running variance", distance(ours.var, theirs.running_var))
+    root = torch.sqrt(ours.var + 1e-3)
+    folded = (x - ours.mean) / root * (theirs.weight + eta * root) + theirs.bias + eta * ours.mean
+    check("repbn folded", distance(folded, ours(x, P, False)))
+    x, g = torch.randn(4, 5, 6), torch.randn(4, 5, 6)
+    exact, power = x.clone().requires_grad_(), x.clone().requires_grad_()
+    batch_norms.make("powernorm_v", s, 6)(exact, {}, True).backward(g)
+    site = batch_norms.make("powernorm", s, 6)
+    z = x / torch.sqrt((x * x).mean((0, 1)) + 1e-3)
+    site.nu = (g * z).mean((0, 1)) / (1 - 0.9)
+    site(power, {}, True).backward(g)
+    check("powernorm with nu at the mean of g z is exact", distance(power.grad, exact.grad))
+    site, rms = batch_norms.make("unifiednorm", s | dict(eps=1e-5, stat_warmup=0), 1), []
+    for k in range(40):
+        scale = 100 if k == 30 else 1 + 0.01 * math.sin(7 * k)
+        y = site(scale * torch.ones(64, 1, 1), {}, True)
+        rms.append(float((y * y).mean().sqrt()))
+    check("unifiednorm skips one batch a hundred times too large", abs(rms[30] - 1), 1e-2)
 
 
 # ----------------------------------------------------------------------------- shaped kernels
@@ -187,6 +225,7 @@ def check_gates():
 if __name__ == "__main__":
     torch.manual_seed(0)
     check_norms()
+    check_batch_norms()
     check_kernels()
     check_recentring()
     check_invariances()

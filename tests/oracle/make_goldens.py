@@ -10,6 +10,7 @@ Layout of a file (read by tests/server/test_golden.c):
                   pattern.projections; entries of logits and attn_prob that the mask hides count as zero
     parameters    [name, grad norm, cos, sin, weight norm, cos, sin]: gradient at the first probed step,
                   weight after the last update
+    state         [name, norm, cos, sin]: running state of norms with batch statistics after the last update
 Losses and measurements are float64 as Python's repr, projections have 13 digits (four more than are
 compared), which keeps the files small. A site that is the same tensor as one before it (resid_in and the
 resid_out of the block below) has measurements but no second row of projections.
@@ -62,11 +63,13 @@ def golden(job):
         groups.setdefault(key, {})[metric] = value
     first = job["measure"]["steps"][0]
     acts, grads, param_grads = r["probes"][first]
+    state = [[n, *tensor_row(x)] for n, x in r["state"].items()]
     return dict(
         provenance=PROVENANCE, job=job, steps=r["steps"],
         measurements=[[*key, values] for key, values in groups.items()],
         sites=site_rows(fields.resolve(job), acts, grads),
-        parameters=[[n, *tensor_row(g), *tensor_row(r["final"][n])] for n, g in param_grads.items()])
+        parameters=[[n, *tensor_row(g), *tensor_row(r["final"][n])] for n, g in param_grads.items()],
+        **(dict(state=state) if state else {}))
 
 
 def dump(g):

@@ -64,9 +64,15 @@ def pointwise(kind, x, p):
     return torch.tanh(p["alpha"] * x) if kind == "dyt" else torch.erf(p["alpha"] * x + p["shift"])
 
 
-def mean_root(kind, x, eps, groups):
-    """The constant of a frozen norm: the mean of the root over all rows."""
-    return float(root(kind, centred(kind, groups_of(kind, x, groups)), eps).mean())
+def mean_root(kind, x, eps, groups, causal):
+    """The constants of a frozen norm, for x [B, T, ...]: the mean of the root over all rows; in causal models
+    the first position has its own and is not in the others'."""
+    roots = root(kind, centred(kind, groups_of(kind, x, groups)), eps)
+    if not causal:
+        return roots.mean()
+    constants = torch.empty([1, x.shape[1]] + [1] * (roots.dim() - 2))
+    constants[:, 0], constants[:, 1:] = roots[:, 0].mean(), roots[:, 1:].mean()
+    return constants
 
 
 def apply(kind, x, p, eps, groups=1, unit_offset=False, sigma=None):

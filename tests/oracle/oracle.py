@@ -97,7 +97,7 @@ class Network:
         p = {short: self.param(f"{name}.{short}", n)
              for short, n in norms.parameters(kind, x.shape[-1], s["affine"]).items()}
         if s["sigma"] == "frozen" and self.calibrating:
-            self.sigma[name] = norms.mean_root(kind, x, s["eps"], s["groups"])
+            self.sigma[name] = norms.mean_root(kind, x, s["eps"], s["groups"], self.m["mask"] == "causal")
         frozen = s["sigma"] == "frozen" and not self.calibrating
         return norms.apply(kind, x, p, s["eps"], s["groups"], s["unit_offset"],
                            self.sigma[name] if frozen else None)
@@ -109,6 +109,8 @@ class Network:
         site = self.running[name]
         p = {short: self.param(f"{name}.{short}", 1 if short == "eta" else n)
              for short in site.names if s["affine"] or short == "eta"}
+        if s["unit_offset"]:
+            p.update({short: 1 + p[short] for short in ("weight", "layer_weight") if short in p})
         return site(x, p, self.training)
 
     SITES = {"attn.norm_in": "norm1_out", "mlp.norm_in": "norm2_out"}
@@ -351,6 +353,8 @@ def run(job):
     for step in range(train["steps"] + 1):
         probed, more = step in job["measure"]["steps"], step < train["steps"]
         seen = probe(net, data, step) if probed and job["measure"]["eval"] else None
+        result["state"] = {f"{name}.{row}": np.array(value, dtype=float)
+                           for name, site in net.running.items() for row, value in site.state().items()}
         loss = data.loss(net, step)
         grads, site_grads = gradients(net, loss)
         grad_norm = math.sqrt(sum(float((g * g).sum()) for g in grads.values()))

@@ -234,6 +234,18 @@ static void compare_final(comparison *c, const record *r, const cJSON *rows)
     }
 }
 
+/* Running state, where the case has some. */
+static void compare_state(comparison *c, const record *r, const cJSON *rows)
+{
+    const cJSON *row;
+    cJSON_ArrayForEach(row, rows)
+    {
+        char name[128];
+        snprintf(name, sizeof name, "state.%s", cJSON_GetStringValue(cJSON_GetArrayItem(row, 0)));
+        compare_tensor(c, record_find(r, TENSOR_FINAL, -1, name), name, TOLERANCE_UPDATE, row, 1);
+    }
+}
+
 /* --- one case --- */
 
 static cJSON *load(const char *path)
@@ -318,6 +330,7 @@ START_TEST(test_engine_agrees_with_pytorch)
     compare_sites(&k.c, &r, &k.spec, part(&k, "sites"));
     compare_gradients(&k.c, &r, k.first, part(&k, "parameters"));
     compare_final(&k.c, &r, part(&k, "parameters"));
+    compare_state(&k.c, &r, cJSON_GetObjectItem(k.json, "state"));
     compare_measurements(&k.c, &r, part(&k, "measurements"));
     record_deinit(&r);
     close_case(&k);
@@ -333,6 +346,7 @@ START_TEST(test_engine_that_keeps_no_tensors_agrees_with_pytorch)
     record_run(&r, &engine_f64, &k.spec, 2, false, edit, &k.common);
     compare_steps(&k.c, &r, part(&k, "steps"));
     compare_final(&k.c, &r, part(&k, "parameters"));
+    compare_state(&k.c, &r, cJSON_GetObjectItem(k.json, "state"));
     compare_measurements(&k.c, &r, part(&k, "measurements"));
     record_deinit(&r);
     close_case(&k);

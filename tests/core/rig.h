@@ -1,0 +1,113 @@
+/* One op, or a few, as a graph with everything it needs to run: an input [B, T, D], what build
+ * makes of it, and a synthetic loss sum g.y unless build ends in one of its own (it returns NONE
+ * then). Two panels, of one and of two sequences.
+ */
+#ifndef TESTS_CORE_RIG_H
+#define TESTS_CORE_RIG_H
+
+#include "core/base/rng.h"
+#include "core/exec.h"
+#include "core/op.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { B = 3, T = 5, D = 12, V = 7, MEMORY = 1 << 22 };
+
+typedef struct rig {
+    run_spec spec;
+    graph g;
+    plan p;
+    exec x;
+    team team;
+    int input;
+    real *inputs;
+    void *memory;
+} rig;
+
+static inline void *rig_take(arena *a, size_t count, size_t size)
+{
+    void *p = arena_alloc(a, (count ? count : 1) * size);
+    ck_assert_ptr_nonnull(p);
+    return p;
+}
+
+static inline void rig_fill(real *v, size_t n, const char *name, double scale_by)
+{
+    rng r = rng_stream(5, "test", name);
+    for (size_t i = 0; i < n; i++) v[i] = (real)(scale_by * rng_normal(&r, i));
+}
+
+/* strategy NULL: what is common, and buffers are shared as in a run; else every value stays to be
+ * looked at. */
+static inline void rig_start(rig *r, const spec_strategy *strategy, int (*build)(graph *g, int x))
+{
+    error err = {0};
+    memset(r, 0, sizeof *r);
+    r->spec.depth = 1;
+    r->spec.data.batch = B, r->spec.data.seq_len = T;
+    r->spec.model.d_model = D, r->spec.model.rope_base = 100;
+    r->spec.strategy = (spec_strategy){.stat_keep = 0.9, .stat_window = 4, .progress_steps = 10};
+    if (strategy) r->spec.strategy = *strategy;
+    r->memory = aligned_alloc(ARENA_ALIGN, MEMORY);
+    ck_assert_ptr_nonnull(r->memory);
+    arena a;
+    arena_init(&a, r->memory, MEMORY);
+    graph_init(&r->g, &r->spec, &a);
+    r->g.n_panels = 2; /* of one and of two sequences */
+    r->input = op_input_build(&r->g);
+    int y = build(&r->g, r->input);
+    if (y != NONE) op_project_build(&r->g, y);
+    graph_mark_gradients(&r->g);
+    ck_assert_int_eq(graph_finish(&r->g, &err), ERR_OK);
+    plan_options o = {.backward = true, .keep_param_grads = true, .keep_all = strategy != NULL};
+    ck_assert_msg(plan_make(&r->p, &r->g, &o, &a, &err) == ERR_OK, "%s", err.message);
+    ck_assert_int_eq(team_start(&r->team, 1, &err), ERR_OK);
+    int32_t *tokens = rig_take(&a, B * (T + 1), sizeof *tokens);
+    for (int i = 0; i < B * (T + 1); i++) tokens[i] = i * 3 % V;
+    real *seed = rig_take(&a, B * T * 2 * D, sizeof *seed);
+    rig_fill(seed, B * T * 2 * D, "seed", 1);
+    r->inputs = rig_take(&a, B * T * D, sizeof *r->inputs);
+    rig_fill(r->inputs, B * T * D, "inputs", 1);
+    r->x = (exec){.g = &r->g,
+                  .p = &r->p,
+                  .team = &r->team,
+                  .tensors = rig_take(&a, r->p.tensor_bytes, 1),
+                  .params = rig_take(&a, r->p.param_count, sizeof(real)),
+                  .partials = rig_take(&a, r->p.partial_count, sizeof(double)),
+                  .slices = rig_take(&a, r->p.slice_count, sizeof(double)),
+                  .stats = rig_take(&a, r->p.stat_count, sizeof(double)),
+                  .state = {rig_take(&a, r->p.state_count, sizeof(double)),
+                            rig_take(&a, r->p.state_count, sizeof(double))},
+                  .constants = rig_take(&a, r->g.n_constants, sizeof(real)),
+                  .scratch = rig_take(&a, r->p.scratch_reals, sizeof(real)),
+                  .losses = rig_take(&a, B, sizeof(double)),
+                  .tokens = tokens,
+                  .inputs = r->inputs,
+                  .grad_seed = seed,
+                  .loss_scale = y == NONE ? 1.0 / (B * T) : 1};
+    rig_fill(r->x.params, r->p.param_count, "params", 0.5);
+    for (int i = 0; i < r->g.n_nodes; i++)
+        if (r->g.nodes[i].fill)
+            r->g.nodes[i].fill(&r->g, &r->g.nodes[i], r->x.constants + r->g.nodes[i].constants,
+                               NULL);
+    exec_begin_state(&r->x);
+    if (exec_profiles(&r->g)) ck_assert_int_eq(exec_profile(&r->x, NULL, NULL), ERR_OK);
+}
+
+static inline void rig_stop(rig *r)
+{
+    team_stop(&r->team);
+    arena_release(r->memory, MEMORY);
+    free(r->memory);
+}
+
+static inline double rig_loss(rig *r)
+{
+    double loss;
+    ck_assert_int_eq(exec_forward(&r->x, NULL, NULL, &loss), ERR_OK);
+    return loss;
+}
+
+#endif
