@@ -250,6 +250,8 @@ def row_norms():
         normed("derf", strategy__placement="post_ln"),
         normed("layernorm", "frozen-layernorm", **frozen, **peri),
         normed("rmsnorm", "frozen-rmsnorm", **frozen, model__qk_norm=True),
+        normed("rmsnorm", "frozen-bidirectional", **frozen, strategy__placement="post_ln", model__v_norm=True,
+               model__mask="bidirectional"),
         normed("scalenorm", "frozen-scalenorm", **frozen),
         normed("l1norm", "frozen-l1norm", **frozen, strategy__placement="post_ln"),
         normed("crmsnorm", "frozen-pre-crmsnorm", **frozen, strategy__placement="pre_crmsnorm",
@@ -398,7 +400,7 @@ PENDING = set("""
     hybridnorm hybridnorm-star keel keel-alpha parallel-two-norms parallel-peri-two-norms pre-rmsnorm
     pre-crmsnorm value-skipinit u-spa e-spa u-spa-bidirectional e-spa-bidirectional shaped-attention
     shaped-attention-lambda norm-crmsnorm norm-scalenorm norm-scalenorm-clamped norm-l1norm norm-l1norm-gaussian
-    norm-groupnorm norm-dyt norm-dyt-affine-off norm-derf norm-batchnorm-parallel frozen-scalenorm
+    norm-groupnorm norm-dyt norm-dyt-affine-off norm-derf norm-batchnorm-parallel frozen-bidirectional frozen-scalenorm
     frozen-l1norm frozen-pre-crmsnorm unit-offset-scalenorm gpas-deepnorm gpas-layernorm-scaling
     fixnorm fixnorm-tied embed-scale-learned
 """.split())
