@@ -9,6 +9,7 @@ Per head of d_k features, for query i and key j:
     P         softmax over the keys that i may see
     y_i       sum_j P_ij v_j, or what the placement makes of P and v
 """
+import functools
 import math
 
 import mpmath
@@ -138,6 +139,7 @@ def kernel_step(kernel, l, L, T, last, causal):
         return factor(kernel(l, L, T, last)) * factor(kernel(l - 1, L, T, last)) ** -1
 
 
+@functools.lru_cache
 def kernel_tables(kernel, l, L, T, last, causal):
     """D [T, 1] and B [T, T] with diag(D) softmax(B) = A: row sums of A, and ln(A / D), not below -80."""
     A = kernel_step(kernel, l, L, T, last, causal)

@@ -222,11 +222,13 @@ def strategies():
         placed("value_skipinit", strategy__norm="none", model__bias=True),
         placed("u_spa", depth=3, strategy__norm="none", strategy__rho_last=0.7),
         placed("e_spa", depth=3, strategy__norm="none", strategy__gamma_last=0.02),
+        placed("e_spa", name="e-spa-long", strategy__norm="none", strategy__gamma_last=1.0, data__seq_len=96,
+               data__batch=1),
         placed("u_spa", name="u-spa-bidirectional", strategy__norm="none", model__mask="bidirectional"),
         placed("e_spa", name="e-spa-bidirectional", strategy__norm="none", model__mask="bidirectional"),
-        placed("shaped_attention", strategy__norm="none", model__n_heads=4, model__n_kv_heads=2),
+        placed("shaped_attention", strategy__norm="none", model__n_heads=4),
         placed("shaped_attention", name="shaped-attention-lambda", strategy__norm="none", strategy__alpha=0.8,
-               strategy__branch_gain="scalar"),
+               model__mask="bidirectional"),
     ]
 
 
@@ -398,10 +400,9 @@ PENDING = set("""
     res-post-norm swin2 olmo2 deepnorm deepnorm-encoder-of-two deepnorm-decoder-of-two deepnorm-alpha subln
     subln-gated admin fixup fixup-gated t-fixup normformer normformer-resscale b2t mix-ln layernorm-scaling
     hybridnorm hybridnorm-star keel keel-alpha parallel-two-norms parallel-peri-two-norms pre-rmsnorm
-    pre-crmsnorm value-skipinit u-spa e-spa u-spa-bidirectional e-spa-bidirectional shaped-attention
-    shaped-attention-lambda norm-crmsnorm norm-scalenorm norm-scalenorm-clamped norm-l1norm norm-l1norm-gaussian
-    norm-groupnorm norm-dyt norm-dyt-affine-off norm-derf norm-batchnorm-parallel frozen-bidirectional frozen-scalenorm
-    frozen-l1norm frozen-pre-crmsnorm unit-offset-scalenorm gpas-deepnorm gpas-layernorm-scaling
+    pre-crmsnorm norm-crmsnorm norm-scalenorm norm-scalenorm-clamped norm-l1norm norm-l1norm-gaussian
+    norm-groupnorm norm-dyt norm-dyt-affine-off norm-derf frozen-bidirectional frozen-scalenorm frozen-l1norm
+    frozen-pre-crmsnorm unit-offset-scalenorm norm-batchnorm-parallel gpas-deepnorm gpas-layernorm-scaling
     fixnorm fixnorm-tied embed-scale-learned
 """.split())
 
