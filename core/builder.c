@@ -12,6 +12,7 @@ void builder_begin(builder *b, int layer)
     b->g->segment = b->g->layer = layer;
     b->layer = strategy_layer(b->spec, layer);
     b->entered = NONE;
+    b->in_scale = 1;
 }
 
 /* --- norms ------------------------------------------------------------------------------------ */
@@ -109,10 +110,17 @@ int builder_norm(builder *b, norm_slot slot, int x)
     return y;
 }
 
+int builder_parallel_norm(builder *b, int x, int in)
+{
+    return b->spec->strategy.parallel_norms == 2 ? builder_norm(b, SLOT_MLP_IN, x) : in;
+}
+
 /* --- branches --------------------------------------------------------------------------------- */
 
-/* n matrices of the same input, side by side in one product; bias_roles[i] NULL: no bias. */
+/* n matrices of the same input, times c, side by side in one product; bias_roles[i] NULL: no bias.
+ */
 static int linear(builder *b,
+                  double c,
                   int x,
                   param_kind kind,
                   const char *const *roles,
@@ -130,7 +138,7 @@ static int linear(builder *b,
         biases[i] = bias_roles[i]
                         ? graph_param(b->g, PARAM_BIAS, bias_roles[i], (size_t)widths[i], 0)
                         : NONE;
-    return op_linear_build(b->g, x, weights, has_bias ? biases : NULL, n);
+    return op_linear_scaled_build(b->g, c, x, weights, has_bias ? biases : NULL, n);
 }
 
 /* Does the block see only a window? */
@@ -207,11 +215,12 @@ int builder_attention(builder *b, int x)
     graph *g = b->g;
     const spec_model *m = &b->spec->model;
     int width = m->head_dim, kv = m->n_kv_heads * width;
-    int qkv = linear(
-        b, x, PARAM_INNER, (const char *const[]){"attn.q.weight", "attn.k.weight", "attn.v.weight"},
-        (const char *const[]){m->qkv_bias ? "attn.q.bias" : NULL, m->k_bias ? "attn.k.bias" : NULL,
-                              m->qkv_bias ? "attn.v.bias" : NULL},
-        (const int[]){m->n_heads * width, kv, kv}, 3);
+    int qkv = linear(b, b->in_scale, x, PARAM_INNER,
+                     (const char *const[]){"attn.q.weight", "attn.k.weight", "attn.v.weight"},
+                     (const char *const[]){m->qkv_bias ? "attn.q.bias" : NULL,
+                                           m->k_bias ? "attn.k.bias" : NULL,
+                                           m->qkv_bias ? "attn.v.bias" : NULL},
+                     (const int[]){m->n_heads * width, kv, kv}, 3);
     int q = graph_view(g, qkv, 0, m->n_heads * width),
         k = graph_view(g, qkv, m->n_heads * width, kv);
     int v = graph_view(g, qkv, m->n_heads * width + kv, kv);
@@ -228,7 +237,7 @@ int builder_attention(builder *b, int x)
     if (b->place->weighted) y = b->place->weighted(b, y, beside);
     graph_site(g, y, SITE_attn_head_out);
     if (b->place->values) y = b->place->values(b, y);
-    int raw = linear(b, y, PARAM_OUTER, (const char *const[]){"attn.o.weight"},
+    int raw = linear(b, 1, y, PARAM_OUTER, (const char *const[]){"attn.o.weight"},
                      (const char *const[]){m->attn_out_bias ? "attn.o.bias" : NULL}, &b->width, 1);
     graph_site(g, raw, SITE_attn_raw);
     return raw;
@@ -242,14 +251,14 @@ int builder_mlp(builder *b, int x)
     const char *const biases[] = {m->mlp_bias ? "mlp.gate.bias" : NULL,
                                   m->mlp_bias ? "mlp.up.bias" : NULL};
     int skip = gated ? 0 : 1;
-    int hidden = linear(b, x, PARAM_INNER, roles + skip, biases + skip,
+    int hidden = linear(b, b->in_scale, x, PARAM_INNER, roles + skip, biases + skip,
                         (const int[]){m->d_ff, m->d_ff}, 2 - skip);
     if (b->place->hidden_in) hidden = b->place->hidden_in(b, hidden);
     graph_site(b->g, hidden, SITE_mlp_pre);
     int active = op_activate_build(b->g, hidden, b->activation);
     graph_site(b->g, active, SITE_mlp_act);
     if (b->place->hidden) active = b->place->hidden(b, active);
-    int raw = linear(b, active, PARAM_OUTER, (const char *const[]){"mlp.down.weight"},
+    int raw = linear(b, 1, active, PARAM_OUTER, (const char *const[]){"mlp.down.weight"},
                      (const char *const[]){m->mlp_bias ? "mlp.down.bias" : NULL}, &b->width, 1);
     graph_site(b->g, raw, SITE_mlp_raw);
     return raw;
@@ -307,21 +316,22 @@ int builder_add(builder *b, branch which, int x, int y)
     return builder_add_scaled(b, which, 1, x, y);
 }
 
-/* strategy.gpas: the stream times 1 - SiLU(g), one g per block. */
-static int preserve(builder *b, int x)
+/* The stream times 1 - SiLU(g), one g per block. Both sums of a parallel block are one: scaled
+ * once, at its beginning or its end. */
+int builder_gpas(builder *b, branch which, bool before, int x)
 {
+    branch at = before ? BRANCH_ATTN : BRANCH_MLP;
+    if (!b->spec->strategy.gpas || before != b->place->gpas_first) return x;
+    if (b->spec->model.parallel && which != at) return x;
     return builder_gain_as(b, "gpas_gate", 1, 0, &gain_preserving, 1, x);
 }
 
 int builder_add_scaled(builder *b, branch which, double alpha, int x, int y)
 {
-    /* Both sums of a parallel block are one: scaled once, at its beginning or its end. */
-    branch scaled_at = b->place->gpas_first ? BRANCH_ATTN : BRANCH_MLP;
-    bool gpas = b->spec->strategy.gpas && (!b->spec->model.parallel || which == scaled_at);
     y = builder_branch(b, which, y);
-    if (gpas && b->place->gpas_first) x = preserve(b, x);
+    x = builder_gpas(b, which, true, x);
     x = alpha == 1 ? op_add_build(b->g, x, y) : op_mix_build(b->g, alpha, x, 1, y);
-    return gpas && !b->place->gpas_first ? preserve(b, x) : x;
+    return builder_gpas(b, which, false, x);
 }
 
 int builder_mid(builder *b, int x)

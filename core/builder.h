@@ -53,6 +53,7 @@ typedef struct builder {
     spec_layer layer; /* the strategy in this block */
     int width;        /* features of the stream */
     int second;       /* second stream of placements that have one, or NONE */
+    double in_scale;  /* constant on what the branches of this block read; 1 unless set */
     int entered;      /* MLP input or whatever else a placement keeps within a block, or NONE */
 } builder;
 
@@ -62,6 +63,9 @@ void builder_begin(builder *b, int layer);
 int builder_norm(builder *b, norm_slot slot, int x);
 /* With another norm, and rows cut into groups that share the gain. */
 int builder_norm_as(builder *b, norm_slot slot, const norm *n, int x, int groups);
+/* What the MLP of a parallel block reads: the attention's input in, or with strategy.parallel_norms
+ * 2 a norm of x of its own. */
+int builder_parallel_norm(builder *b, int x, int in);
 int builder_attention(builder *b, int x); /* after W_O; site attn_raw */
 int builder_mlp(builder *b, int x);       /* after W_2; site mlp_raw */
 
@@ -72,6 +76,9 @@ int builder_branch(builder *b, branch which, int y);
 int builder_add(builder *b, branch which, int x, int y);
 /* alpha x + builder_branch(y), alpha a constant. */
 int builder_add_scaled(builder *b, branch which, double alpha, int x, int y);
+/* What strategy.gpas makes of the stream x before, or after, the sum with this branch: part of
+ * builder_add. */
+int builder_gpas(builder *b, branch which, bool before, int x);
 int builder_mid(builder *b, int x); /* names the stream between the sublayers; returns x */
 
 /* x times, or plus, a learned vector of n numbers that start at start. A gain of this role that the

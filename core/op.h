@@ -73,6 +73,9 @@ int op_input_build(graph *g);
 /* y = x W' (+ b): n_weights row-adjacent matrices make one output of their summed width. biases
  * NULL, or entries NONE: no bias. */
 int op_linear_build(graph *g, int x, const int *weights, const int *biases, int n_weights);
+/* y = c x W' (+ b), c constant: no pass over x more. */
+int op_linear_scaled_build(
+    graph *g, double c, int x, const int *weights, const int *biases, int n_weights);
 typedef struct norm_args {
     const norm *norm;
     int params[NORM_PARAMS]; /* of each kind, or NONE */

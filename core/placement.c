@@ -14,3 +14,12 @@ static const entry *const rows[] = {
 
 const registry placement_registry = {"placements", "where the norms of a block sit", rows,
                                      sizeof rows / sizeof *rows};
+
+int placement_block(builder *b, const placement *kind, int x)
+{
+    const placement *own = b->place;
+    b->place = kind;
+    x = kind->block(b, x);
+    b->place = own;
+    return x;
+}

@@ -42,4 +42,7 @@ typedef struct placement {
 extern const placement *const placement_table[];
 extern const registry placement_registry;
 
+/* One block of another placement, hooks and all. */
+int placement_block(builder *b, const placement *kind, int x);
+
 #endif

@@ -90,7 +90,7 @@ unsigned strategy_uses(const run_spec *spec)
     }
     if (!(norms & USES(GAIN))) uses &= ~USES(OUT_GAIN);
     if (s->branch_gain != BRANCH_GAIN_NONE) uses |= USES(BRANCH_GAIN);
-    if (spec->model.parallel) uses |= USES(PARALLEL);
+    if (!spec->model.parallel) uses &= ~USES(PARALLEL);
     if (!spec->model.tied) uses |= USES(HEAD);
     if (position_table[spec->model.position]->has_table) uses |= USES(POSITIONS);
     if (init_table[spec->init.scheme]->std) uses |= USES(INIT_STD);

@@ -42,6 +42,13 @@ static int default_d_ff(const run_spec *s)
     return (s->model.d_model + 2) / 3 * 8; /* 8/3 D, rounded up to a multiple of 8 */
 }
 
+/* CaiT's LayerScale, arXiv:2103.17239. */
+static double default_branch_gain(const run_spec *s)
+{
+    if (s->strategy.branch_gain != BRANCH_GAIN_CHANNEL) return 0;
+    return s->depth <= 18 ? 0.1 : s->depth <= 24 ? 1e-5 : 1e-6;
+}
+
 /* The rows with a rule, in an order in which each finds what it depends on. */
 static void apply_rules(run_spec *s, const bool *given)
 {
@@ -58,6 +65,8 @@ static void apply_rules(run_spec *s, const bool *given)
         s->model.qk_norm_type = engine_f32.head_norm(s->strategy.norm);
     if (!given[FIELD_strategy_final_norm])
         s->strategy.final_norm = engine_f32.placement_final_norm(s->strategy.placement);
+    if (!given[FIELD_strategy_branch_gain_init])
+        s->strategy.branch_gain_init = default_branch_gain(s);
     if (!given[FIELD_strategy_stat_warmup])
         s->strategy.stat_warmup = engine_f32.norm_warmup(s->strategy.norm);
     if (!given[FIELD_init_depth_scale])

@@ -1,7 +1,7 @@
-/* y = x W' + b, W [out, in] row-major. Several row-adjacent matrices (q, k, v; gate, up) make one
- * product: x is packed once.
+/* y = c x W' + b, W [out, in] row-major, c constant. Several row-adjacent matrices (q, k, v; gate,
+ * up) make one product: x is packed once.
  *
- *   dx = dy W,  dW = dy' x (sum over all tokens),  db = sum over tokens of dy
+ *   dx = c dy W,  dW = c dy' x (sum over all tokens),  db = sum over tokens of dy
  *
  * dW is cut into fixed slices of rows, each one product over all tokens: no partial sums to add.
  */
@@ -14,8 +14,15 @@ enum { SLICE_ROWS = 512 };
 
 int op_linear_build(graph *g, int x, const int *weights, const int *biases, int n_weights)
 {
+    return op_linear_scaled_build(g, 1, x, weights, biases, n_weights);
+}
+
+int op_linear_scaled_build(
+    graph *g, double c, int x, const int *weights, const int *biases, int n_weights)
+{
     node *n = graph_node(g, &op_linear);
     int out = 0;
+    n->scale = c;
     for (int i = 0; i < n_weights; i++) {
         n->params[i] = weights[i];
         n->biases[i] = biases ? biases[i] : NONE;
@@ -47,8 +54,9 @@ static void forward(const exec *x, const node *n, const span *s)
     const value *in = &x->g->values[n->inputs[0]], *out = &x->g->values[n->outputs[0]];
     size_t rows = rows_of(x, n, s->b1 - s->b0), ld = (size_t)out->ld;
     real *y = exec_value(x, n->outputs[0], s->b0);
-    gemm_nt(rows, (size_t)out->cols, (size_t)in->cols, 1, exec_value(x, n->inputs[0], s->b0),
-            (size_t)in->ld, exec_param(x, n->params[0]), (size_t)in->cols, 0, y, ld);
+    gemm_nt(rows, (size_t)out->cols, (size_t)in->cols, (real)n->scale,
+            exec_value(x, n->inputs[0], s->b0), (size_t)in->ld, exec_param(x, n->params[0]),
+            (size_t)in->cols, 0, y, ld);
     for (int i = 0; i < n->groups; i++) {
         size_t width = x->g->params[n->params[i]].dims[0];
         if (n->biases[i] != NONE) add_bias(y, exec_param(x, n->biases[i]), rows, width, ld);
@@ -60,7 +68,7 @@ static void backward(const exec *x, const node *n, const span *s)
 {
     const value *in = &x->g->values[n->inputs[0]], *out = &x->g->values[n->outputs[0]];
     real beta = exec_grad_prepare(x, n, 0, s->b0, s->b1);
-    gemm_nn(rows_of(x, n, s->b1 - s->b0), (size_t)in->cols, (size_t)out->cols, 1,
+    gemm_nn(rows_of(x, n, s->b1 - s->b0), (size_t)in->cols, (size_t)out->cols, (real)n->scale,
             exec_grad(x, n->outputs[0], s->b0), (size_t)out->ld, exec_param(x, n->params[0]),
             (size_t)in->cols, beta, exec_grad(x, n->inputs[0], s->b0), (size_t)in->ld);
 }
@@ -107,8 +115,9 @@ static void param_task(const exec *x, const node *n, int task)
     if (rows > SLICE_ROWS) rows = SLICE_ROWS;
     const real *dy = exec_grad(x, n->outputs[0], 0) + column + row;
     real *dw = exec_param_grad(x, n->params[i]) + row * w->dims[1];
-    gemm_tn(rows, w->dims[1], tokens, 1, dy, (size_t)out->ld, exec_value(x, n->inputs[0], 0),
-            (size_t)in->ld, n->accumulate_params ? 1 : 0, dw, w->dims[1]);
+    gemm_tn(rows, w->dims[1], tokens, (real)n->scale, dy, (size_t)out->ld,
+            exec_value(x, n->inputs[0], 0), (size_t)in->ld, n->accumulate_params ? 1 : 0, dw,
+            w->dims[1]);
     exec_slice(x, n->params[i], task, dw, rows * w->dims[1]);
     if (n->biases[i] == NONE) return;
     real *db = exec_param_grad(x, n->biases[i]) + row;
@@ -123,7 +132,7 @@ static double flops(const graph *g, const node *n)
 }
 
 const op op_linear = {
-    .entry = {.name = "linear", .summary = "y = x W' + b"},
+    .entry = {.name = "linear", .summary = "y = c x W' + b"},
     .param_inputs = 1,
     .can_add = true,
     .forward = forward,

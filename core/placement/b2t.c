@@ -1,0 +1,22 @@
+/* u = N(x + A(x)), y = N(x + u + M(u)): Post-LN with one more way past the whole block; no final
+ * norm. Source: arXiv:2206.00330; b2t_connection, fairseq/modules/transformer_layer.py. */
+#include "core/placement.h"
+
+#include "core/op.h"
+
+static int block(builder *b, int x)
+{
+    int sum = builder_add(b, BRANCH_ATTN, x, builder_attention(b, x));
+    int mid = builder_mid(b, builder_norm(b, SLOT_ATTN_POST, sum));
+    int mlp = builder_mlp(b, mid), around = op_add_build(b->g, x, mid);
+    return builder_norm(b, SLOT_MLP_POST, builder_add(b, BRANCH_MLP, around, mlp));
+}
+
+const placement placement_b2t = {
+    .entry = {.name = "b2t",
+              .summary = "u = N(x + A(x)); y = N(x + u + M(u)); no final norm",
+              .source = "arXiv:2206.00330"},
+    .uses = USES(RESIDUAL) | USES(GPAS),
+    .gpas_first = true,
+    .block = block,
+};

@@ -1,0 +1,43 @@
+/* x' = N(alpha x + A(x)), y = N(alpha x' + M(x')), alpha a constant of the depth; no final norm.
+ *
+ *                                  alpha                    beta
+ *   one stack of L blocks          (2 L)^(1/4)              (8 L)^(-1/4)
+ *   encoder (L) of a pair          0.81 (L^4 P)^(1/16)      0.87 (L^4 P)^(-1/16)
+ *   decoder (L) of a pair          (3 L)^(1/4)              (12 L)^(-1/4)
+ *
+ * P blocks in the other stack (strategy.partner_depth). beta multiplies the initial values of W_V,
+ * W_O and the MLP's matrices, which the paper starts as Xavier normal. Source: arXiv:2203.00555;
+ * torchscale, architecture/{encoder,decoder}.py, divides by the fourth root of (8 L) likewise.
+ */
+#include "core/placement.h"
+
+#include <math.h>
+
+static double alpha_of(const run_spec *spec)
+{
+    const spec_strategy *s = &spec->strategy;
+    double L = spec->depth, P = s->partner_depth;
+    if (!isnan(s->alpha)) return s->alpha;
+    if (!s->partner_depth) return pow(2 * L, 1.0 / 4);
+    if (spec->model.mask == MASK_CAUSAL) return pow(3 * L, 1.0 / 4);
+    return 0.81 * pow(pow(L, 4) * P, 1.0 / 16);
+}
+
+static int block(builder *b, int x)
+{
+    double alpha = alpha_of(b->spec);
+    int sum = builder_add_scaled(b, BRANCH_ATTN, alpha, x, builder_attention(b, x));
+    int mid = builder_mid(b, builder_norm(b, SLOT_ATTN_POST, sum));
+    sum = builder_add_scaled(b, BRANCH_MLP, alpha, mid, builder_mlp(b, mid));
+    return builder_norm(b, SLOT_MLP_POST, sum);
+}
+
+const placement placement_deepnorm = {
+    .entry = {.name = "deepnorm",
+              .summary = "x' = N(alpha x + A(x)); y = N(alpha x' + M(x')), alpha = (2 L)^(1/4); no "
+                         "final norm",
+              .source = "arXiv:2203.00555"},
+    .uses = USES(RESIDUAL) | USES(GPAS) | USES(STREAM_ALPHA) | USES(PARTNER),
+    .gpas_first = true,
+    .block = block,
+};

@@ -1,0 +1,17 @@
+/* As hybridnorm, but block 1 is that of pre_ln. */
+#include "core/placement.h"
+
+static int block(builder *b, int x)
+{
+    return placement_block(b, b->g->layer == 1 ? &placement_pre_ln : &placement_hybridnorm, x);
+}
+
+const placement placement_hybridnorm_star = {
+    .entry = {.name = "hybridnorm_star",
+              .summary = "block 1: pre_ln; the others: x' = x + A(x); u = N(x'); y = u + M(u); "
+                         "final norm",
+              .source = "arXiv:2503.04598"},
+    .final_norm = true,
+    .uses = USES(RESIDUAL) | USES(GPAS),
+    .block = block,
+};

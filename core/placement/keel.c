@@ -1,0 +1,26 @@
+/* x' = N_post(alpha x + A(N_in(x))), y = N_post(alpha x' + M(N_in(x'))), alpha the number of
+ * sublayers 2 L unless strategy.alpha says otherwise; no final norm. Source: arXiv:2601.19895, by
+ * notes on it; the default of alpha is from memory, and no official code was found. */
+#include "core/placement.h"
+
+#include <math.h>
+
+static int block(builder *b, int x)
+{
+    double given = b->spec->strategy.alpha, alpha = isnan(given) ? 2.0 * b->spec->depth : given;
+    int attn = builder_attention(b, builder_norm(b, SLOT_ATTN_IN, x));
+    int sum = builder_add_scaled(b, BRANCH_ATTN, alpha, x, attn);
+    int mid = builder_mid(b, builder_norm(b, SLOT_ATTN_POST, sum));
+    int mlp = builder_mlp(b, builder_norm(b, SLOT_MLP_IN, mid));
+    return builder_norm(b, SLOT_MLP_POST, builder_add_scaled(b, BRANCH_MLP, alpha, mid, mlp));
+}
+
+const placement placement_keel = {
+    .entry = {.name = "keel",
+              .summary = "x' = N(alpha x + A(N(x))); y = N(alpha x' + M(N(x'))), alpha = 2 L; no "
+                         "final norm",
+              .source = "arXiv:2601.19895"},
+    .uses = USES(RESIDUAL) | USES(GPAS) | USES(STREAM_ALPHA),
+    .gpas_first = true,
+    .block = block,
+};
