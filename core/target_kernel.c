@@ -1,28 +1,23 @@
 #include "core/target_kernel.h"
 
+#include <cblas.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* LAPACK, from OpenBLAS; called on one thread. */
-extern void dsyev_(const char *jobz,
-                   const char *uplo,
-                   const int *n,
-                   double *a,
-                   const int *lda,
-                   double *w,
-                   double *work,
-                   const int *lwork,
-                   int *info);
 
 static const double hidden = -80;
 
+/* ln(1 - exp(x)), x <= 0, in the form that keeps its digits. */
+static double log_less(double x)
+{
+    return x > -0.5 ? log(-expm1(x)) : log1p(-exp(x));
+}
+
+/* Beyond an end of 372 all kernels are the identity. */
 static double gamma_at(int layer, int depth, double end)
 {
     if (layer == 0) return INFINITY;
-    /* alpha_L^2 = -expm1(-2 gamma_L); 1 - alpha_L^{2l/L} = -expm1(l/L ln alpha_L^2) */
-    double log_alpha_sq = log(-expm1(-2 * end));
-    return -0.5 * log(-expm1(log_alpha_sq * layer / depth));
+    double log_alpha_sq = log_less(-2 * end);
+    return -0.5 * log_less(log_alpha_sq * layer / depth);
 }
 
 static double rho_at(int layer, int depth, double end)
@@ -56,13 +51,15 @@ typedef struct row {
  *   row sum a^{i-1} + sqrt((1-b)(1+a)/((1+b)(1-a))) (1 - a^{i-1}). */
 static void exponential_row(const target_kernel *k, int i, row *out)
 {
-    double log_a = -k->now, a = exp(-k->now), b = exp(-k->last);
-    double log_kappa = 0.5 * (log(-expm1(-2 * k->now)) - log(-expm1(-2 * k->last)));
-    double kappa = exp(log_kappa), log_step = log_kappa + log(a - b);
     for (int j = 0; j < k->length; j++) out->log_a[j] = -INFINITY;
-    for (int j = 1; j < i; j++) out->log_a[j] = log_step + (i - j - 1) * log_a;
-    out->log_a[i] = i == 0 ? 0 : log_kappa;
-    if (i > 0) out->log_a[0] = (i - 1) * log_a + log(a - b * kappa);
+    out->log_a[i] = out->log_sum = 0;
+    if (i == 0 || isinf(k->now)) return;
+    double log_a = -k->now, a = exp(-k->now), b = exp(-k->last);
+    double log_kappa = 0.5 * (log_less(-2 * k->now) - log_less(-2 * k->last));
+    double log_less_b = log_a + log_less(fmin(k->now - k->last, 0)); /* ln(a - b) */
+    for (int j = 1; j < i; j++) out->log_a[j] = log_kappa + log_less_b + (i - j - 1) * log_a;
+    out->log_a[i] = log_kappa;
+    out->log_a[0] = (i - 1) * log_a + log(exp(log_less_b) - b * expm1(log_kappa));
     double power = exp(i * log_a), one_less_a = -expm1(-k->now), one_less_b = -expm1(-k->last);
     double ratio = sqrt(one_less_b * (1 + a) / ((1 + b) * one_less_a));
     out->log_sum = log(power + ratio * -expm1(i * log_a));
@@ -108,50 +105,132 @@ static void uniform_row_both(const target_kernel *k, int i, row *out)
 }
 
 /* --- roots of exponential kernels --------------------------------------------------------------
+ *
+ * The inverse of Sigma_ij = a^|i-j| is tridiagonal, so that its eigenvectors are waves. With x
+ * counted from the middle token, for k = 0..n-1:
+ *
+ *   v_x ~ cos(theta x - k pi/2),  lambda = (1 - a^2)/((1 - a)^2 + 4 a sin(theta/2)^2),
+ *   (n-1) theta = k pi + 2 atan((cos theta - a)/sin theta),
+ *
+ * the last line from the ends, where v beyond the end must be a times v at the end. Its left side
+ * less its right side rises with theta: one angle for each k in (0, pi).
  */
 
-/* root [n, n] = V diag(lambda^power) V', Sigma_ij = exp(-gamma |i-j|); work n^2 + 4 n. */
-static void kernel_power(double gamma, double power, int n, double *root, double *work)
+static const double pi = 3.141592653589793;
+
+/* less = 1 - a. */
+static double beyond_angle(double less, int n, int k, double theta)
 {
-    double *v = work, *lambda = v + (size_t)n * (size_t)n, *more = lambda + n;
-    int info = 0, n_more = 3 * n;
-    for (int i = 0; i < n; i++)
-        for (int j = 0; j < n; j++) v[i * n + j] = exp(-gamma * abs(i - j));
-    dsyev_("V", "U", &n, v, &n, lambda, more, &n_more, &info);
-    for (int k = 0; k < n; k++) lambda[k] = pow(fmax(lambda[k], 0), power);
-    for (int i = 0; i < n; i++)
-        for (int j = 0; j < n; j++) {
-            double sum = 0;
-            for (int k = 0; k < n; k++) sum += v[k * n + i] * lambda[k] * v[k * n + j];
-            root[i * n + j] = info ? NAN : sum;
-        }
+    double s = sin(theta / 2);
+    return (n - 1) * theta - k * pi - 2 * atan2(less - 2 * s * s, sin(theta));
 }
 
-/* a [n, n] = Sigma_l^1/2 Sigma_{l-1}^-1/2; work 2 n^2 + 4 n more. */
+/* To the last bit, however small it is. */
+static double wave_angle(double less, int n, int k)
+{
+    double low = 0, high = pi, mid = pi / 2;
+    while (mid > low && mid < high) {
+        if (beyond_angle(less, n, k, mid) > 0)
+            high = mid;
+        else
+            low = mid;
+        mid = low + (high - low) / 2;
+    }
+    return mid;
+}
+
+/* Sigma of one gamma: v [n, n] with eigenvector k in column k, lambda [n]. */
+typedef struct waves {
+    size_t n;
+    double *v, *lambda;
+} waves;
+
+static void waves_make(waves *w, double gamma)
+{
+    double less = -expm1(-gamma), middle = ((double)w->n - 1) / 2;
+    for (size_t k = 0; k < w->n; k++) {
+        double theta = wave_angle(less, (int)w->n, (int)k), s = sin(theta / 2), square = 0;
+        for (size_t i = 0; i < w->n; i++) {
+            double angle = theta * ((double)i - middle), v = k % 2 ? sin(angle) : cos(angle);
+            w->v[i * w->n + k] = v;
+            square += v * v;
+        }
+        for (size_t i = 0; i < w->n; i++) w->v[i * w->n + k] /= sqrt(square);
+        w->lambda[k] = -expm1(-2 * gamma) / (less * less + 4 * exp(-gamma) * s * s);
+    }
+}
+
+static void
+multiply(const double *a, bool turn_a, const double *b, bool turn_b, double *c, size_t n)
+{
+    cblas_dgemm(CblasRowMajor, turn_a ? CblasTrans : CblasNoTrans,
+                turn_b ? CblasTrans : CblasNoTrans, (int)n, (int)n, (int)n, 1, a, (int)n, b, (int)n,
+                0, c, (int)n);
+}
+
+/* Where the work space of both functions below begins with the two Sigmas. */
+static waves waves_at(double *work, size_t n, size_t i)
+{
+    double *at = work + i * (n * n + n);
+    return (waves){.n = n, .v = at, .lambda = at + n * n};
+}
+
+/* a [n, n] = V D^1/2 (V'V_0) D_0^-1/2 V_0', index 0 of block l-1; for block 1 V D^1/2 V'. */
 static void exponential_both(const target_kernel *k, double *a, double *work)
 {
     size_t n = (size_t)k->length;
-    double *now = work, *before = now + n * n;
-    if (isinf(k->last)) {
-        kernel_power(k->now, 0.5, k->length, a, work);
-        return;
-    }
-    kernel_power(k->now, 0.5, k->length, now, before);
-    kernel_power(k->last, -0.5, k->length, a, before);
-    memcpy(before, a, n * n * sizeof *a);
+    waves now = waves_at(work, n, 0), before = waves_at(work, n, 1);
+    double *mixed = work + 2 * (n * n + n);
+    bool first = isinf(k->last);
+    waves_make(&now, k->now);
+    if (!first) waves_make(&before, k->last);
+    if (!first) multiply(now.v, true, before.v, false, mixed, n);
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++) {
-            double sum = 0;
-            for (size_t m = 0; m < n; m++) sum += now[i * n + m] * before[m * n + j];
-            a[i * n + j] = sum;
+            double *m = &mixed[i * n + j];
+            if (first)
+                *m = i == j ? sqrt(now.lambda[i]) : 0;
+            else
+                *m *= sqrt(now.lambda[i] / before.lambda[j]);
         }
+    multiply(now.v, false, mixed, false, a, n);
+    memcpy(mixed, a, n * n * sizeof *a);
+    multiply(mixed, false, first ? now.v : before.v, true, a, n);
+}
+
+/* x becomes Sigma^power x; wave [n]. */
+static void apply_power(const waves *w, double power, double *x, double *wave)
+{
+    memset(wave, 0, w->n * sizeof *wave);
+    for (size_t i = 0; i < w->n; i++)
+        for (size_t k = 0; k < w->n; k++) wave[k] += w->v[i * w->n + k] * x[i];
+    for (size_t k = 0; k < w->n; k++) wave[k] *= pow(w->lambda[k], power);
+    for (size_t i = 0; i < w->n; i++) {
+        x[i] = 0;
+        for (size_t k = 0; k < w->n; k++) x[i] += w->v[i * w->n + k] * wave[k];
+    }
+}
+
+/* sums [n] = A 1. */
+static void exponential_both_sums(const target_kernel *k, double *sums, double *work)
+{
+    size_t n = (size_t)k->length;
+    waves w = waves_at(work, n, 0);
+    double *wave = waves_at(work, n, 1).v;
+    for (size_t i = 0; i < n; i++) sums[i] = 1;
+    if (!isinf(k->last)) {
+        waves_make(&w, k->last);
+        apply_power(&w, -0.5, sums, wave);
+    }
+    waves_make(&w, k->now);
+    apply_power(&w, 0.5, sums, wave);
 }
 
 static void row_of_matrix(const double *a, int n, row *out)
 {
     double sum = 0;
     for (int j = 0; j < n; j++) {
-        out->log_a[j] = a[j] > 0 ? log(a[j]) : isnan(a[j]) ? (double)NAN : -INFINITY;
+        out->log_a[j] = a[j] > 0 ? log(a[j]) : -INFINITY;
         sum += a[j];
     }
     out->log_sum = log(sum);
@@ -168,19 +247,24 @@ static bool needs_roots(target_family family, bool causal)
 size_t target_kernel_work(target_family family, bool causal, int length)
 {
     size_t n = (size_t)length;
-    return needs_roots(family, causal) ? 3 * n * n + 5 * n : n;
+    return needs_roots(family, causal) ? 4 * n * n + 3 * n : n;
 }
 
 void target_kernel_fill(const target_kernel *k, real *bias, real *rows, double *work)
 {
     size_t n = (size_t)k->length;
-    bool roots = needs_roots(k->family, k->causal);
+    bool roots = needs_roots(k->family, k->causal), whole = roots && bias;
     double *a = work + n;
     row r = {.log_a = work};
-    if (roots) exponential_both(k, a, a + n * n);
+    if (whole)
+        exponential_both(k, a, a + n * n);
+    else if (roots)
+        exponential_both_sums(k, work, a);
     for (int i = 0; i < k->length; i++) {
-        if (roots)
+        if (whole)
             row_of_matrix(a + (size_t)i * n, k->length, &r);
+        else if (roots)
+            r.log_sum = log(work[i]);
         else if (k->family == TARGET_EXPONENTIAL)
             exponential_row(k, i, &r);
         else if (k->causal)

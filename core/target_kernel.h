@@ -14,8 +14,8 @@
  *   uniform       Sigma = (1-rho_l) I + rho_l 11', 1 - rho_l = (1 - rho_L)^{l/L}
  *
  * Source: He et al. 2023, arXiv:2302.10322; closed forms derived anew; the schedule of the uniform
- * kernel is ours (the paper's is not public). Bidirectional exponential kernels need LAPACK's
- * dsyev.
+ * kernel is ours (the paper's is not public). Roots of exponential kernels by their eigenvectors,
+ * which are cosines and sines: O(T^2), and three products of [T, T] for the whole matrix.
  */
 #ifndef CORE_TARGET_KERNEL_H
 #define CORE_TARGET_KERNEL_H

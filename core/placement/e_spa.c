@@ -25,6 +25,12 @@ static int weighted(builder *b, int y, int beside)
 
 static err_code check(const run_spec *spec, error *err)
 {
+    const double least = 1e-9;
+    if (spec->model.mask == MASK_BIDIRECTIONAL && spec->strategy.gamma_last < least)
+        return error_set(err, ERR_COMBINATION, "/strategy/gamma_last",
+                         "gamma_last is %g; the kernel of a bidirectional model has no usable root "
+                         "below %g",
+                         spec->strategy.gamma_last, least);
     return skipless_check(spec, "e_spa", err);
 }
 
