@@ -397,13 +397,9 @@ def everything():
 
 
 PENDING = set("""
-    res-post-norm swin2 olmo2 deepnorm deepnorm-encoder-of-two deepnorm-decoder-of-two deepnorm-alpha subln
-    subln-gated admin fixup fixup-gated t-fixup normformer normformer-resscale b2t mix-ln layernorm-scaling
-    hybridnorm hybridnorm-star keel keel-alpha parallel-two-norms parallel-peri-two-norms pre-rmsnorm
-    pre-crmsnorm norm-crmsnorm norm-scalenorm norm-scalenorm-clamped norm-l1norm norm-l1norm-gaussian
-    norm-groupnorm norm-dyt norm-dyt-affine-off norm-derf frozen-scalenorm frozen-l1norm frozen-pre-crmsnorm
-    unit-offset-scalenorm norm-batchnorm-parallel gpas-deepnorm gpas-layernorm-scaling fixnorm fixnorm-tied
-    embed-scale-learned
+    fixup fixup-gated t-fixup pre-rmsnorm pre-crmsnorm norm-crmsnorm norm-scalenorm norm-scalenorm-clamped
+    norm-l1norm norm-l1norm-gaussian norm-groupnorm norm-dyt norm-dyt-affine-off norm-derf frozen-scalenorm
+    frozen-l1norm frozen-pre-crmsnorm unit-offset-scalenorm fixnorm fixnorm-tied embed-scale-learned
 """.split())
 
 
