@@ -59,6 +59,16 @@ bool init_is(const param *p, const char *prefix)
     return strncmp(p->role, prefix, strlen(prefix)) == 0;
 }
 
+bool init_is_block_matrix(const param *p)
+{
+    return p->kind == PARAM_INNER || p->kind == PARAM_OUTER;
+}
+
+bool init_is_carrier(const param *p)
+{
+    return init_is_block_matrix(p) && !init_is(p, "attn.q.") && !init_is(p, "attn.k.");
+}
+
 double init_fan_in(const param *p)
 {
     return (double)p->dims[1];
@@ -115,7 +125,7 @@ init_rule init_rule_of(const run_spec *spec, const param *p)
     const spec_init *in = &spec->init;
     init_rule r = init_table[in->scheme]->rule(spec, p);
     if (in->depth_scale && p->kind == PARAM_OUTER) r.scale /= sqrt(2.0 * spec->depth);
-    if (p->kind == PARAM_INNER || p->kind == PARAM_OUTER) r.scale *= in->gain;
+    if (init_is_block_matrix(p)) r.scale *= in->gain;
     double std = given_std(in, p);
     if (!isnan(std)) r = with_std(r, std);
     init_adjust *adjust = placement_table[spec->strategy.placement]->init;

@@ -55,8 +55,11 @@ init_rule init_normal_rule(double std);
 init_rule init_truncated_rule(double std, double cut);
 init_rule init_uniform_rule(double bound);
 init_rule init_orthogonal_rule(double gain);
-bool init_is_table(const param *p);                 /* token or position table */
-bool init_is(const param *p, const char *prefix);   /* role begins so: "attn.", "mlp.up." */
+bool init_is_table(const param *p);               /* token or position table */
+bool init_is(const param *p, const char *prefix); /* role begins so: "attn.", "mlp.up." */
+bool init_is_block_matrix(const param *p);        /* of a branch: inner or outer */
+/* W_V, W_O and the MLP's matrices: through which the signal goes. W_Q and W_K only weigh it. */
+bool init_is_carrier(const param *p);
 double init_fan_in(const param *p);                 /* of a table: D */
 double init_xavier_std(const param *p);             /* sqrt(2 / (fan in + fan out)) */
 double init_width_std(const run_spec *s, double a); /* sqrt(a / D) */

@@ -89,6 +89,7 @@ unsigned strategy_uses(const run_spec *spec)
             norm_uses(norm_table[row], o->given & OVERRIDE_AFFINE ? o->layer.affine : s->affine);
     }
     if (!(norms & USES(GAIN))) uses &= ~USES(OUT_GAIN);
+    if (!s->init_factor) uses &= ~USES(INIT_BETA);
     if (s->branch_gain != BRANCH_GAIN_NONE) uses |= USES(BRANCH_GAIN);
     if (!spec->model.parallel) uses &= ~USES(PARALLEL);
     if (!spec->model.tied) uses |= USES(HEAD);

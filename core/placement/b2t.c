@@ -1,8 +1,11 @@
 /* u = N(x + A(x)), y = N(x + u + M(u)): Post-LN with one more way past the whole block; no final
- * norm. Source: arXiv:2206.00330; b2t_connection, fairseq/modules/transformer_layer.py. */
+ * norm. All matrices of the blocks start 1/sqrt(L) times as large. Source: arXiv:2206.00330;
+ * b2t_connection, fairseq/modules/transformer_layer.py. */
 #include "core/placement.h"
 
 #include "core/op.h"
+
+#include <math.h>
 
 static int block(builder *b, int x)
 {
@@ -12,11 +15,18 @@ static int block(builder *b, int x)
     return builder_norm(b, SLOT_MLP_POST, builder_add(b, BRANCH_MLP, around, mlp));
 }
 
+static init_rule start(const run_spec *spec, const param *p, init_rule r)
+{
+    if (init_is_block_matrix(p)) r.scale /= sqrt((double)spec->depth);
+    return r;
+}
+
 const placement placement_b2t = {
     .entry = {.name = "b2t",
               .summary = "u = N(x + A(x)); y = N(x + u + M(u)); no final norm",
               .source = "arXiv:2206.00330"},
-    .uses = USES(RESIDUAL) | USES(GPAS),
+    .uses = USES(RESIDUAL) | USES(GPAS) | USES(INIT_FACTOR),
     .gpas_first = true,
     .block = block,
+    .init = start,
 };

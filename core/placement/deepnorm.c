@@ -23,6 +23,22 @@ static double alpha_of(const run_spec *spec)
     return 0.81 * pow(pow(L, 4) * P, 1.0 / 16);
 }
 
+static double beta_of(const run_spec *spec)
+{
+    const spec_strategy *s = &spec->strategy;
+    double L = spec->depth, P = s->partner_depth;
+    if (!isnan(s->beta)) return s->beta;
+    if (!s->partner_depth) return pow(8 * L, -1.0 / 4);
+    if (spec->model.mask == MASK_CAUSAL) return pow(12 * L, -1.0 / 4);
+    return 0.87 * pow(pow(L, 4) * P, -1.0 / 16);
+}
+
+static init_rule start(const run_spec *spec, const param *p, init_rule r)
+{
+    if (init_is_carrier(p)) r.scale *= beta_of(spec);
+    return r;
+}
+
 static int block(builder *b, int x)
 {
     double alpha = alpha_of(b->spec);
@@ -37,7 +53,9 @@ const placement placement_deepnorm = {
               .summary = "x' = N(alpha x + A(x)); y = N(alpha x' + M(x')), alpha = (2 L)^(1/4); no "
                          "final norm",
               .source = "arXiv:2203.00555"},
-    .uses = USES(RESIDUAL) | USES(GPAS) | USES(STREAM_ALPHA) | USES(PARTNER),
+    .uses = USES(RESIDUAL) | USES(GPAS) | USES(STREAM_ALPHA) | USES(PARTNER) | USES(INIT_BETA) |
+            USES(INIT_FACTOR),
     .gpas_first = true,
     .block = block,
+    .init = start,
 };

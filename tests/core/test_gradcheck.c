@@ -1,9 +1,9 @@
 /* Gradients of whole small models against differences of the loss, in the build's own precision.
  *
- * For every placement x norm, activation and position (the other choices go round), each parameter
- * is moved along one random direction (all entries at once) and along single random entries,
- * through the callback that loads weights; the change of the loss must be the reported gradient
- * along that direction. Nothing of the engine but its entry point is used.
+ * For every placement with some norms, activations and positions, each of which occurs, each
+ * parameter is moved along one random direction (all entries at once) and along single random
+ * entries, through the callback that loads weights; the change of the loss must be the reported
+ * gradient along that direction. Nothing of the engine but its entry point is used.
  *
  * float64: fourth-order central difference, (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12 h; error
  * h^4 f''''' / 30 + 1e-16 / h. relu is not smooth: plain central difference with a step so small
@@ -64,17 +64,20 @@ static void settle(run_spec *s)
         if (strcmp(err.pointer, "/model/parallel") == 0) m->parallel = false;
         if (strcmp(err.pointer, "/model/n_kv_heads") == 0) m->n_kv_heads = m->n_heads;
         if (strcmp(err.pointer, "/model/qk_norm") == 0) m->qk_norm = false;
+        if (strcmp(err.pointer, "/model/v_norm") == 0) m->v_norm = false;
         if (strcmp(err.pointer, "/model/bias") == 0)
             m->bias = m->qkv_bias = m->k_bias = m->attn_out_bias = m->mlp_bias = false;
     }
 }
 
-/* Case i: activations and placements in full, norms and positions so that every pair occurs, the
- * switches on top. */
+/* Case i: each placement in so many rounds, with other norms, activations and positions in each,
+ * the switches on top. */
+enum { ROUNDS = 5 };
+
 static run_spec make_spec(int i)
 {
     int n_placements = rows_of("placements");
-    int a = i / n_placements, p = i % n_placements;
+    int round = i / n_placements, p = i % n_placements;
     run_spec s = {0};
     s.model = (spec_model){.family = row("models", "transformer"),
                            .mask = i % 5 == 3 ? MASK_BIDIRECTIONAL : MASK_CAUSAL,
@@ -83,23 +86,32 @@ static run_spec make_spec(int i)
                            .n_kv_heads = i % 4 == 1 ? 1 : 2,
                            .d_ff = 10,
                            .vocab = 9,
-                           .position = (a + p) % rows_of("positions"),
+                           .position = (round + p) % rows_of("positions"),
                            .rope_base = 100,
-                           .activation = a,
+                           .activation = (2 * round + p) % rows_of("activations"),
                            .bias = i % 3 != 0,
                            .tied = i % 4 != 2,
                            .qk_norm = i % 3 == 1,
+                           .v_norm = i % 5 == 1,
                            .parallel = i % 7 == 4,
                            .embed_scale = i % 6 == 5 ? 1.5 : 1};
     s.strategy = (spec_strategy){.placement = p,
-                                 .norm = (a + 2 * p) % rows_of("norms"),
+                                 .norm = (5 * round + p) % rows_of("norms"),
                                  .eps = 1e-5,
                                  .affine = i % 9 != 7,
                                  .final_norm = engine_table.placement_final_norm(p),
-                                 .residual_scale = i % 5 == 2 ? 0.7 : 1};
+                                 .residual_scale = i % 5 == 2 ? 0.7 : 1,
+                                 .unit_offset = i % 6 == 2,
+                                 .branch_gain = i % 7 <= BRANCH_GAIN_CHANNEL ? i % 7 : 0,
+                                 .resscale = round % 2 == 0};
     spec_defaults(&s, engine_table.head_norm(s.strategy.norm));
     if (strcmp(row_name("norms", s.strategy.norm), "none") == 0)
-        s.strategy.alpha = 1.25; /* or the stream grows beyond what float32 can tell */
+        s.strategy.alpha = 0.75; /* or the stream grows beyond what float32 can tell */
+    if (strcmp(row_name("placements", p), "ngpt") == 0 &&
+        s.model.activation == row("activations", "relu"))
+        s.model.activation = row("activations", "gelu"); /* or |M(x)|, a divisor, may be 0 */
+    s.strategy.parallel_norms = i % 2 + 1;
+    s.strategy.fraction = 0.5;
     s.strategy.embed_norm = i % 4 == 3 && strcmp(row_name("norms", s.strategy.norm), "none") != 0;
     s.depth = 2;
     s.init.scheme = row("inits", "gpt2");
@@ -223,6 +235,8 @@ static double difference(const run_spec *spec, const char *name, long at, size_t
 
 /* --- the check --- */
 
+enum { SINGLE_LOSS = 50 }; /* float32 cannot tell differences of a larger loss */
+
 static double along(size_t i, long at)
 {
     return at < 0 ? direction(i) : (long)i == at;
@@ -287,6 +301,11 @@ START_TEST(test_gradients_are_the_differences_of_the_loss)
     record_run(&r, &engine_table, &spec, 1, true, edit, &none);
     double worst = 0, loss = measured_loss(&r);
     int checked = 0;
+    if (spec.precision == PRECISION_FLOAT32 && fabs(loss) > SINGLE_LOSS) {
+        printf("case %d: loss %g, left to float64\n", _i, loss);
+        record_deinit(&r);
+        return;
+    }
     for (size_t i = 0; i < r.n_tensors; i++) {
         const record_tensor *t = &r.tensors[i];
         const record_tensor *w = record_find(&r, TENSOR_FINAL, -1, t->name + strlen("grad."));
@@ -309,7 +328,7 @@ int main(void)
     TCase *tc = tcase_create("models");
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, test_gradients_are_the_differences_of_the_loss, 0,
-                        rows_of("placements") * rows_of("activations"));
+                        rows_of("placements") * ROUNDS);
     suite_add_tcase(s, tc);
     return suite_run(s);
 }
