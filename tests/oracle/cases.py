@@ -397,9 +397,9 @@ def everything():
 
 
 PENDING = set("""
-    fixup fixup-gated t-fixup pre-rmsnorm pre-crmsnorm norm-crmsnorm norm-scalenorm norm-scalenorm-clamped
-    norm-l1norm norm-l1norm-gaussian norm-groupnorm norm-dyt norm-dyt-affine-off norm-derf frozen-scalenorm
-    frozen-l1norm frozen-pre-crmsnorm unit-offset-scalenorm fixnorm fixnorm-tied embed-scale-learned
+    pre-rmsnorm pre-crmsnorm norm-crmsnorm norm-scalenorm norm-scalenorm-clamped norm-l1norm
+    norm-l1norm-gaussian norm-groupnorm norm-dyt norm-dyt-affine-off norm-derf frozen-scalenorm frozen-l1norm
+    frozen-pre-crmsnorm unit-offset-scalenorm fixnorm fixnorm-tied embed-scale-learned
 """.split())
 
 
