@@ -129,12 +129,26 @@ static err_code check_head_norm(const run_spec *spec, error *err)
                      "norm %s has no form for queries, keys and values", n->entry.name);
 }
 
+/* Every width that a norm may see: the stream, and where the placement works inside the branches.
+ */
 static err_code check_group_scale(const run_spec *spec, error *err)
 {
+    const placement *p = placement_table[spec->strategy.placement];
+    const spec_model *m = &spec->model;
     int groups = spec->strategy.group_scale;
-    if (!groups || spec->model.d_model % groups == 0) return ERR_OK;
-    return error_set(err, ERR_COMBINATION, "/strategy/group_scale",
-                     "group_scale is %d; it must divide d_model = %d", groups, spec->model.d_model);
+    const struct {
+        const char *name;
+        int width;
+        bool seen;
+    } widths[] = {{"d_model", m->d_model, true},
+                  {"n_heads x head_dim", m->n_heads * m->head_dim, p->values != NULL},
+                  {"d_ff", m->d_ff, p->hidden != NULL || p->hidden_in != NULL}};
+    for (size_t i = 0; groups && i < sizeof widths / sizeof *widths; i++)
+        if (widths[i].seen && widths[i].width % groups)
+            return error_set(err, ERR_COMBINATION, "/strategy/group_scale",
+                             "group_scale is %d; it must divide %s = %d", groups, widths[i].name,
+                             widths[i].width);
+    return ERR_OK;
 }
 
 err_code strategy_check(const run_spec *spec, error *err)

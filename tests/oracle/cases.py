@@ -189,6 +189,7 @@ def strategies():
         placed("subln", model__bias=True),
         placed("subln", name="subln-gated", model__n_heads=4, model__n_kv_heads=2, model__head_dim=4, **LLAMA),
         placed("admin", model__activation="relu"),
+        placed("admin", name="admin-profiled", depth=3, model__activation="relu", model__embed_scale=2.0),
         small("rezero", strategy__branch_gain="layer", model__activation="relu", model__bias=True, **NONE),
         small("skipinit", strategy__branch_gain="scalar", strategy__residual_scale=0.5, **NONE),
         small("layerscale", strategy__branch_gain="channel", model__bias=True),
@@ -401,6 +402,9 @@ PENDING = set("""
     norm-l1norm-gaussian norm-groupnorm norm-dyt norm-dyt-affine-off norm-derf frozen-scalenorm frozen-l1norm
     frozen-pre-crmsnorm unit-offset-scalenorm fixnorm fixnorm-tied embed-scale-learned
 """.split())
+
+
+PROFILED = {"admin-profiled"}
 
 
 def all_cases():

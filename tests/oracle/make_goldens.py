@@ -10,6 +10,7 @@ Layout of a file (read by tests/server/test_golden.c):
                   pattern.projections; entries of logits and attn_prob that the mask hides count as zero
     parameters    [name, grad norm, cos, sin, weight norm, cos, sin]: gradient at the first probed step,
                   weight after the last update
+    profiled      true: omega of admin is not a pattern but what its profiling pass says
     state         [name, norm, cos, sin]: running state of norms with batch statistics after the last update
 Losses and measurements are float64 as Python's repr, projections have 13 digits (four more than are
 compared), which keeps the files small. A site that is the same tensor as one before it (resid_in and the
@@ -56,7 +57,8 @@ def tensor_row(x):
 
 
 def golden(job):
-    r = oracle.run(job)
+    profiled = job["name"] in cases.PROFILED
+    r = oracle.run(job, profiled)
     groups = {}
     for (step, layer, site, metric, param), value in r["measurements"].items():
         key = (step, layer, f"param:{param}" if param else site)
@@ -69,7 +71,7 @@ def golden(job):
         measurements=[[*key, values] for key, values in groups.items()],
         sites=site_rows(fields.resolve(job), acts, grads),
         parameters=[[n, *tensor_row(g), *tensor_row(r["final"][n])] for n, g in param_grads.items()],
-        **(dict(state=state) if state else {}))
+        **(dict(state=state) if state else {}), **(dict(profiled=True) if profiled else {}))
 
 
 def dump(g):

@@ -24,7 +24,7 @@ import fields
 import measure
 import norms
 import pattern
-from placements import PLACEMENTS
+from placements import PLACEMENTS, admin_profile
 
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)
@@ -228,7 +228,7 @@ class Network:
         x = self.tap("final_norm", x)
         return x, self.head(x) if has_head(self.job) else None
 
-    def prepare(self, data):
+    def prepare(self, data, profiled=False):
         """What happens once, before the first pass that counts: parameters appear, weights are projected,
         constants of frozen norms are measured on the first batch with all norms live."""
         self.calibrating = True
@@ -236,6 +236,8 @@ class Network:
             data.loss(self, 0)
             self.project()
             data.loss(self, 0)
+            if profiled:
+                admin_profile(self, data.tokens[0][:, :-1])
         self.calibrating = False
         self.running = {}
 
@@ -343,11 +345,12 @@ def probe(net, data, step):
             {key: g.numpy() for key, g in site_grads.items()}, grads)
 
 
-def run(job):
-    """Everything a golden records, as plain numpy and floats."""
+def run(job, profiled=False):
+    """Everything a golden records, as plain numpy and floats. profiled: omega of admin is what its profiling
+    pass says, not a pattern."""
     net, data, train = Network(job), Data(job), job["train"]
     job = net.job
-    net.prepare(data)
+    net.prepare(data, profiled)
     optimizer = Optimizer(train, net.P)
     result = dict(steps=[], measurements={}, probes={})
     for step in range(train["steps"] + 1):

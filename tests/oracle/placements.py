@@ -109,6 +109,21 @@ def admin(net, x):
     return net.N("mlp.norm_post", omega * net.gpas(x) + net.add("mlp", net.M(x)))
 
 
+def admin_profile(net, tokens):
+    """omega of each sublayer from one pass: the ratio so far; then
+    ratio = sqrt(Var(omega x) + Var(f(x))), each over all tokens and features."""
+    net.sites, ratio = {}, 1.0
+    net.begin(0)
+    x = net.embed(tokens, None)
+    for layer in range(1, net.job["depth"] + 1):
+        net.begin(layer)
+        for which, f in (("attn", net.A), ("mlp", net.M)):
+            y = f(x)
+            net.P[f"{net.prefix}{which}.omega"] = torch.full((net.width,), ratio).requires_grad_(True)
+            omega, ratio = ratio, math.sqrt(float((ratio * x).var(correction=0) + y.var(correction=0)))
+            x = net.norm(which + ".norm_post", omega * x + y)
+
+
 def keel(net, x):
     alpha = net.s["alpha"] if net.s["alpha"] is not None else 2.0 * net.job["depth"]
     a = net.add("attn", net.A(net.N("attn.norm_in", x)))

@@ -27,6 +27,7 @@ import torch
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import attention  # noqa: E402
 import oracle  # noqa: E402
+import placements  # noqa: E402
 
 OUT = pathlib.Path(__file__).parent.parent / "reproduce" / "section_3_2.json"
 COLUMNS = ["var_first", "var_middle", "var_last", "gw2_first", "gw2_last", "gx_first", "gx_last", "cos_last"]
@@ -176,22 +177,6 @@ class Start:
         return torch.zeros(shape) if last in ("bias", "branch_gain") else torch.ones(shape)
 
 
-def admin_profile(net, tokens):
-    """omega of each sublayer from one pass: it is the ratio so far, then
-    ratio = sqrt(Var(omega x) + Var(f(x))), each over all tokens and features."""
-    net.sites, ratio, x = {}, 1.0, None
-    with torch.no_grad():
-        net.begin(0)
-        x = net.embed(tokens, None)
-        for layer in range(1, net.job["depth"] + 1):
-            net.begin(layer)
-            for which, f in (("attn", net.A), ("mlp", net.M)):
-                y = f(x)
-                net.P[f"{net.prefix}{which}.omega"] = torch.full((D,), ratio).requires_grad_(True)
-                omega, ratio = ratio, math.sqrt(float((ratio * x).var(correction=0) + y.var(correction=0)))
-                x = net.norm(which + ".norm_post", omega * x + y)
-
-
 def cosine(x):
     u = attention.unit(x)
     return float(((u.sum(1) ** 2).sum(-1) - T).mean() / (T * (T - 1)))
@@ -203,7 +188,8 @@ def measure_one(j, scheme, seed):
     tokens = torch.randint(V, (B, T + 1), generator=torch.Generator().manual_seed(1000 + seed))
     read, target = tokens[:, :-1], tokens[:, 1:]
     if j["strategy"]["placement"] == "admin":
-        admin_profile(net, read)
+        with torch.no_grad():
+            placements.admin_profile(net, read)
     with torch.no_grad():
         net.forward(read)
     net.project()
