@@ -5,6 +5,7 @@
 #include "core/loss.h"
 #include "core/model.h"
 #include "core/optimizer.h"
+#include "core/outline_walk.h"
 #include "core/placement.h"
 #include "core/profile.h"
 #include "core/report.h"
@@ -109,7 +110,8 @@ static void fill_estimate(session *s, int n_threads, size_t tables, estimate *ou
     };
 }
 
-/* The only allocation of core/: tables of the graph, gone before it returns. */
+/* The only allocations of core/ are here and in outline: tables of the graph, gone before they
+ * return. */
 static err_code
 estimate_run(const run_spec *spec, int n_threads, bool want_tensors, estimate *out, error *err)
 {
@@ -128,6 +130,27 @@ estimate_run(const run_spec *spec, int n_threads, bool want_tensors, estimate *o
     if (!code) fill_estimate(s, n_threads, sizeof *s + meta.used + 2 * ARENA_ALIGN, out);
 out:
     free(s);
+    arena_release(tables, bytes);
+    free(tables);
+    return code;
+}
+
+static err_code outline(const run_spec *spec, outline_visit *visit, void *user, error *err)
+{
+    err_code code = check(spec, err);
+    if (code) return code;
+    graph g;
+    arena meta;
+    arena_init(&meta, NULL, 0);
+    graph_init(&g, spec, &meta);
+    size_t bytes = meta.used + ARENA_ALIGN;
+    void *tables = aligned_alloc(ARENA_ALIGN, bytes / ARENA_ALIGN * ARENA_ALIGN);
+    if (!tables) return error_set(err, ERR_MEMORY, "", "no memory to draw the network");
+    arena_init(&meta, tables, bytes);
+    graph_init(&g, spec, &meta);
+    model_table[spec->model.family]->build(&g);
+    code = graph_finish(&g, err);
+    if (!code) outline_walk(&g, visit, user);
     arena_release(tables, bytes);
     free(tables);
     return code;
@@ -450,4 +473,5 @@ const engine engine_table = {
     .norm_warmup = norm_warmup,
     .head_norm = head_norm,
     .uses = strategy_uses,
+    .outline = outline,
 };

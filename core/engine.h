@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/team.h"
+#include "core/outline.h"
 #include "core/spec.h"
 
 #include <stddef.h>
@@ -129,6 +130,10 @@ typedef struct engine {
     /* What the network of this spec has that fields may need: bit per enum use. The registry rows
      * of the spec must be valid; nothing else is asked of it. */
     unsigned (*uses)(const run_spec *spec);
+
+    /* Shows visit every node of the graph, in the order of the forward pass. Errors: those of
+     * check, ERR_MEMORY. */
+    err_code (*outline)(const run_spec *spec, outline_visit *visit, void *user, error *err);
 } engine;
 
 extern const engine engine_f32, engine_f64;

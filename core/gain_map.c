@@ -29,6 +29,7 @@ static double preserving_slope(double p)
     return -s * (1 + p * (1 - s));
 }
 
-const gain_map gain_identity = {.value = identity, .slope = one};
-const gain_map gain_absolute = {.value = fabs, .slope = sign};
-const gain_map gain_preserving = {.value = preserving, .slope = preserving_slope, .straight = true};
+const gain_map gain_identity = {.formula = "p", .value = identity, .slope = one};
+const gain_map gain_absolute = {.formula = "|p|", .value = fabs, .slope = sign};
+const gain_map gain_preserving = {
+    .formula = "1 - SiLU(p)", .value = preserving, .slope = preserving_slope, .straight = true};

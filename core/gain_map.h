@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 typedef struct gain_map {
+    const char *formula; /* "1 - SiLU(p)" */
     double (*value)(double p);
     double (*slope)(double p);
     bool straight; /* the input's gradient is the output's, unscaled; declared, not exact */

@@ -71,6 +71,7 @@ void api_index(request *r, reply *out)
         {"corpora", "/api/v1/corpora"},
         {"registries", "/api/v1/registries"},
         {"presets", "/api/v1/presets"},
+        {"strategies", "/api/v1/strategies"},
         {"fields", "/api/v1/fields"},
         {"schema", "/api/v1/schema"},
         {"openapi", "/api/v1/openapi.json"},

@@ -1,6 +1,7 @@
 /* The job resource: submit, list, read, cancel, delete, estimate. */
 #include "server/api.h"
 
+#include "server/field.h"
 #include "server/job_row.h"
 #include "server/reader.h"
 
@@ -148,6 +149,27 @@ void api_jobs_delete(request *r, reply *out)
         reply_empty(out, MHD_HTTP_NO_CONTENT);
 }
 
+/* Fields that no run has a use for. */
+static void write_unused(json_out *o, const job *j)
+{
+    unsigned uses = 0;
+    for (int i = 0; i < j->n_runs; i++) uses |= engine_f32.uses(&j->runs[i].spec);
+    json_begin_array(o);
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        const field *f = &field_table[i];
+        char path[FIELD_PATH];
+        if (!f->use || uses & f->use) continue;
+        field_path(path, f);
+        json_begin_object(o);
+        json_key(o, "path");
+        json_string(o, path);
+        json_key(o, "needs");
+        json_string(o, field_needs(f));
+        json_end(o);
+    }
+    json_end(o);
+}
+
 static void write_estimate(json_out *o, const job *j)
 {
     double flops = 0, measurements = 0;
@@ -170,6 +192,8 @@ static void write_estimate(json_out *o, const job *j)
     json_unsigned(o, peak);
     json_key(o, "measurements");
     json_double(o, measurements);
+    json_key(o, "unused");
+    write_unused(o, j);
     json_key(o, "resolved");
     json_raw(o, j->resolved);
     json_key(o, "hash");

@@ -1,9 +1,11 @@
 /* What a job can choose from, and the schemas. All of it is made of the program's own tables. */
 #include "server/api.h"
 
+#include "server/catalogue.h"
 #include "server/embed.h"
 #include "server/openapi.h"
 #include "server/reader.h"
+#include "server/strategy.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +42,20 @@ void api_presets(request *r, reply *out)
 {
     (void)r;
     tagged(out, "application/json", reader_presets());
+}
+
+void api_strategies(request *r, reply *out)
+{
+    (void)r;
+    tagged(out, "application/json", catalogue_strategies());
+}
+
+void api_strategies_get(request *r, reply *out)
+{
+    if (registry_find(&strategy_registry, r->capture[0]) < 0)
+        no_such(out, "strategy", r->capture[0]);
+    else
+        tagged(out, "application/json", catalogue_strategy(r->capture[0]));
 }
 
 void api_fields(request *r, reply *out)

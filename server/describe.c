@@ -1,9 +1,11 @@
 #include "server/describe.h"
 
+#include "server/catalogue.h"
 #include "server/draft.h"
 #include "server/preset.h"
 #include "server/reader.h"
 #include "server/reader_tables.h"
+#include "server/strategy.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -65,12 +67,15 @@ static char *kind_json(const char *kind)
 {
     if (strcmp(kind, "fields") == 0) return reader_fields();
     if (strcmp(kind, "presets") == 0 || strcmp(kind, "examples") == 0) return reader_presets();
+    if (strcmp(kind, strategy_registry.kind) == 0) return catalogue_strategies();
     return reader_registry(kind);
 }
 
 static char *row_json(const char *kind, int row)
 {
     json_out o = {0};
+    if (strcmp(kind, strategy_registry.kind) == 0)
+        return catalogue_strategy(strategy_registry.rows[row]->name);
     if (strcmp(kind, "fields") == 0)
         reader_write_field(&o, &field_table[row]);
     else if (strcmp(kind, "presets") == 0)
@@ -156,6 +161,13 @@ static void print_entry(const registry *r, int row)
     if (e->is_default) printf("  measured when the job does not say\n");
 }
 
+static void print_strategy(int row)
+{
+    char *text = catalogue_text(row);
+    fputs(text ? text : "normscope: not enough memory\n", text ? stdout : stderr);
+    free(text);
+}
+
 static void print_row(const char *kind, int row)
 {
     if (strcmp(kind, "fields") == 0) {
@@ -165,6 +177,8 @@ static void print_row(const char *kind, int row)
     } else if (strcmp(kind, "presets") == 0) {
         print_entry(&preset_registry, row);
         printf("%s\n", preset_text(row));
+    } else if (strcmp(kind, strategy_registry.kind) == 0) {
+        print_strategy(row);
     } else {
         print_entry(field_registry(kind), row);
     }

@@ -24,10 +24,8 @@ bool expand_read_member(draft *d, const cJSON *member, int depth_max, err_code *
 
 /* --- one arm ---------------------------------------------------------------------------------- */
 
-/* A named part of a job: a row of the presets or of the strategies. */
-static err_code read_part(draft *out, bool *is_read, const char *text, error *err)
+err_code expand_part(draft *out, const char *text, error *err)
 {
-    if (*is_read) return ERR_OK;
     cJSON *tree = cJSON_Parse(text);
     if (!tree) return error_set(err, ERR_MEMORY, "", "not enough memory to read the job");
     err_code code = ERR_OK;
@@ -38,6 +36,13 @@ static err_code read_part(draft *out, bool *is_read, const char *text, error *er
             code = error_set(err, ERR_INTERNAL, "", "a preset has a field %s", member->string);
     }
     cJSON_Delete(tree);
+    return code;
+}
+
+static err_code read_part(draft *out, bool *is_read, const char *text, error *err)
+{
+    if (*is_read) return ERR_OK;
+    err_code code = expand_part(out, text, err);
     *is_read = !code;
     return code;
 }

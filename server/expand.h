@@ -32,6 +32,9 @@ err_code expand_runs(reading *r, job *out, error *err);
  * again makes the same job with the same text. */
 char *expand_resolved(const reading *r, const job *j);
 
+/* A named part of a job: the text of a row of the presets or of the strategies. */
+err_code expand_part(draft *out, const char *text, error *err);
+
 void expand_deinit(reading *r); /* what reading and expanding have allocated */
 
 /* The top-level members of a job or preset that run_spec stores. false: the member is not one. */

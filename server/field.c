@@ -247,6 +247,13 @@ void field_allowed(char *out, size_t size, const field *f, int depth_max)
     }
 }
 
+const char *field_needs(const field *f)
+{
+    for (int u = 0; u < USE_COUNT; u++)
+        if (f->use & 1u << u) return use_sentence((use)u);
+    return NULL;
+}
+
 /* --- the part of a spec ----------------------------------------------------------------------- */
 
 void field_copy(run_spec *to, const run_spec *from, const field *f)

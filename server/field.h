@@ -91,6 +91,9 @@ const registry *field_registry_at(int i);
  * limits.depth or 0. Always terminated, cut with an ellipsis. */
 void field_allowed(char *out, size_t size, const field *f, int depth_max);
 
+/* What the network must have for the field to mean anything, as a sentence; NULL: nothing. */
+const char *field_needs(const field *f);
+
 /* The part of a spec that belongs to a field. */
 void field_copy(run_spec *to, const run_spec *from, const field *f);
 bool field_equal(const run_spec *a, const run_spec *b, const field *f);

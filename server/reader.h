@@ -22,7 +22,7 @@ char *reader_run_text(const run_spec *spec);
  * reader_job_schema   JSON Schema 2020-12 of a job
  * reader_fields       {"groups":[{"name","shorthand" or null,"doc"}],
  *                      "fields":[{"path","group","name","type","doc","default","rule","unit","min","max",
- *                      "exclusive_min","exclusive_max","nullable","choices","values","sweepable"}]}
+ *                      "exclusive_min","exclusive_max","nullable","choices","values","needs","sweepable"}]}
  *                     type: integer number boolean choice text steps sites metrics name preset
  * seeds sweep; default is a JSON value, null when rule says how it follows from other fields;
  * choices is a kind of registry, values its names; min and max null when there are none

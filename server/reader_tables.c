@@ -102,6 +102,7 @@ void reader_write_field(json_out *o, const field *f)
     } else {
         json_null(o);
     }
+    text_member(o, "needs", field_needs(f));
     bool_member(o, "sweepable", field_sweepable(f));
     json_end(o);
 }

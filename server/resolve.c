@@ -124,12 +124,9 @@ static err_code drop_unused(run_spec *s, const draft *d, error *err)
             field_copy(s, &defaults, f);
             continue;
         }
-        int u = 0;
-        while (u < USE_COUNT - 1 && !(f->use & 1u << u)) u++;
         char pointer[FIELD_PATH + 2];
         snprintf(pointer, sizeof pointer, "/%s/%s", f->group, f->name);
-        code =
-            error_set(err, ERR_COMBINATION, pointer, "%s needs %s", f->name, use_sentence((use)u));
+        code = error_set(err, ERR_COMBINATION, pointer, "%s needs %s", f->name, field_needs(f));
     }
     return code;
 }

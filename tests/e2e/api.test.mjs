@@ -303,3 +303,28 @@ test('a restart keeps every job, its results and their hashes', async (t) => {
   assert.equal(await second.get(`/api/v1/jobs/${job.id}/series?format=csv`), csv);
   assert.equal((await second.submit(small)).existing, true);
 });
+
+test('the catalogue of strategies: every row with parameters and a drawing, and not sent twice', async () => {
+  const list = await daemon.request('GET', '/api/v1/strategies');
+  const again = await daemon.request('GET', '/api/v1/strategies',
+    { headers: { 'if-none-match': list.headers.get('etag') }, valid: false });
+  assert.equal(again.status, 304);
+  const { strategies } = list.body;
+  assert.ok(strategies.length >= 10);
+  for (const s of strategies) {
+    const one = await daemon.get(s.href);
+    assert.equal(one.equation, s.equation);
+    assert.equal(one.drawing === null, one.refused !== null);
+  }
+  const mix = await daemon.get('/api/v1/strategies/peri_ln');
+  assert.deepEqual(mix.parameters.find((p) => p.path === 'strategy.placement').value, 'peri_ln');
+  assert.equal(mix.lacks.find((p) => p.path === 'strategy.fraction').needs, 'a placement that mixes two kinds of block');
+  assert.equal((await daemon.request('GET', '/api/v1/strategies/peri')).status, 404);
+});
+
+test('an estimate names the fields that mean nothing to any run of the job', async () => {
+  const unused = async (strategy) => (await daemon.request('POST', '/api/v1/estimate', { body: { strategy, depth: 2, seeds: [0] } }))
+    .body.unused.map((f) => f.path);
+  assert.ok((await unused('post_ln')).includes('strategy.out_gain_init'));
+  assert.ok(!(await unused('peri_ln')).includes('strategy.out_gain_init'));
+});
