@@ -42,7 +42,7 @@ typedef struct drawing {
 err_code drawing_make(drawing *out, const run_spec *spec, error *err);
 void drawing_deinit(drawing *d);
 
-/* {"depth", "parts":[{"layers","streams","lanes","nodes":[…]}]}: schema/strategy.json. */
+/* {"depth", "parts":[{"layers","streams","lanes","nodes":[…]}]}: schema/drawing.json. */
 void drawing_json(json_out *o, const drawing *d);
 
 /* One row for each node. In server/drawing_text.c. */
