@@ -389,8 +389,34 @@ def modifiers():
     ]
 
 
+MIXED = ("none post_ln pre_ln peri_ln res_post_norm deepnorm subln admin normformer b2t mix_ln layernorm_scaling "
+         "hybridnorm hybridnorm_star keel siamesenorm residual_dual").split()
+WITHOUT_GPAS = ("siamesenorm", "residual_dual")
+
+
+def mixed():
+    """Each placement with a handful of modifiers at once, which go round with different periods."""
+    jobs = []
+    for i, placement in enumerate(MIXED):
+        gain, position = ("none", "layer", "scalar", "channel")[i % 4], POSITIONS[(i + 1) % 4]
+        changes = dict(
+            model__n_heads=4, model__n_kv_heads=(4, 2, 1)[i % 3], model__head_dim=(4, 6)[i % 2],
+            model__position=position, model__activation=ACTIVATIONS[(5 * i + 2) % 6],
+            model__mask=("causal", "bidirectional")[i // 2 % 2], model__bias=i % 3 == 1,
+            model__qk_norm=i % 2 == 0, model__qk_norm_span=("head", "joint")[i // 2 % 2] if i % 2 == 0 else "head",
+            model__v_norm=i % 5 == 3, model__tied=i % 3 != 0, model__logit_softcap=2.5 if i % 7 == 2 else None,
+            model__window=3 if i % 4 == 3 else 0, model__global_every=2 if i % 4 == 3 else 1,
+            strategy__norm=("layernorm", "rmsnorm")[i % 2], strategy__eps=1e-3, strategy__embed_norm=i % 3 == 0,
+            strategy__unit_offset=i % 5 == 1, strategy__branch_gain=gain, strategy__residual_scale=(1.0, 0.75)[i // 3 % 2],
+            strategy__gpas=i % 2 == 1 and placement not in WITHOUT_GPAS,
+            strategy__overrides=[{"layers": 2, "affine": False}] if i % 4 == 2 else [], data__seq_len=5)
+        jobs.append(small("mixed-" + placement.replace("_", "-"), strategy__placement=placement, **changes))
+    return jobs
+
+
 def everything():
     jobs = pairwise() + special() + strategies() + row_norms() + batch_statistics() + attention_forms() + modifiers()
+    jobs += mixed()
     names = [j["name"] for j in jobs]
     assert len(set(names)) == len(names)
     assert PENDING <= set(names)
