@@ -88,9 +88,9 @@ int builder_norm_as(builder *b, norm_slot slot, const norm *n, int x, int groups
 {
     if (n->is_identity) return x;
     graph *g = b->g;
-    norm_args how = {.norm = n,
-                     .groups = n->grouped ? b->spec->strategy.groups : groups,
-                     .own_gains = n->grouped,
+    norm_args how = {.norm = n->of_groups ? n->of_groups : n,
+                     .groups = n->of_groups ? b->spec->strategy.groups : groups,
+                     .own_gains = n->of_groups != NULL,
                      .unit_offset = b->spec->strategy.unit_offset,
                      .role = slots[slot].prefix,
                      .eps = b->layer.eps};
@@ -307,6 +307,7 @@ int builder_branch(builder *b, branch which, int y)
     double scale = strategy_residual_scale(b->spec, b->g->layer);
     y = branch_gain(b, which, y);
     if (scale != 1) y = op_scale_build(b->g, y, scale);
+    if (b->spec->strategy.recentre) y = op_centre_build(b->g, y);
     graph_site(b->g, y, which == BRANCH_ATTN ? SITE_attn_branch : SITE_mlp_branch);
     return y;
 }

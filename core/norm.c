@@ -17,5 +17,5 @@ const registry norm_registry = {"norms", "how values are normalized", rows,
 
 bool norm_fits_head(const norm *n)
 {
-    return !n->is_identity && !n->batch && !n->grouped && !n->pointwise;
+    return !n->is_identity && !n->batch && !n->of_groups && !n->pointwise && !n->compressed;
 }

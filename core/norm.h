@@ -27,10 +27,11 @@ typedef struct norm {
     bool is_identity; /* no node is built at all */
     unsigned has;     /* bit per norm_param */
     bool scalar_gain; /* the gain is one number, which starts at sqrt(n) */
-    bool grouped;     /* rows are cut into strategy.groups groups, each with gains of its own */
+    bool compressed;  /* of rows that store all entries but one: only where the stream does */
     bool pointwise;   /* each number by itself: keeps scale, no form for queries and keys */
     int warmup;       /* default of strategy.stat_warmup */
     unsigned uses;    /* bit per enum use, beyond GAIN and NORM_ALPHA */
+    const struct norm *of_groups; /* this one over strategy.groups groups with gains of their own */
     const struct batch_norm *batch; /* statistics over tokens (op batch_norm); then no functions */
     void (*stats)(real *stats, const real *x, size_t n, double eps);
     void (*apply)(

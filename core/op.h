@@ -70,6 +70,9 @@ extern const registry op_registry;
 int op_embed_build(
     graph *g, int table, int positions, const struct position *position, double scale);
 int op_input_build(graph *g);
+/* x plus positions: table NONE, or [T, cols]; kind's fixed rows. */
+int op_place_build(graph *g, int x, int table, const struct position *kind);
+int op_centre_build(graph *g, int x); /* x minus its mean over features */
 /* y = x W' (+ b): n_weights row-adjacent matrices make one output of their summed width. biases
  * NULL, or entries NONE: no bias. */
 int op_linear_build(graph *g, int x, const int *weights, const int *biases, int n_weights);

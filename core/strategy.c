@@ -151,6 +151,42 @@ static err_code check_group_scale(const run_spec *spec, error *err)
     return ERR_OK;
 }
 
+/* Does a norm fit the stream? pointer names the field that chose it. */
+static err_code check_norm(const run_spec *spec, const norm *n, const char *pointer, error *err)
+{
+    const spec_strategy *s = &spec->strategy;
+    const placement *p = placement_table[s->placement];
+    if (n->of_groups && spec->model.d_model % s->groups)
+        return error_set(err, ERR_COMBINATION, "/strategy/groups",
+                         "d_model %d is not a multiple of groups %d", spec->model.d_model,
+                         s->groups);
+    if (n->compressed != (p->narrower > 0) && !n->is_identity)
+        return error_set(err, ERR_COMBINATION, pointer,
+                         n->compressed
+                             ? "%s is for a stream that leaves one feature out (pre_crmsnorm)"
+                             : "%s cannot see the feature that this stream leaves out; allowed: "
+                               "crmsnorm",
+                         n->entry.name);
+    return ERR_OK;
+}
+
+static err_code check_norms(const run_spec *spec, error *err)
+{
+    const spec_strategy *s = &spec->strategy;
+    const norm *base = norm_table[s->norm];
+    if (s->embed_norm && base->is_identity)
+        return error_set(err, ERR_COMBINATION, "/strategy/embed_norm",
+                         "embed_norm needs a norm; strategy.norm is none");
+    err_code code = check_norm(spec, base, "/strategy/norm", err);
+    for (int i = 0; i < s->n_overrides && !code; i++) {
+        char pointer[48];
+        snprintf(pointer, sizeof pointer, "/strategy/overrides/%d/norm", i);
+        if (s->overrides[i].given & OVERRIDE_NORM)
+            code = check_norm(spec, norm_table[s->overrides[i].layer.norm], pointer, err);
+    }
+    return code;
+}
+
 err_code strategy_check(const run_spec *spec, error *err)
 {
     const spec_strategy *s = &spec->strategy;
@@ -168,7 +204,8 @@ err_code strategy_check(const run_spec *spec, error *err)
                          "layers are blocks %d to %d; the network has blocks 1 to %d", o->first,
                          o->last, spec->depth);
     }
-    err_code code = check_head_norm(spec, err);
+    err_code code = check_norms(spec, err);
+    if (!code) code = check_head_norm(spec, err);
     if (!code) code = check_group_scale(spec, err);
     for (int layer = 0; layer <= spec->depth && !code; layer++)
         code = check_sigma(spec, layer, err);

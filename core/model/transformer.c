@@ -6,6 +6,27 @@
 #include "core/op.h"
 #include "core/placement.h"
 
+static err_code check_embedding(const run_spec *spec, error *err)
+{
+    const spec_model *m = &spec->model;
+    bool given = data_table[spec->data.source]->gives_inputs;
+    if (given && (spec->strategy.fixnorm || m->embed_scale_learned))
+        return error_set(err, ERR_COMBINATION,
+                         spec->strategy.fixnorm ? "/strategy/fixnorm"
+                                                : "/model/embed_scale_learned",
+                         "the data source gives inputs: there is no embedding");
+    if (spec->strategy.fixnorm && m->tied)
+        return error_set(err, ERR_COMBINATION, "/strategy/fixnorm",
+                         "fixnorm is offered with an output matrix of its own; model.tied is true");
+    if (placement_table[spec->strategy.placement]->narrower &&
+        (given || !loss_table[spec->train.loss]->uses_tokens))
+        return error_set(err, ERR_COMBINATION, given ? "/data/source" : "/train/loss",
+                         "the stream of %s has fewer features than d_model, as given %s have",
+                         placement_table[spec->strategy.placement]->entry.name,
+                         given ? "inputs" : "gradients");
+    return ERR_OK;
+}
+
 static err_code check(const run_spec *spec, error *err)
 {
     const spec_model *m = &spec->model;
@@ -24,30 +45,47 @@ static err_code check(const run_spec *spec, error *err)
     if (m->window && m->global_every == 1)
         return error_set(err, ERR_COMBINATION, "/model/window",
                          "window is %d, but with global_every 1 no block is local", m->window);
+    err_code code = check_embedding(spec, err);
+    if (code) return code;
     const placement *p = placement_table[spec->strategy.placement];
     if (m->parallel && !p->parallel_block)
         return error_set(err, ERR_COMBINATION, "/model/parallel",
                          "%s has no parallel form of its block", p->entry.name);
-    err_code code = strategy_check(spec, err);
+    code = strategy_check(spec, err);
     return code || !p->check ? code : p->check(spec, err);
+}
+
+/* Token rows, of length sqrt(D) with fixnorm, times a constant or learned scale, plus positions:
+ * one op as a rule. */
+static int embed_tokens(builder *b)
+{
+    graph *g = b->g;
+    const spec_model *m = &b->spec->model;
+    bool fixnorm = b->spec->strategy.fixnorm, learned = m->embed_scale_learned;
+    int table = graph_param(g, PARAM_EMBED, "embed.weight", (size_t)m->vocab, (size_t)b->width),
+        positions = NONE;
+    if (b->position->has_table)
+        positions =
+            graph_param(g, PARAM_POSITION, "pos.weight", (size_t)g->seq_len, (size_t)b->width);
+    if (!fixnorm && !learned)
+        return op_embed_build(g, table, positions, b->position, m->embed_scale);
+    double scale = learned ? 1 : m->embed_scale;
+    int x = op_embed_build(g, table, NONE, NULL, fixnorm ? 1 : scale);
+    if (fixnorm) {
+        x = builder_norm_as(b, SLOT_EMBED, &norm_l2norm, x, 1);
+        x = op_scale_build(g, x, scale * sqrt((double)b->width));
+    }
+    if (learned) x = builder_gain(b, "embed_scale", 1, m->embed_scale, x);
+    return op_place_build(g, x, positions, b->position);
 }
 
 static int build_embedding(builder *b)
 {
     graph *g = b->g;
-    const spec_model *m = &b->spec->model;
-    int x;
-    if (data_table[b->spec->data.source]->gives_inputs) {
-        x = op_input_build(g);
-    } else {
-        int table = graph_param(g, PARAM_EMBED, "embed.weight", (size_t)m->vocab, (size_t)b->width),
-            positions = NONE;
-        if (b->position->has_table)
-            positions =
-                graph_param(g, PARAM_POSITION, "pos.weight", (size_t)g->seq_len, (size_t)b->width);
-        x = op_embed_build(g, table, positions, b->position, m->embed_scale);
-    }
+    bool given = data_table[b->spec->data.source]->gives_inputs;
+    int x = given ? op_input_build(g) : embed_tokens(b);
     if (b->spec->strategy.embed_norm) x = builder_norm(b, SLOT_EMBED, x);
+    if (b->spec->strategy.recentre) x = op_centre_build(g, x);
     graph_site(g, x, SITE_embed);
     return x;
 }
@@ -102,7 +140,7 @@ static void build(graph *g)
                  .place = place,
                  .activation = activation_table[spec->model.activation],
                  .position = position_table[spec->model.position],
-                 .width = spec->model.d_model,
+                 .width = spec->model.d_model - place->narrower,
                  .second = NONE};
     builder_begin(&b, 0);
     int x = build_embedding(&b);

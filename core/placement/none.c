@@ -17,7 +17,7 @@ const placement placement_none = {
     .entry = {.name = "none",
               .summary = "x' = x + A(x); y = x' + M(x')",
               .source = "arXiv:1512.03385"},
-    .uses = USES(RESIDUAL) | USES(GPAS),
+    .uses = USES(RECENTRE) | USES(RESIDUAL) | USES(GPAS),
     .block = block,
     .parallel_block = parallel_block,
 };

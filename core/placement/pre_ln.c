@@ -15,12 +15,26 @@ static int parallel_block(builder *b, int x)
     return builder_add(b, BRANCH_MLP, mid, builder_mlp(b, builder_parallel_norm(b, x, in)));
 }
 
+/* The same block on a stream that stores all but its last feature, minus the sum of the others. */
+const placement placement_pre_crmsnorm = {
+    .entry = {.name = "pre_crmsnorm",
+              .summary =
+                  "pre_ln on a stream of D - 1 features, the last of which is minus their sum; "
+                  "final norm",
+              .source = "arXiv:2305.14858"},
+    .final_norm = true,
+    .narrower = 1,
+    .uses = USES(RESIDUAL) | USES(GPAS) | USES(PARALLEL),
+    .block = block,
+    .parallel_block = parallel_block,
+};
+
 const placement placement_pre_ln = {
     .entry = {.name = "pre_ln",
               .summary = "x' = x + A(N(x)); y = x' + M(N(x')); final norm",
               .source = "arXiv:2002.04745"},
     .final_norm = true,
-    .uses = USES(RESIDUAL) | USES(GPAS) | USES(PARALLEL),
+    .uses = USES(RECENTRE) | USES(RESIDUAL) | USES(GPAS) | USES(PARALLEL),
     .block = block,
     .parallel_block = parallel_block,
 };

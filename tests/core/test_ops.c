@@ -114,6 +114,31 @@ static int rmsnorm_per_head(graph *g, int x)
     return norm_of(g, x, &norm_rmsnorm, 2, 0);
 }
 
+#define ROW_NORM(name)                                                                             \
+    static int norm_##name##_row(graph *g, int x)                                                  \
+    {                                                                                              \
+        return norm_of(g, x, &norm_##name, 2, 1e-3);                                               \
+    }
+ROW_NORM(l2norm)
+ROW_NORM(scalenorm)
+ROW_NORM(crmsnorm)
+ROW_NORM(l1norm)
+ROW_NORM(l1norm_gaussian)
+ROW_NORM(dyt)
+ROW_NORM(derf)
+#undef ROW_NORM
+
+static int centre(graph *g, int x)
+{
+    return op_add_build(g, op_centre_build(g, x), x);
+}
+
+static int place(graph *g, int x)
+{
+    int y = op_place_build(g, x, weight(g, "places", T, D), &position_sinusoidal);
+    return op_add_build(g, layernorm(g, y), x);
+}
+
 static int gain_number(graph *g, int x)
 {
     return op_gain_build(g, x, (int[]){weight(g, "p", 1, 0)}, 1, &gain_identity, 1.5);
@@ -413,6 +438,15 @@ static const struct {
     {"layernorm, frozen", layernorm_frozen},
     {"layernorm, frozen, plain", layernorm_frozen_plain},
     {"rmsnorm, frozen", rmsnorm_frozen},
+    {"l2norm", norm_l2norm_row},
+    {"scalenorm", norm_scalenorm_row},
+    {"crmsnorm", norm_crmsnorm_row},
+    {"l1norm", norm_l1norm_row},
+    {"l1norm, gaussian", norm_l1norm_gaussian_row},
+    {"dyt", norm_dyt_row},
+    {"derf", norm_derf_row},
+    {"centre", centre},
+    {"place", place},
     {"gain, a number", gain_number},
     {"gain per head", gain_per_head},
     {"gain per feature", gain_per_feature},
