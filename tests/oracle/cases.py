@@ -217,9 +217,14 @@ def strategies():
         small("parallel-two-norms", model__parallel=True, strategy__parallel_norms=2, model__bias=True),
         small("parallel-peri-two-norms", model__parallel=True, strategy__parallel_norms=2,
               strategy__placement="peri_ln", strategy__norm="rmsnorm"),
+        small("pre-rmsnorm-gained", strategy__norm="rmsnorm", strategy__recentre=True, model__bias=True,
+              strategy__embed_norm=True, strategy__branch_gain="channel", model__parallel=True),
         small("pre-rmsnorm", strategy__norm="rmsnorm", strategy__recentre=True, strategy__affine=False,
               model__bias=True),
         placed("pre_crmsnorm", strategy__norm="crmsnorm", strategy__affine=False, model__bias=True),
+        placed("pre_crmsnorm", name="pre-crmsnorm-grouped", strategy__norm="crmsnorm", strategy__affine=False,
+               strategy__eps=0.01, model__n_heads=4, model__n_kv_heads=2, model__head_dim=4, model__qk_norm=True,
+               model__position="rope", model__activation="swiglu", model__tied=False),
         placed("value_skipinit", strategy__norm="none", model__bias=True),
         placed("u_spa", depth=3, strategy__norm="none", strategy__rho_last=0.7),
         placed("e_spa", depth=3, strategy__norm="none", strategy__gamma_last=0.02),
@@ -240,13 +245,14 @@ def row_norms():
     frozen = dict(strategy__sigma="frozen")
     peri = dict(strategy__placement="peri_ln", strategy__embed_norm=True)
     return [
-        normed("crmsnorm", strategy__eps=0.01),
         normed("scalenorm", strategy__embed_norm=True),
         normed("scalenorm", "norm-scalenorm-clamped", strategy__eps=2.5),
         normed("l1norm", strategy__eps=0.01, model__qk_norm=True, **peri),
         normed("l1norm_gaussian"),
         normed("l2norm", strategy__placement="post_ln", model__qk_norm=True),
-        normed("groupnorm", strategy__groups=3, **peri),
+        normed("groupnorm", strategy__groups=3, strategy__eps=0.01, **peri),
+        normed("groupnorm", "norm-groupnorm-post", strategy__groups=2, strategy__placement="post_ln",
+               model__qk_norm=True, strategy__unit_offset=True),
         normed("dyt", **peri),
         normed("dyt", "norm-dyt-affine-off", strategy__affine=False, model__embed_scale=3.4641016151377544,
                model__embed_scale_learned=True),
@@ -255,10 +261,6 @@ def row_norms():
         normed("rmsnorm", "frozen-rmsnorm", **frozen, model__qk_norm=True),
         normed("rmsnorm", "frozen-bidirectional", **frozen, strategy__placement="post_ln", model__v_norm=True,
                model__mask="bidirectional"),
-        normed("scalenorm", "frozen-scalenorm", **frozen),
-        normed("l1norm", "frozen-l1norm", **frozen, strategy__placement="post_ln"),
-        normed("crmsnorm", "frozen-pre-crmsnorm", **frozen, strategy__placement="pre_crmsnorm",
-               strategy__affine=False),
         normed("layernorm", "affine-off", strategy__affine=False, **peri),
         normed("layernorm", "unit-offset-layernorm", strategy__unit_offset=True, model__qk_norm=True, **peri),
         normed("scalenorm", "unit-offset-scalenorm", strategy__unit_offset=True),
@@ -382,8 +384,8 @@ def modifiers():
             {"layers": [2, 3], "residual_scale": 0.5}, {"layers": "later", "norm": "none"}]),
         small("overrides-sigma", depth=3, strategy__overrides=[
             {"layers": "middle", "sigma": "frozen"}, {"layers": "all", "eps": 0.001}]),
-        small("fixnorm", strategy__fixnorm=True, strategy__norm="scalenorm", model__tied=False),
-        small("fixnorm-tied", strategy__fixnorm=True, strategy__norm="scalenorm", model__embed_scale=0.5),
+        small("fixnorm", strategy__fixnorm=True, strategy__norm="scalenorm", model__tied=False,
+              model__embed_scale=0.5),
         small("embed-scale-learned", model__embed_scale_learned=True, model__embed_scale=2.0,
               model__position="sinusoidal", strategy__embed_norm=True),
     ]
@@ -424,9 +426,7 @@ def everything():
 
 
 PENDING = set("""
-    pre-rmsnorm pre-crmsnorm norm-crmsnorm norm-scalenorm norm-scalenorm-clamped norm-l1norm
-    norm-l1norm-gaussian norm-groupnorm norm-dyt norm-dyt-affine-off norm-derf frozen-scalenorm frozen-l1norm
-    frozen-pre-crmsnorm unit-offset-scalenorm fixnorm fixnorm-tied embed-scale-learned
+
 """.split())
 
 

@@ -12,7 +12,7 @@ STRATEGY = dict(
     groups=4, stat_keep=0.9, stat_warmup=0, stat_window=4, stat_filter=False, stat_compat=True,
     stat_divisor="batch", group_scale=0, progress_steps=0, gamma_last=0.005, rho_last=0.8, overrides=[])
 MEASURE = dict(eval=False)
-HEAD_NORMS = ("layernorm", "rmsnorm", "crmsnorm", "scalenorm", "l1norm", "l1norm_gaussian", "l2norm")
+HEAD_NORMS = ("layernorm", "rmsnorm", "scalenorm", "l1norm", "l1norm_gaussian", "l2norm")
 
 
 def head_norm(kind):
