@@ -48,7 +48,7 @@ typedef struct run_state {
     size_t memory_bytes;
     long long passes; /* of all runs together: they share the block */
     int run;          /* index of the current one */
-    bool bar, began, computing;
+    bool bar, computing;
     double started, drawn;
 } run_state;
 
@@ -98,8 +98,7 @@ static void on_step(void *user, const step_record *record)
 static bool on_progress(void *user, const progress *p)
 {
     run_state *s = user;
-    if (!s->began && !run_tensors_check(&s->tensors)) return false;
-    s->began = true;
+    if (!run_tensors_check(&s->tensors)) return false;
     draw_bar(s, p);
     return !interrupted && !s->output.broken;
 }
@@ -178,7 +177,6 @@ static err_code compute(run_state *s, int index, error *err)
     run_summary summary;
     estimate cost;
     s->run = index;
-    s->began = false;
     err_code code = e->estimate(&run->spec, s->team.size, dump, &cost, err);
     if (!code) code = reserve(s, cost.peak_bytes, block_worth_huge(s->passes), err);
     if (code) return code;

@@ -75,6 +75,7 @@ static err_code dump(run_tensors *t, enum tensor_when when, int step, const tens
 bool run_tensors_tensor(run_tensors *t, enum tensor_when when, int step, const tensor_view *v)
 {
     err_code code = ERR_OK;
+    t->asked |= when == TENSOR_INITIAL;
     if (when == TENSOR_INITIAL && t->has_weights) code = load(t, v);
     if (!code && when == TENSOR_FINAL && t->has_save && !is_data(v->name))
         code = safetensors_add(&t->save, "", v, &t->why);
@@ -84,7 +85,7 @@ bool run_tensors_tensor(run_tensors *t, enum tensor_when when, int step, const t
 
 bool run_tensors_check(run_tensors *t)
 {
-    if (!t->has_weights || t->used == t->weights.n) return true;
+    if (!t->has_weights || !t->asked || t->used == t->weights.n) return true;
     error_set(&t->why, ERR_UNKNOWN_FIELD, "",
               "the weights file has %zu tensors, the model takes %zu of them", t->weights.n,
               t->used);

@@ -199,6 +199,22 @@ START_TEST(test_weights_go_out_and_in)
 }
 END_TEST
 
+/* Weights of a model that was never frozen, or had no Admin: what is profiled need not be there. */
+START_TEST(test_weights_may_lack_what_is_profiled)
+{
+    static const char job[] = "{\"depth\":2,\"seeds\":[1],\"data\":{\"seq_len\":16},\"model\":{"
+                              "\"d_model\":32},\"strategy\":{\"placement\":\"%s\"%s}}";
+    static const char *const pairs[][2] = {{"pre_ln", ",\"sigma\":\"frozen\""}, {"post_ln", ""}};
+    char from[256], to[256];
+    for (int i = 0; i < 2; i++) {
+        snprintf(from, sizeof from, job, pairs[i][0], "");
+        snprintf(to, sizeof to, job, i == 0 ? pairs[i][0] : "admin", pairs[i][1]);
+        ck_assert_msg(RUN(from, "--save-weights", in_folder("weights")) == 0, "%s", said);
+        ck_assert_msg(RUN(to, "--weights", in_folder("weights")) == 0, "%s", said);
+    }
+}
+END_TEST
+
 START_TEST(test_dump_has_values_and_gradients)
 {
     safetensors dump;
@@ -308,6 +324,7 @@ int main(void)
     tcase_add_test(c, test_same_bits_for_any_number_of_threads);
     tcase_add_test(c, test_divergence_is_a_result);
     tcase_add_test(c, test_weights_go_out_and_in);
+    tcase_add_test(c, test_weights_may_lack_what_is_profiled);
     tcase_add_test(c, test_dump_has_values_and_gradients);
     tcase_add_test(c, test_weights_that_do_not_fit_are_refused);
     tcase_add_test(c, test_corpus_is_read_from_a_file);

@@ -14,7 +14,8 @@ enum { NORMS = sizeof norms / sizeof *norms };
 
 typedef struct setup {
     const char *norm;
-    const char *strategy; /* further members, each after a comma */
+    const char *placement; /* peri_ln */
+    const char *strategy;  /* further members, each after a comma */
     const char *measure;
     int steps, batch;
     double lr;
@@ -23,7 +24,7 @@ typedef struct setup {
 
 static const char job_text[] =
     "{\"model\":{\"d_model\":16,\"n_heads\":2,\"d_ff\":24,\"vocab\":13,\"bias\":true},"
-    "\"strategy\":{\"placement\":\"peri_ln\",\"norm\":\"%s\"%s},\"depth\":2,"
+    "\"strategy\":{\"placement\":\"%s\",\"norm\":\"%s\"%s},\"depth\":2,"
     "\"data\":{\"source\":\"random_tokens\",\"batch\":%d,\"seq_len\":48,\"batches\":3},"
     "\"train\":{\"steps\":%d,\"lr\":%g},\"measure\":{\"steps\":[0,%d]%s},\"seeds\":[3],"
     "\"precision\":\"%s\"}";
@@ -35,9 +36,10 @@ static run_spec spec_of(const setup *s)
         .body_bytes = 1 << 18, .runs = 1, .peak_bytes = 1 << 30, .flops = 1e12, .depth = 64};
     error err = {0};
     job j;
-    snprintf(text, sizeof text, job_text, s->norm, s->strategy ? s->strategy : "",
-             s->batch ? s->batch : 4, s->steps, s->lr > 0 ? s->lr : 0.01, s->steps ? s->steps : 1,
-             s->measure ? s->measure : "", s->single ? "float32" : "float64");
+    snprintf(text, sizeof text, job_text, s->placement ? s->placement : "peri_ln", s->norm,
+             s->strategy ? s->strategy : "", s->batch ? s->batch : 4, s->steps,
+             s->lr > 0 ? s->lr : 0.01, s->steps ? s->steps : 1, s->measure ? s->measure : "",
+             s->single ? "float32" : "float64");
     if (!s->steps) memcpy(strstr(text, "[0,1]"), "[0  ]", 5);
     job_init(&j);
     if (reader_job(text, strlen(text), &lim, &j, &err) != ERR_OK)
@@ -218,6 +220,30 @@ START_TEST(test_frozen_norms_are_profiled_again_for_loaded_weights)
 }
 END_TEST
 
+/* What the initial tensors say is what the profile found: no pass before it, and the same again. */
+static void note_omega(void *user, const run_spec *spec, const tensor_view *t)
+{
+    double *omega = user;
+    (void)spec;
+    if (strcmp(t->name, "blocks.0.attn.omega") == 0) omega[0] = pattern_load(t, 0);
+    if (strcmp(t->name, "blocks.1.mlp.omega") == 0) omega[1] = pattern_load(t, 5);
+}
+
+START_TEST(test_initial_tensors_show_what_was_profiled)
+{
+    setup s = {.norm = "layernorm", .placement = "admin", .steps = 0};
+    double first[2] = {0}, second[2] = {0};
+    record r;
+    run(&r, &s, 1, note_omega, first);
+    record_deinit(&r);
+    run(&r, &s, 3, note_omega, second);
+    record_deinit(&r);
+    ck_assert_double_eq(first[0], 1);
+    ck_assert(first[1] > 0 && first[1] != 1);
+    ck_assert_mem_eq(first, second, sizeof first);
+}
+END_TEST
+
 /* --- divergence --- */
 
 /* The pass that diverged is run again to find where: with the state it had, and without a second
@@ -263,6 +289,7 @@ int main(void)
     tcase_add_test(t, test_eval_of_layernorm_is_what_it_was);
     tcase_add_loop_test(t, test_state_goes_out_and_in_with_the_weights, 0, NORMS);
     tcase_add_test(t, test_frozen_norms_are_profiled_again_for_loaded_weights);
+    tcase_add_test(t, test_initial_tensors_show_what_was_profiled);
     tcase_add_loop_test(t, test_divergence_is_found_where_it_happened, 0, NORMS);
     suite_add_tcase(s, t);
     return suite_run(s);
