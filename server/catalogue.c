@@ -99,8 +99,27 @@ static void path_member(json_out *o, const field *f)
     text_member(o, "path", path);
 }
 
-static void write_row(json_out *o, const strategy *s)
+static bool has_place(const subject *s, const outline_node *before, const outline_node *n)
 {
+    for (const outline_node *k = s->drawing.all; k < before; k++)
+        if (k->place && strcmp(k->place, n->place) == 0) return true;
+    return false;
+}
+
+/* Where the network has norms, each place once. */
+static void write_places(json_out *o, const subject *s)
+{
+    json_begin_array(o);
+    for (int i = 0; i < s->drawing.n_all; i++) {
+        const outline_node *n = &s->drawing.all[i];
+        if (n->place && !has_place(s, n, n)) json_string(o, n->place);
+    }
+    json_end(o);
+}
+
+static void write_row(json_out *o, const subject *of)
+{
+    const strategy *s = of->s;
     char link[96];
     snprintf(link, sizeof link, "/api/v1/strategies/%s", s->entry.name);
     text_member(o, "name", s->entry.name);
@@ -110,6 +129,8 @@ static void write_row(json_out *o, const strategy *s)
     text_member(o, "behaviour", *s->behaviour ? s->behaviour : NULL);
     text_member(o, "limits", *s->limits ? s->limits : NULL);
     text_member(o, "refused", s->refused);
+    json_key(o, "places");
+    write_places(o, of);
     json_key(o, "job");
     json_raw(o, s->job);
     text_member(o, "href", link);
@@ -122,9 +143,14 @@ char *catalogue_strategies(void)
     json_key(&o, "strategies");
     json_begin_array(&o);
     for (int i = 0; i < strategy_registry.n; i++) {
+        subject *s = subject_new(i);
         json_begin_object(&o);
-        write_row(&o, strategy_table[i]);
+        if (s)
+            write_row(&o, s);
+        else
+            o.failed = true;
         json_end(&o);
+        subject_free(s);
     }
     json_end(&o);
     json_end(&o);
@@ -170,7 +196,7 @@ char *catalogue_strategy(const char *name)
     if (!s) return NULL;
     json_out o = {0};
     json_begin_object(&o);
-    write_row(&o, s->s);
+    write_row(&o, s);
     write_parameters(&o, s);
     json_key(&o, "drawing");
     if (s->s->refused)

@@ -87,6 +87,9 @@ export const fields = () => once('fields', () => get('fields'));
 /* {presets: [{name, summary, source, job}], examples: [the same]} */
 export const presets = () => once('presets', () => get('presets'));
 
+/* [{name, equation, source, init, behaviour, limits, refused, places, job, href}] */
+export const strategies = () => once('strategies', async () => (await get('strategies')).strategies);
+
 export const corpora = async () => (await get('corpora')).corpora;
 
 export const version = () => once('version', () => get('version'));

@@ -4,7 +4,8 @@ import { h, clear, announce } from './dom.js';
 import { post, Problem } from './api.js';
 import { bytes, si } from './format.js';
 
-export function estimateView(onProblem) {
+/* onProblem(problem or null), onEstimate(reply, job) */
+export function estimateView(onProblem, onEstimate) {
   const box = h('dl', { class: 'estimate', 'aria-label': 'Cost' });
   let timer = 0;
   let turn = 0;
@@ -15,6 +16,7 @@ export function estimateView(onProblem) {
       const e = await post('estimate', job);
       if (mine !== turn) return;
       onProblem(null);
+      onEstimate?.(e, job);
       put([['runs', Number(e.runs).toLocaleString('en')], ['parameters, largest run', si(e.parameters)],
         ['floating-point operations', si(e.flops), String(e.flops)], ['memory, largest run', bytes(e.peak_bytes), `${e.peak_bytes} bytes`],
         ['measurements, at most', si(e.measurements)]]);

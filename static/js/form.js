@@ -1,7 +1,7 @@
 /* The page that makes a job: a form from the field table, the JSON beside it, the cost before it runs. */
 
 import { h, clear, button } from './dom.js';
-import { fields as getFields, get, post, presets as getPresets, registries as getRegistries } from './api.js';
+import { fields as getFields, get, post, presets as getPresets, registries as getRegistries, strategies as getStrategies } from './api.js';
 import { go, setQuery } from './router.js';
 import { control } from './form_fields.js';
 import { jobModel } from './form_model.js';
@@ -53,8 +53,9 @@ function compact(resolved, fields) {
 }
 
 async function loadTables() {
-  const [{ groups, fields }, registries, { examples }] = await Promise.all([getFields(), getRegistries(), getPresets()]);
-  const rowsOf = (f) => registries.find((r) => r.kind === f.choices)?.rows || null;
+  const [{ groups, fields }, registries, { examples }, catalogue] = await Promise.all([getFields(), getRegistries(), getPresets(), getStrategies()]);
+  const strategyRows = catalogue.map((s) => ({ name: s.name, summary: s.equation, refused: s.refused }));
+  const rowsOf = (f) => (f.type === 'strategy' ? strategyRows : registries.find((r) => r.kind === f.choices)?.rows || null);
   const shorthands = Object.fromEntries(groups.map((g) => [g.name, g.shorthand]));
   return { fields, groups, rowsOf, shorthands, examples };
 }
@@ -65,7 +66,7 @@ function makeControls(fields, rowsOf, model, change) {
   for (const [path, label] of SIMPLE) {
     const f = fields.find((q) => q.path === path);
     if (!f) continue;
-    const c = control(f, rowsOf(f), model, change, { label, open: path === 'strategy.name' });
+    const c = control(f, rowsOf(f), model, change, { label });
     all.set(path, c);
     simple.push(c);
   }
@@ -78,7 +79,40 @@ function makeControls(fields, rowsOf, model, change) {
     if (!groups.has(group)) groups.set(group, []);
     groups.get(group).push(c);
   }
-  return { all, simple, groups };
+  const counts = new Map([...groups].map(([group, list]) => [group, h('span', { class: 'faint', text: ` ${count(list.length, 'field')}` })]));
+  return { all, simple, groups, counts };
+}
+
+/* What a field that the job does not give has become, where all its runs agree. */
+function showDefaults(made, resolved) {
+  for (const c of made.all.values()) {
+    const [group, leaf] = c.path.split('.');
+    const value = leaf === undefined ? resolved[group] : resolved[group]?.[leaf];
+    if (!c.setDefault || ['name', 'preset'].includes(leaf ?? group)) continue;
+    if (value !== undefined) c.setDefault(value === null ? 'null' : String(value));
+    else if (group === 'strategy' || group === 'model') c.setDefault(`by the ${group}`);
+  }
+}
+
+/* Fields that mean nothing to the networks of this job, and that it does not give, are put away, with
+ * what they would need. */
+function unusedView(made, model) {
+  const notes = new Map();
+  const boxOf = (group) => {
+    if (!notes.has(group)) notes.set(group, h('div', { class: 'unused' }));
+    return notes.get(group);
+  };
+  const show = (unused, job) => {
+    const needs = new Map(unused.map((u) => [u.path, u.needs]));
+    for (const [group, list] of made.groups) {
+      const away = list.filter((c) => needs.has(c.path) && model.read(job, c.path) === undefined && !model.readSweep(job, c.path));
+      for (const c of list) c.root.hidden = away.includes(c);
+      made.counts.get(group).textContent = away.length ? ` ${list.length - away.length} of ${count(list.length, 'field')}` : ` ${count(list.length, 'field')}`;
+      clear(boxOf(group)).append(...(away.length ? [h('details', {}, h('summary', { text: `${count(away.length, 'field')} without a use in this job` }),
+        h('ul', {}, away.map((c) => h('li', {}, h('code', { text: c.path.split('.').pop() }), ` needs ${needs.get(c.path)}`))))] : []));
+    }
+  };
+  return { boxOf, show };
 }
 
 export async function formPage(root, { query }) {
@@ -100,7 +134,11 @@ export async function formPage(root, { query }) {
   const area = h('textarea', { id: 'job-json', rows: '16', spellcheck: 'false', 'aria-describedby': 'json-error' });
   const jsonError = h('p', { class: 'field-error', id: 'json-error', hidden: true });
   const problemBox = h('div', { id: 'form-problem' });
-  const estimate = estimateView((problem) => showProblem(problem, false));
+  const away = unusedView(made, model);
+  const estimate = estimateView((problem) => showProblem(problem, false), (e, of) => {
+    away.show(e.unused, of);
+    showDefaults(made, e.resolved);
+  });
   let broken = null;
 
   const clearProblem = () => {
@@ -170,8 +208,8 @@ export async function formPage(root, { query }) {
 
   const simple = made.simple.flatMap((c) => (c.path === 'data.source' ? [c.root, corpus.root] : [c.root]));
   const groups = [...made.groups].map(([group, list]) => h('details', { class: 'group' },
-    h('summary', {}, GROUPS[group] || 'Other', h('span', { class: 'faint', text: ` ${count(list.length, 'field')}` })),
-    h('div', { class: 'fields' }, list.map((c) => c.root))));
+    h('summary', {}, GROUPS[group] || 'Other', made.counts.get(group)),
+    h('div', { class: 'fields' }, list.map((c) => c.root)), away.boxOf(group)));
   form.append(h('div', { class: 'form-left' },
     h('section', { class: 'card' }, h('h2', { text: 'What to compare' }), h('div', { class: 'fields' }, simple)),
     h('section', { class: 'card' }, h('h2', { text: 'All fields' }),

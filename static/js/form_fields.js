@@ -2,62 +2,10 @@
  * {root, path, show(job), setError(text), focus()}; it calls change(f) with a function job -> job. */
 
 import { h, clear } from './dom.js';
-import { number } from './format.js';
+import { asText, defaultText, frame } from './form_frame.js';
+import { jsonControl } from './form_json.js';
 import { parseList, parseOne } from './form_model.js';
-
-const bound = (v) => (Number.isInteger(v) && Math.abs(v) < 1e9 ? v.toLocaleString('en') : v >= 2 ** 53 - 1 && v <= 2 ** 53 ? '2⁵³ − 1' : number(v));
-
-function range(f) {
-  const lo = typeof f.min === 'number';
-  const hi = typeof f.max === 'number' && f.max < 1e29;
-  if (lo && hi) return `${bound(f.min)} to ${bound(f.max)}`;
-  if (lo && f.min > -1e29) return f.exclusive_min ? `more than ${number(f.min)}` : `at least ${number(f.min)}`;
-  return '';
-}
-
-export function defaultText(f) {
-  if (f.rule) return f.rule;
-  if (f.default === null || f.default === undefined) return f.nullable ? 'null' : 'none';
-  if (Array.isArray(f.default)) return f.default.length > 8 ? `${f.default.length} rows` : f.default.join(', ');
-  return String(f.default);
-}
-
-function hint(f) {
-  return [f.doc, f.unit ? `unit: ${f.unit}` : '', range(f), f.nullable ? 'or null' : ''].filter(Boolean).join('; ');
-}
-
-let serial = 0;
-
-/* Label, control, hint and the place for an error, tied together for screen readers. */
-function frame(f, control, label, group) {
-  const id = `f${++serial}`;
-  const hintBox = h('p', { class: 'hint', id: `${id}-hint`, text: hint(f) });
-  const errorBox = h('p', { class: 'field-error', id: `${id}-error`, hidden: true });
-  const head = group ? h('span', { class: 'label', id: `${id}-label`, text: label }) : h('label', { class: 'label', for: id, text: label });
-  if (group) {
-    control.setAttribute('role', 'group');
-    control.setAttribute('aria-labelledby', `${id}-label`);
-  } else {
-    control.id = id;
-  }
-  control.setAttribute('aria-describedby', `${id}-hint ${id}-error`);
-  const root = h('div', { class: 'form-field', 'data-path': f.path }, head, control, errorBox, hintBox);
-  const setError = (text) => {
-    errorBox.textContent = text || '';
-    errorBox.hidden = !text;
-    root.classList.toggle('invalid', Boolean(text));
-    if (text) control.setAttribute('aria-invalid', 'true');
-    else control.removeAttribute('aria-invalid');
-  };
-  const focus = () => {
-    for (let box = root.parentElement?.closest('details'); box; box = box.parentElement?.closest('details')) box.open = true;
-    (group ? control.querySelector('input') : control)?.focus();
-    root.scrollIntoView({ block: 'center' });
-  };
-  return { root, path: f.path, setError, focus };
-}
-
-const asText = (v) => (v === undefined ? '' : v !== null && typeof v === 'object' ? JSON.stringify(v) : String(v));
+import { strategyControl } from './form_strategy.js';
 
 /* A number or a text; several numbers separated by commas make a sweep. */
 function textControl(f, label, model, change) {
@@ -77,7 +25,8 @@ function textControl(f, label, model, change) {
     const swept = model.readSweep(job, f.path);
     const text = Array.isArray(swept) ? swept.map(asText).join(', ') : asText(model.read(job, f.path));
     if (document.activeElement !== input || !same(input.value, text)) input.value = text;
-  } };
+  },
+  setDefault(text) { input.placeholder = text; } };
 }
 
 /* While a person types "6, " the job already says 6: do not take the comma away under the cursor. */
@@ -85,7 +34,8 @@ const same = (a, b) => parseList(a).join() === parseList(b).join();
 
 /* A list that is a list by itself: seeds, probe steps. */
 function listControl(f, label, model, change) {
-  const input = h('input', { type: 'text', name: f.path, autocomplete: 'off', inputmode: 'numeric', placeholder: defaultText(f) });
+  const input = h('input', { type: 'text', name: f.path, autocomplete: 'off', inputmode: f.type === 'numbers' ? 'decimal' : 'numeric',
+    placeholder: defaultText(f) || 'none' });
   input.addEventListener('input', () => {
     const values = parseList(input.value);
     change((job) => model.write(job, f.path, values.length ? values : undefined));
@@ -105,6 +55,7 @@ function choiceControl(f, rows, label, model, change, open) {
   const box = h('div', { class: 'choice' });
   let many = open;
   let job = {};
+  let usual = defaultText(f);
   const chosen = () => {
     const swept = model.readSweep(job, f.path);
     if (Array.isArray(swept)) return swept.map(asText);
@@ -127,7 +78,7 @@ function choiceControl(f, rows, label, model, change, open) {
     const value = chosen()[0] ?? '';
     const known = value === '' || rows.some((r) => r.name === value);
     const select = h('select', { name: f.path, onchange: () => set(select.value === '' ? [] : [select.value]) },
-      h('option', { value: '', text: `default: ${defaultText(f)}` }),
+      h('option', { value: '', text: `default: ${usual}` }),
       rows.map((r) => h('option', { value: r.name, selected: r.name === value, text: r.name })),
       known ? null : h('option', { value, selected: true, text: value }));
     return [select, h('button', { type: 'button', class: 'quiet small', text: 'compare several',
@@ -141,6 +92,11 @@ function choiceControl(f, rows, label, model, change, open) {
   return { ...frame(f, box, label, true), show(next) {
     job = next;
     draw();
+  },
+  setDefault(text) {
+    usual = text;
+    const first = box.querySelector('option[value=""]');
+    if (first) first.textContent = `default: ${usual}`;
   } };
 }
 
@@ -174,6 +130,8 @@ function rowsControl(f, rows, label, model, change) {
 /* rows: the registry the field chooses from, or null. open: boxes from the start (what is compared). */
 export function control(f, rows, model, change, { label, open } = {}) {
   const text = label || f.path.split('.').pop();
+  if (f.type === 'strategy') return strategyControl(f, rows || [], text, model, change);
+  if (f.type === 'overrides') return jsonControl(f, text, model, change);
   if (f.type === 'boolean') return choiceControl(f, BOOLS, text, model, change, false);
   if (f.type === 'sites' || f.type === 'metrics') return rowsControl(f, rows || [], text, model, change);
   if (f.type === 'seeds' || f.type === 'steps' || f.type === 'numbers') return listControl(f, text, model, change);

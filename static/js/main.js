@@ -8,8 +8,9 @@ import { jobsPage } from './jobs.js';
 import { jobPage } from './job.js';
 import { formPage } from './form.js';
 import { cataloguePage } from './catalogue.js';
+import { strategiesPage } from './strategies.js';
 
-const NAV = [['Jobs', []], ['New job', ['new']], ['Catalogue', ['catalogue']]];
+const NAV = [['Jobs', []], ['New job', ['new']], ['Strategies', ['strategies']], ['Catalogue', ['catalogue']]];
 const main = document.getElementById('main');
 let page = { name: null };
 
@@ -17,6 +18,7 @@ function pageOf(parts) {
   if (!parts.length || (parts[0] === 'jobs' && parts.length === 1)) return ['jobs', jobsPage];
   if (parts[0] === 'jobs' && parts.length === 2) return [`job ${parts[1]}`, jobPage];
   if (parts[0] === 'new') return ['new', formPage];
+  if (parts[0] === 'strategies' && parts.length <= 2) return ['strategies', strategiesPage];
   if (parts[0] === 'catalogue') return ['catalogue', cataloguePage];
   return ['missing', missingPage];
 }

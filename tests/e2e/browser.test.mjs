@@ -393,12 +393,75 @@ test('the catalogue shows definitions word for word', async (t) => {
   for (const r of registries) for (const row of r.rows) assert.ok(text.includes(row.summary), `${r.kind} ${row.name}`);
 });
 
+test('the strategies: searched, read, drawn from the graph, tried', async (t) => {
+  const page = await open(t, '#/strategies');
+  await page.waitForSelector('.strategy-item');
+  const all = await page.locator('.strategy-item').count();
+  assert.equal(all, (await api('strategies')).strategies.length);
+  await page.fill('input[name="q"]', 'peri');
+  await page.waitForFunction((n) => document.querySelectorAll('.strategy-item').length < n, all);
+  assert.match(page.url(), /q=peri/);
+  await page.click('.strategy-item[data-name="peri_ln"] a');
+  await page.waitForSelector('#strategy-title >> text=peri_ln');
+  const one = await api('strategies/peri_ln');
+  const text = await page.textContent('.strategy');
+  for (const said of [one.equation, one.behaviour, one.limits, one.source]) assert.ok(text.includes(said), said);
+  assert.equal(await page.locator('svg.network').count(), one.drawing.parts.length);
+  const block = page.locator('svg.network').nth(1);
+  assert.equal(await block.locator('rect.norm').count(), 4);
+  assert.match(await block.textContent(), /attn\.norm_out/);
+  assert.match(await block.getAttribute('aria-label'), /Each of the blocks 1 to 8: layernorm, linear, attention/);
+  assert.match(await page.locator('.in-words').textContent(), /attn\.norm_in, reads x/);
+  await page.click('#try');
+  await page.waitForSelector('#job-json');
+  assert.deepEqual(JSON.parse(await page.inputValue('#job-json')).sweep, { strategy: ['pre_ln', 'peri_ln'] });
+  assert.equal(await page.isChecked('input[name="strategy.name=peri_ln"]'), true);
+});
+
+test('every strategy can be shown, those not offered with the reason', async (t) => {
+  const { strategies } = await api('strategies');
+  const page = await open(t, `#/strategies/${strategies[0].name}`);
+  for (const s of strategies) {
+    await page.evaluate((name) => { location.hash = `#/strategies/${name}`; }, s.name);
+    await page.waitForFunction((name) => document.querySelector('#strategy-title')?.textContent === name, s.name);
+    if (s.refused) assert.match(await page.textContent('.strategy .about'), /Not offered/);
+    else assert.ok(await page.locator('svg.network').count() >= 3, s.name);
+  }
+});
+
+test('a job names its strategies with links into the catalogue', async (t) => {
+  const page = await open(t, `#/jobs/${await studyId()}`);
+  await page.waitForSelector('.facts .strategies');
+  assert.deepEqual(await page.locator('.facts .strategies a').allTextContents(), ['pre_ln', 'post_ln']);
+  await page.click('.facts .strategies a >> nth=1');
+  await page.waitForSelector('#strategy-title >> text=post_ln');
+});
+
+test('the form puts away what the strategy has no use for, and checks lists as they are typed', async (t) => {
+  const page = await open(t, '#/new?job={"strategy":"post_ln","depth":4,"seeds":[0]}', { expected: /status of 422/ });
+  await page.waitForSelector('.unused details', { state: 'attached' });
+  await page.evaluate(() => { for (const d of document.querySelectorAll('details')) d.open = true; });
+  const field = (path) => page.locator(`.form-field[data-path="${path}"]`);
+  assert.equal(await field('strategy.out_gain_init').isVisible(), false);
+  assert.match((await page.locator('.unused').allTextContents()).join(' '), /out_gain_init needs a norm with a learned gain on the branch outputs/);
+  await page.check('input[name="strategy.name=peri_ln"]');
+  await field('strategy.out_gain_init').waitFor({ state: 'visible' });
+  await page.fill('textarea[name="strategy.overrides"]', '[{"layers": "early"');
+  assert.match(await field('strategy.overrides').locator('.field-error').textContent(), /Not yet part of the job/);
+  assert.ok(!(await page.inputValue('#job-json')).includes('early'));
+  await page.fill('textarea[name="strategy.overrides"]', '[{"layers": "early", "norm": "non"}]');
+  await page.waitForFunction(() => /did you mean none/.test(document.querySelector('.form-field[data-path="strategy.overrides"] .field-error').textContent));
+  await page.fill('textarea[name="strategy.overrides"]', '[{"layers": "early", "norm": "none"}]');
+  await page.waitForFunction(() => document.querySelector('.form-field[data-path="strategy.overrides"] .field-error').hidden && document.querySelector('.estimate dd'));
+  assert.deepEqual(JSON.parse(await page.inputValue('#job-json')).strategy, { overrides: [{ layers: 'early', norm: 'none' }] });
+});
+
 test('360 px wide: nothing makes the page scroll sideways', async (t) => {
   const id = await studyId();
   const page = await open(t, '', { viewport: NARROW });
-  for (const path of ['#/', `#/jobs/${id}?table=1&losstable=1`, '#/new', '#/catalogue', '#/nowhere']) {
+  for (const path of ['#/', `#/jobs/${id}?table=1&losstable=1`, '#/new', '#/strategies', '#/strategies/ngpt', '#/catalogue', '#/nowhere']) {
     await page.goto(`${url}/${path}`);
-    await page.waitForSelector('main h1, main h2');
+    await page.waitForSelector('main :is(h1, h2):visible');
     await page.waitForLoadState('networkidle');
     assert.ok(await noOverflow(page), path);
   }
