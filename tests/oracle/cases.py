@@ -1,7 +1,8 @@
-"""The golden cases: small jobs in the server's own JSON, every choice explicit.
+"""The golden cases: small jobs in the server's own JSON. What a case leaves out is filled by fields.py.
 
 pairwise(): placement x activation in full (24 cases), positions and norms so arranged that every pair
 of values of any two of the four occurs; the switches and sizes go round on top.
+named(): the strategies of the catalogue by nothing but their names.
 special(): one feature each, and the cases that carry every metric of every site.
 strategies(), row_norms(), attention_forms(), modifiers(): one each of what the catalogue offers.
 
@@ -10,6 +11,7 @@ PENDING: cases that the oracle computes and the engine does not know yet: make_g
 import copy
 import itertools
 
+import catalogue
 import fields
 import measure
 
@@ -46,8 +48,6 @@ SIZES = [  # d_model, n_heads, d_ff, seq_len, batch, vocab
     (8, 2, 12, 9, 2, 11), (12, 2, 20, 5, 2, 13), (16, 4, 24, 7, 2, 17), (18, 3, 10, 6, 2, 23),
     (8, 4, 16, 6, 3, 19), (24, 4, 16, 5, 2, 11), (12, 6, 14, 8, 2, 16)]
 
-FINAL_NORM = ("pre_ln peri_ln res_post_norm subln normformer mix_ln layernorm_scaling hybridnorm hybridnorm_star "
-              "siamesenorm pre_crmsnorm").split()
 OPTIONAL = {"model": [*fields.MODEL, "head_dim", "qkv_bias", "k_bias", "attn_out_bias", "mlp_bias", "qk_norm_type"],
             "strategy": fields.STRATEGY, "measure": fields.MEASURE}
 
@@ -67,7 +67,7 @@ def case(name, **changes):
     if "model__n_kv_heads" not in changes:
         job["model"]["n_kv_heads"] = job["model"]["n_heads"]
     if "strategy__final_norm" not in changes:
-        job["strategy"]["final_norm"] = job["strategy"]["placement"] in FINAL_NORM
+        job["strategy"]["final_norm"] = job["strategy"]["placement"] in fields.FINAL_NORM
     return job
 
 
@@ -416,9 +416,26 @@ def mixed():
     return jobs
 
 
+NAMED = {  # where a strategy needs more depth or a width of its own to show what it is
+    "mix_ln": dict(depth=4), "group_ln": dict(model=dict(d_model=24)), "fixup": dict(model=dict(activation="relu"))}
+
+
+def named():
+    jobs = []
+    for name in catalogue.STRATEGIES:
+        job = small("named-" + name.replace("_", "-"))
+        more = NAMED.get(name, {})
+        job["model"] = dict(d_model=12, n_heads=2, d_ff=16, vocab=11) | more.get("model", {})
+        job["strategy"] = dict(name=name)
+        job["depth"] = more.get("depth", 2)
+        job["measure"] |= dict(sites=["resid_mid", "resid_out", "lm_logits"])
+        jobs.append(job)
+    return jobs
+
+
 def everything():
     jobs = pairwise() + special() + strategies() + row_norms() + batch_statistics() + attention_forms() + modifiers()
-    jobs += mixed()
+    jobs += mixed() + named()
     names = [j["name"] for j in jobs]
     assert len(set(names)) == len(names)
     assert PENDING <= set(names)

@@ -1,10 +1,15 @@
 """Job fields that a case leaves out, by the rules of server/field.def: a case names what it is about."""
 import copy
 
+import catalogue
+
 MODEL = dict(
+    mask="causal", position="learned", rope_base=10000.0, activation="gelu", bias=False, tied=True, qk_norm=False,
+    parallel=False, embed_scale=1.0,
     qk_norm_span="head", v_norm=False, logit_scale="inv_sqrt", logit_softcap=None, final_softcap=None,
     window=0, global_every=1, rope_fraction=1.0, rope_base_local=None, embed_scale_learned=False)
 STRATEGY = dict(
+    norm="layernorm", eps=1e-5, affine=True, embed_norm=False, residual_scale=1.0,
     gain_init=1.0, unit_offset=False, out_gain_init=1.0, out_gain_rule="constant",
     residual_rule="constant", residual_scales=[], branch_gain="none", branch_gain_init=0.0, alpha=None,
     beta=None, partner_depth=0, fraction=0.25, init_factor=True, fixnorm=False, gpas=False, resscale=False,
@@ -12,6 +17,8 @@ STRATEGY = dict(
     groups=4, stat_keep=0.9, stat_warmup=0, stat_window=4, stat_filter=False, stat_compat=True,
     stat_divisor="batch", group_scale=0, progress_steps=0, gamma_last=0.005, rho_last=0.8, overrides=[])
 MEASURE = dict(eval=False)
+FINAL_NORM = ("pre_ln peri_ln res_post_norm subln normformer mix_ln layernorm_scaling hybridnorm hybridnorm_star "
+              "siamesenorm pre_crmsnorm").split()
 HEAD_NORMS = ("layernorm", "rmsnorm", "scalenorm", "l1norm", "l1norm_gaussian", "l2norm")
 
 
@@ -23,9 +30,12 @@ def head_norm(kind):
 def resolve(job):
     job = copy.deepcopy(job)
     m, s = job["model"], job["strategy"]
-    for group, defaults in ((m, MODEL), (s, STRATEGY), (job.get("measure", {}), MEASURE)):
+    named = catalogue.STRATEGIES[s["name"]] if "name" in s else dict(strategy={}, model={})
+    for group, defaults in ((m, named["model"]), (s, named["strategy"]), (m, MODEL), (s, STRATEGY), (job.get("measure", {}), MEASURE)):
         for field, value in defaults.items():
             group.setdefault(field, value)
+    s.setdefault("final_norm", s["placement"] in FINAL_NORM)
+    m.setdefault("n_kv_heads", m["n_heads"])
     m.setdefault("head_dim", m["d_model"] // m["n_heads"])
     m.setdefault("qkv_bias", m["bias"])
     m.setdefault("k_bias", m["qkv_bias"])

@@ -250,7 +250,7 @@ class Data:
     """The batches of a case, from the shared pattern."""
 
     def __init__(self, job):
-        self.job = job
+        self.job = job = fields.resolve(job)
         d, m = job["data"], job["model"]
         narrow = 1 if PLACEMENTS[job["strategy"]["placement"]].narrow else 0
         n, B, T, D = d["batches"], d["batch"], d["seq_len"], m["d_model"] - narrow

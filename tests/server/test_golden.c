@@ -2,7 +2,9 @@
  * tests/oracle/make_goldens.py, which documents their layout. One test per case; run from the root
  * of the repository.
  */
+#include "server/field.h"
 #include "server/reader.h"
+#include "server/strategy.h"
 #include "tests/record.h"
 #include "tests/suite.h"
 #include "tests/tolerance.h"
@@ -376,6 +378,65 @@ START_TEST(test_single_precision_engine_agrees_to_its_own_rounding)
 }
 END_TEST
 
+/* --- the cases as a whole --- */
+
+static bool has_case(const char *name)
+{
+    for (size_t i = 0; i < files.gl_pathc; i++)
+        if (strcmp(files.gl_pathv[i] + PATTERN, name) == 0) return true;
+    return false;
+}
+
+START_TEST(test_every_strategy_has_a_golden_by_its_name)
+{
+    const strategy *s = strategy_table[_i];
+    char name[96];
+    if (s->refused != NULL) return;
+    snprintf(name, sizeof name, "named-%s.json", s->entry.name);
+    for (char *c = name; *c != '\0'; c++)
+        if (*c == '_') *c = '-';
+    ck_assert_msg(has_case(name), "there is no tests/golden/%s", name);
+}
+END_TEST
+
+static const struct {
+    const char *kind;
+    size_t offset; /* of the row in run_spec */
+} chosen[] = {
+    {"norms", offsetof(run_spec, strategy.norm)},
+    {"placements", offsetof(run_spec, strategy.placement)},
+    {"depth_rules", offsetof(run_spec, strategy.residual_rule)},
+    {"branch_gains", offsetof(run_spec, strategy.branch_gain)},
+    {"sigmas", offsetof(run_spec, strategy.sigma)},
+    {"activations", offsetof(run_spec, model.activation)},
+    {"positions", offsetof(run_spec, model.position)},
+    {"logit_scales", offsetof(run_spec, model.logit_scale)},
+    {"losses", offsetof(run_spec, train.loss)},
+    {"optimizers", offsetof(run_spec, train.optimizer)},
+};
+enum { N_CHOSEN = sizeof chosen / sizeof *chosen, ROWS = 64 };
+
+START_TEST(test_every_row_of_the_registries_is_in_a_golden)
+{
+    static bool seen[N_CHOSEN][ROWS];
+    for (int i = 0; i < (int)files.gl_pathc; i++) {
+        golden_case k;
+        open_case(&k, i);
+        for (int r = 0; r < N_CHOSEN; r++)
+            seen[r][*(const int *)((const char *)&k.spec + chosen[r].offset)] = true;
+        job_deinit(&k.j);
+        cJSON_Delete(k.json);
+    }
+    for (int r = 0; r < N_CHOSEN; r++) {
+        const registry *rows = field_registry(chosen[r].kind);
+        ck_assert_int_le(rows->n, ROWS);
+        for (int i = 0; i < rows->n; i++)
+            ck_assert_msg(seen[r][i], "no golden has %s of the %s", rows->rows[i]->name,
+                          rows->kind);
+    }
+}
+END_TEST
+
 int main(void)
 {
     openblas_set_num_threads(1);
@@ -390,6 +451,8 @@ int main(void)
     tcase_add_loop_test(tc, test_engine_agrees_with_pytorch, 0, n);
     tcase_add_loop_test(tc, test_engine_that_keeps_no_tensors_agrees_with_pytorch, 0, n);
     tcase_add_loop_test(tc, test_single_precision_engine_agrees_to_its_own_rounding, 0, n);
+    tcase_add_loop_test(tc, test_every_strategy_has_a_golden_by_its_name, 0, strategy_registry.n);
+    tcase_add_test(tc, test_every_row_of_the_registries_is_in_a_golden);
     suite_add_tcase(s, tc);
     int failed = suite_run(s);
     globfree(&files);
