@@ -148,6 +148,11 @@ bench: ## speed and memory of specs A to D; PEER=/path/to/torch_probe.py beside 
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BUILD)/normscope bench --strategies
 	@python3 -B tests/bench/compare.py --program $(BUILD)/normscope $(ARGS)
 
+reproduce: ## published numbers at init measured again (ARGS="--seeds 8 --only peri")
+	@deploy/install-deps run
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@python3 -B tests/reproduce/run.py --program $(BUILD)/normscope $(ARGS)
+
 golden: ## rewrite tests/golden from the PyTorch oracle (needs torch and numpy)
 	python3 -B tests/oracle/make_goldens.py
 
@@ -158,5 +163,5 @@ help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all run test bench golden schema asan tsan sanitized fuzz fuzzers lint test-bins clean help always
+.PHONY: all run test bench reproduce golden schema asan tsan sanitized fuzz fuzzers lint test-bins clean help always
 .SECONDARY:
