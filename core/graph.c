@@ -9,7 +9,7 @@
 enum {
     BLOCK_NODES = 48,
     BLOCK_VALUES = 80,
-    BLOCK_PARAMS = 48,
+    BLOCK_PARAMS = 64,
     END_NODES = 24,
     END_VALUES = 32,
     END_PARAMS = 24

@@ -48,7 +48,7 @@ static const tolerance TOLERANCE_DIFFERENCE = {1e-6, 1e-9};
 /* An identity of section 5 of the strategies, relative to the sum of the sizes of its terms, in
  * float64 with eps = 0. What must not hold is off by more than COUNTER_EXAMPLE. */
 #define TOLERANCE_IDENTITY 1e-12
-#define COUNTER_EXAMPLE 1e-3
+#define COUNTER_EXAMPLE 1e-5
 
 static inline tolerance tolerance_of(metric m)
 {
