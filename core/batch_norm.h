@@ -67,4 +67,7 @@ typedef struct batch_norm {
                                               share this is; NULL: it is not */
 } batch_norm;
 
+/* eval of norms that do not centre and keep a running mean square in the first row after steps. */
+void batch_norm_eval_square(batch_pass *p);
+
 #endif

@@ -41,11 +41,6 @@ static void forward(batch_pass *p)
     }
 }
 
-static void eval(batch_pass *p)
-{
-    for (size_t c = 0; c < p->n; c++) p->scale[c] = 1 / sqrt(p->now[PHI][c] + p->eps);
-}
-
 static void backward(batch_pass *p)
 {
     const spec_strategy *s = p->strategy;
@@ -65,7 +60,7 @@ static const batch_norm batch = {
                {"running_phi", BATCH_CHANNELS, 1},
                {"ema_gz", BATCH_CHANNELS, 0}},
     .forward = forward,
-    .eval = eval,
+    .eval = batch_norm_eval_square,
     .backward = backward,
 };
 

@@ -23,11 +23,6 @@ static void forward(batch_pass *p)
     }
 }
 
-static void eval(batch_pass *p)
-{
-    for (size_t c = 0; c < p->n; c++) p->scale[c] = 1 / sqrt(p->now[PHI][c] + p->eps);
-}
-
 static void backward(batch_pass *p)
 {
     for (size_t c = 0; c < p->n; c++) {
@@ -39,7 +34,7 @@ static void backward(batch_pass *p)
 static const batch_norm batch = {
     .states = {{"steps", BATCH_ONE, 0}, {"running_phi", BATCH_CHANNELS, 1}},
     .forward = forward,
-    .eval = eval,
+    .eval = batch_norm_eval_square,
     .backward = backward,
 };
 

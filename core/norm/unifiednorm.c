@@ -121,11 +121,6 @@ static void forward(batch_pass *p)
     *p->kept_one = verdict;
 }
 
-static void eval(batch_pass *p)
-{
-    for (size_t c = 0; c < p->n; c++) p->scale[c] = 1 / sqrt(p->now[VAR][c] + p->eps);
-}
-
 static void backward(batch_pass *p)
 {
     const spec_strategy *s = p->strategy;
@@ -149,7 +144,7 @@ static const batch_norm batch = {
                {"buffer_gz", BATCH_WINDOW, 0},
                {"skip_counter", BATCH_ONE, 0}},
     .forward = forward,
-    .eval = eval,
+    .eval = batch_norm_eval_square,
     .backward = backward,
 };
 

@@ -171,14 +171,7 @@ static int n_slices(const graph *g, const node *n, int i)
 static void param_task(const exec *x, const node *n, int task)
 {
     (void)task;
-    size_t cols = x->g->params[n->params[0]].count;
-    real *grad = exec_param_grad(x, n->params[0]);
-    for (size_t i = 0; i < cols; i++) {
-        double sum = 0;
-        for (int panel = 0; panel < x->g->n_panels; panel++) sum += exec_partials(x, n, panel)[i];
-        grad[i] = (real)sum;
-    }
-    exec_slice(x, n->params[0], 0, grad, cols);
+    exec_sum_partials(x, n);
 }
 
 const op op_admin = {

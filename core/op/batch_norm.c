@@ -144,7 +144,7 @@ static batch_pass pass_of(const exec *x, const node *n)
         p.next[i] = exec_state_next(x, n) + at;
         at += state_size(x->g, &states[i], p.n);
     }
-    p.step = (int)p.now[0][0] + 1;
+    p.step = (int)*exec_state(x, n) + 1; /* the first part of the state */
     return p;
 }
 
