@@ -28,6 +28,7 @@ def check(what, error, limit=1e-12):
 
 
 def distance(a, b):
+    a, b = a.detach(), b.detach()
     return float((a - b).abs().max() / b.abs().max())
 
 
