@@ -409,7 +409,8 @@ def mixed():
             model__v_norm=i % 5 == 3, model__tied=i % 3 != 0, model__logit_softcap=2.5 if i % 7 == 2 else None,
             model__window=3 if i % 4 == 3 else 0, model__global_every=2 if i % 4 == 3 else 1,
             strategy__norm=("layernorm", "rmsnorm")[i % 2], strategy__eps=1e-3, strategy__embed_norm=i % 3 == 0,
-            strategy__unit_offset=i % 5 == 1, strategy__branch_gain=gain, strategy__residual_scale=(1.0, 0.75)[i // 3 % 2],
+            strategy__unit_offset=i % 5 == 1, strategy__branch_gain=gain,
+            strategy__residual_scale=(1.0, 0.75)[i // 3 % 2],
             strategy__gpas=i % 2 == 1 and placement not in WITHOUT_GPAS,
             strategy__overrides=[{"layers": 2, "affine": False}] if i % 4 == 2 else [], data__seq_len=5)
         jobs.append(small("mixed-" + placement.replace("_", "-"), strategy__placement=placement, **changes))
@@ -442,9 +443,7 @@ def everything():
     return jobs
 
 
-PENDING = set("""
-
-""".split())
+PENDING = set()  # names
 
 
 PROFILED = {"admin-profiled"}

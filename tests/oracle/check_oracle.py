@@ -214,7 +214,8 @@ def check_gates():
     g = net.P["blocks.1.gpas_gate"].detach()
     x = net.sites[2, "resid_out"].detach() / (1 - g * torch.sigmoid(g))
     slope = torch.sigmoid(g) * (1 + g * (1 - torch.sigmoid(g)))
-    check("gpas: gradient of the gate", distance(grads["blocks.1.gpas_gate"], -slope * (sites[2, "resid_out"] * x).sum()))
+    check("gpas: gradient of the gate",
+          distance(grads["blocks.1.gpas_gate"], -slope * (sites[2, "resid_out"] * x).sum()))
     same = {}
     for alpha in (1.0, None):
         net, _, _ = passed(strategy__placement="deepnorm" if alpha else "post_ln",

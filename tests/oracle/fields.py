@@ -31,7 +31,8 @@ def resolve(job):
     job = copy.deepcopy(job)
     m, s = job["model"], job["strategy"]
     named = catalogue.STRATEGIES[s["name"]] if "name" in s else dict(strategy={}, model={})
-    for group, defaults in ((m, named["model"]), (s, named["strategy"]), (m, MODEL), (s, STRATEGY), (job.get("measure", {}), MEASURE)):
+    for group, defaults in ((m, named["model"]), (s, named["strategy"]), (m, MODEL), (s, STRATEGY),
+                            (job.get("measure", {}), MEASURE)):
         for field, value in defaults.items():
             group.setdefault(field, value)
     s.setdefault("final_norm", s["placement"] in FINAL_NORM)
