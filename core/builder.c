@@ -183,7 +183,7 @@ static int attend(builder *b, int q, int k, int v)
                           .kv_heads = m->n_kv_heads,
                           .causal = m->mask == MASK_CAUSAL,
                           .window = is_local(b) ? m->window : 0,
-                          .scale = logit_scale(m),
+                          .scale = logit_scale(m) * m->logit_factor,
                           .tau = NONE,
                           .softcap = m->logit_softcap,
                           .bias = b->place->logit_bias,

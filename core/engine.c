@@ -469,6 +469,7 @@ const engine engine_table = {
     .placement_final_norm = placement_final_norm,
     .init_depth_scale = init_depth_scale,
     .init_std = init_default_std,
+    .init_table_std = init_table_std,
     .activation_gated = activation_gated,
     .norm_warmup = norm_warmup,
     .head_norm = head_norm,

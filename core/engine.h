@@ -123,6 +123,7 @@ typedef struct engine {
     bool (*placement_final_norm)(int placement);
     bool (*init_depth_scale)(int scheme);
     double (*init_std)(const run_spec *spec); /* scheme, depth and width are set */
+    double (*init_table_std)(const run_spec *spec, bool positions); /* embed_std, position_std */
     bool (*activation_gated)(int activation);
     int (*norm_warmup)(int norm); /* strategy.stat_warmup */
     int (*head_norm)(int norm);   /* model.qk_norm_type for strategy.norm */

@@ -112,6 +112,17 @@ static init_rule with_std(init_rule r, double std)
     return init_normal_rule(std);
 }
 
+double init_table_std(const run_spec *spec, bool positions)
+{
+    const spec_model *m = &spec->model;
+    param p = {.role = positions ? "pos.weight" : "embed.weight",
+               .kind = positions ? PARAM_POSITION : PARAM_EMBED,
+               .dims = {(size_t)(positions ? spec->data.seq_len : m->vocab), (size_t)m->d_model}};
+    init_rule r = init_table[spec->init.scheme]->rule(spec, &p);
+    bool has_std = r.law == INIT_NORMAL || r.law == INIT_TRUNCATED;
+    return r.law == INIT_UNIFORM ? r.scale / sqrt(3.0) : has_std ? r.scale : (double)NAN;
+}
+
 /* The standard deviation that the job gives this parameter, or NaN. */
 static double given_std(const spec_init *in, const param *p)
 {

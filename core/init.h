@@ -68,6 +68,10 @@ double init_usual_std(const run_spec *s);           /* 0.02 */
 /* Default of init.std; 0.02 where the scheme has none. */
 double init_default_std(const run_spec *spec);
 
+/* What init.embed_std (positions: init.position_std) has to say for the table to be as the scheme
+ * has it; NaN where it is no such law. */
+double init_table_std(const run_spec *spec, bool positions);
+
 init_rule init_rule_of(const run_spec *spec, const param *p);
 
 /* What init_fill needs besides the parameters, for a team of n_threads. */

@@ -56,13 +56,14 @@ typedef struct spec_model {
     double rope_fraction;   /* share of a head's features that turn, the first ones */
     bool bias;              /* biases on the linear maps of the blocks: default of the next four */
     bool qkv_bias, k_bias, attn_out_bias, mlp_bias;
-    bool tied;        /* output matrix is the embedding */
-    int head_dim;     /* d_k */
-    bool qk_norm;     /* q and k normed before rope */
-    int qk_norm_span; /* enum spec_span: per head over d_k, or over all heads at once */
-    int qk_norm_type; /* registry norms, of q, k and v */
-    bool v_norm;      /* v normed per head */
-    int logit_scale;  /* enum spec_logit_scale */
+    bool tied;           /* output matrix is the embedding */
+    int head_dim;        /* d_k */
+    bool qk_norm;        /* q and k normed before rope */
+    int qk_norm_span;    /* enum spec_span: per head over d_k, or over all heads at once */
+    int qk_norm_type;    /* registry norms, of q, k and v */
+    bool v_norm;         /* v normed per head */
+    int logit_scale;     /* enum spec_logit_scale */
+    double logit_factor; /* another factor on q.k */
     double logit_softcap,
         final_softcap; /* c tanh(z/c) on attention and vocabulary logits; NaN: none */
     int window; /* tokens a position of a local block sees, itself included; 0: no local block */

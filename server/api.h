@@ -35,7 +35,7 @@ void api_tag_ended(
 bool api_progress(http *h, int64_t job_id, job_progress *out);
 void api_write_progress(json_out *o, const job_progress *p); /* the members fraction … layers */
 
-/* The job object of one job; 404 when there is none. */
-void api_job_reply(request *r, reply *out, int status, int64_t id, bool existing);
+/* The job object of one job; 404 when there is none. echo: what was said about it. */
+void api_job_reply(request *r, reply *out, int status, int64_t id, bool existing, const job *echo);
 
 #endif

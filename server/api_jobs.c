@@ -11,7 +11,7 @@
 
 enum { LIST_MAX = 200 };
 
-void api_job_reply(request *r, reply *out, int status, int64_t id, bool existing)
+void api_job_reply(request *r, reply *out, int status, int64_t id, bool existing, const job *echo)
 {
     job_row row;
     int n;
@@ -21,15 +21,45 @@ void api_job_reply(request *r, reply *out, int status, int64_t id, bool existing
         return;
     }
     json_out o = {0};
-    job_row_write(&o, r->http, &row, existing, true);
+    job_row_write(&o, r->http, &row, existing, echo);
     job_row_free(&row, n);
     reply_json(out, status, &o);
+}
+
+/* The request of a job, where something was said about it when it was read; heap, else NULL. */
+static char *noted_request(request *r, reply *out, int64_t id)
+{
+    api_query q;
+    char *text = NULL;
+    if (!api_query_open(&q, r, out,
+                        "SELECT request FROM jobs WHERE id = ?1 AND "
+                        "(instr(request, 'hf_config') OR instr(request, 'width_scale'))"))
+        return NULL;
+    sqlite3_bind_int64(q.stmt, 1, id);
+    if (sqlite3_step(q.stmt) == SQLITE_ROW) {
+        const char *column = (const char *)sqlite3_column_text(q.stmt, 0);
+        text = column ? strdup(column) : NULL;
+    }
+    api_query_close(&q, r);
+    return text;
+}
+
+/* The reply on a job that was submitted earlier: it is read again for what was said about it. */
+static void reply_on(request *r, reply *out, int64_t id)
+{
+    job echo;
+    char *text = noted_request(r, out, id);
+    job_init(&echo);
+    if (text) reader_echo(text, strlen(text), &r->http->options.limits, &echo, NULL);
+    api_job_reply(r, out, MHD_HTTP_OK, id, false, &echo);
+    job_deinit(&echo);
+    free(text);
 }
 
 void api_jobs_get(request *r, reply *out)
 {
     int64_t id;
-    if (request_capture_id(r, 0, &id)) api_job_reply(r, out, MHD_HTTP_OK, id, false);
+    if (request_capture_id(r, 0, &id)) reply_on(r, out, id);
 }
 
 static bool known_state(request *r, const char *state)
@@ -47,7 +77,7 @@ static void write_page(json_out *o, http *h, const job_row *rows, int n, int64_t
     json_begin_object(o);
     json_key(o, "jobs");
     json_begin_array(o);
-    for (int i = 0; i < n && i < limit; i++) job_row_write(o, h, &rows[i], false, false);
+    for (int i = 0; i < n && i < limit; i++) job_row_write(o, h, &rows[i], false, NULL);
     json_end(o);
     json_key(o, "next");
     if (n > limit)
@@ -90,12 +120,12 @@ static void submit(request *r, reply *out, const char *text, size_t n)
     if (code == ERR_OK && !r->http->scheduler)
         code = error_set(&e, ERR_FULL, "", "this server takes no jobs");
     if (code == ERR_OK) code = scheduler_submit(r->http->scheduler, &j, text, &id, &existing, &e);
-    job_deinit(&j);
-    if (code != ERR_OK) {
+    if (code != ERR_OK)
         reply_error(out, &e);
-        return;
-    }
-    api_job_reply(r, out, existing ? MHD_HTTP_OK : MHD_HTTP_ACCEPTED, id, existing);
+    else
+        api_job_reply(r, out, existing ? MHD_HTTP_OK : MHD_HTTP_ACCEPTED, id, existing, &j);
+    job_deinit(&j);
+    if (code != ERR_OK) return;
     snprintf(out->location, sizeof out->location, "/api/v1/jobs/%lld", (long long)id);
 }
 
@@ -127,7 +157,7 @@ void api_jobs_cancel(request *r, reply *out)
     if (code != ERR_OK)
         reply_error(out, &e);
     else
-        api_job_reply(r, out, MHD_HTTP_OK, id, false);
+        reply_on(r, out, id);
 }
 
 void api_jobs_delete(request *r, reply *out)
@@ -139,7 +169,7 @@ void api_jobs_delete(request *r, reply *out)
     err_code code = r->http->scheduler ? scheduler_cancel(r->http->scheduler, id, &was_active, &e)
                                        : store_cancel_job(r->http->store, id, &was_active, &e);
     if (code == ERR_OK && was_active) {
-        api_job_reply(r, out, MHD_HTTP_OK, id, false);
+        reply_on(r, out, id);
         return;
     }
     if (code == ERR_OK) code = store_delete_job(r->http->store, id, &e);
@@ -198,6 +228,10 @@ static void write_estimate(json_out *o, const job *j)
     json_raw(o, j->resolved);
     json_key(o, "hash");
     json_string(o, j->hash);
+    json_key(o, "coverage");
+    json_raw(o, j->coverage ? j->coverage : "null");
+    json_key(o, "notes");
+    json_raw(o, j->notes ? j->notes : "[]");
     json_end(o);
 }
 

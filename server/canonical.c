@@ -78,10 +78,12 @@ void canonical_value(json_out *o, const field *f, const run_spec *spec)
 
 void canonical_draft_value(json_out *o, field_id id, const draft *d)
 {
-    if (id == FIELD_model_preset)
+    if (id == FIELD_model_preset && d->preset >= 0)
         json_string(o, preset_registry.rows[d->preset]->name);
     else if (id == FIELD_strategy_name)
         json_string(o, strategy_registry.rows[d->strategy]->name);
+    else if (id == FIELD_model_width_scale)
+        json_double(o, d->width_scale);
     else
         canonical_value(o, &field_table[id], &d->spec);
 }
@@ -94,18 +96,59 @@ static void write_seeds(json_out *o, const uint64_t *seeds, int n_seeds)
     json_end(o);
 }
 
-static const char *name_of(const field *f, canonical_names names)
+static bool is_named(const field *f, const canonical_names *names)
 {
-    return f->type == FIELD_PRESET     ? names.preset
-           : f->type == FIELD_STRATEGY ? names.strategy
-                                       : NULL;
+    return (f->type == FIELD_PRESET && names->preset) ||
+           (f->type == FIELD_STRATEGY && names->strategy) ||
+           (f->type == FIELD_SCALE && names->width_scale > 0);
 }
 
-static bool is_written(const field *f, const run_spec *spec, bool included, canonical_names names)
+static void write_named(json_out *o, const field *f, const canonical_names *names)
 {
-    if (name_of(f, names)) return true;
+    if (f->type == FIELD_PRESET)
+        json_raw(o, names->preset);
+    else if (f->type == FIELD_STRATEGY)
+        json_string(o, names->strategy);
+    else
+        json_double(o, names->width_scale);
+}
+
+static bool is_written(const field *f, const run_spec *spec, bool included)
+{
     if (f->type == FIELD_TEXT && !*((const char *)spec + f->offset)) return false;
     return f->size && included;
+}
+
+/* n_seeds 0: none are written. */
+static void write_fields(json_out *o,
+                         const run_spec *spec,
+                         const bool include[FIELD_COUNT],
+                         canonical_names names,
+                         const uint64_t *seeds,
+                         int n_seeds)
+{
+    const char *open = "";
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        const field *f = &field_table[i];
+        if (*open && strcmp(open, f->group) != 0) {
+            json_end(o);
+            open = "";
+        }
+        if (f->type == FIELD_SEEDS && n_seeds) write_seeds(o, seeds, n_seeds);
+        bool named = is_named(f, &names);
+        if (!named && !is_written(f, spec, include[i])) continue;
+        if (strcmp(open, f->group) != 0) {
+            json_key(o, f->group);
+            json_begin_object(o);
+            open = f->group;
+        }
+        json_key(o, f->name);
+        if (named)
+            write_named(o, f, &names);
+        else
+            canonical_value(o, f, spec);
+    }
+    if (*open) json_end(o);
 }
 
 void canonical_members(json_out *o,
@@ -116,26 +159,7 @@ void canonical_members(json_out *o,
                        int n_seeds,
                        const char *sweep)
 {
-    const char *open = "";
-    for (int i = 0; i < FIELD_COUNT; i++) {
-        const field *f = &field_table[i];
-        if (*open && strcmp(open, f->group) != 0) {
-            json_end(o);
-            open = "";
-        }
-        if (f->type == FIELD_SEEDS) write_seeds(o, seeds, n_seeds);
-        if (!is_written(f, spec, include[i], names)) continue;
-        if (strcmp(open, f->group) != 0) {
-            json_key(o, f->group);
-            json_begin_object(o);
-            open = f->group;
-        }
-        json_key(o, f->name);
-        if (name_of(f, names))
-            json_string(o, name_of(f, names));
-        else
-            canonical_value(o, f, spec);
-    }
+    write_fields(o, spec, include, names, seeds, n_seeds);
     if (sweep) {
         json_key(o, "sweep");
         json_raw(o, sweep);
@@ -163,5 +187,15 @@ void canonical_group(json_out *o, int group, const draft *d)
         json_key(o, field_table[i].name);
         canonical_draft_value(o, (field_id)i, d);
     }
+    json_end(o);
+}
+
+void canonical_part(json_out *o, const draft *d, const bool keep[FIELD_COUNT], bool with_strategy)
+{
+    canonical_names names = {0};
+    if (with_strategy && d->given[FIELD_strategy_name])
+        names.strategy = strategy_registry.rows[d->strategy]->name;
+    json_begin_object(o);
+    write_fields(o, &d->spec, keep, names, NULL, 0);
     json_end(o);
 }

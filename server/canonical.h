@@ -10,9 +10,11 @@
 /* The value of one field of a spec. Not for fields that run_spec does not store. */
 void canonical_value(json_out *o, const field *f, const run_spec *spec);
 
-/* Names for model.preset and strategy.name; NULL: not written. */
+/* For model.preset (a JSON value as text) and strategy.name, NULL: not written; for
+ * model.width_scale, 0: not written. */
 typedef struct canonical_names {
     const char *preset, *strategy;
+    double width_scale;
 } canonical_names;
 
 /* The members of a job object, between json_begin_object and json_end: those fields of spec that
@@ -29,6 +31,10 @@ void canonical_members(json_out *o,
 /* The given fields of one group as an object, or as the bare value when only its shorthand is
  * given. */
 void canonical_group(json_out *o, int group, const draft *d);
+
+/* Those fields of a draft that keep has, as a part of a job; with_strategy: and strategy.name where
+ * the draft has it. */
+void canonical_part(json_out *o, const draft *d, const bool keep[FIELD_COUNT], bool with_strategy);
 
 /* The value of field id of a draft, preset included. */
 void canonical_draft_value(json_out *o, field_id id, const draft *d);

@@ -1,8 +1,8 @@
 #include "server/catalogue.h"
 
+#include "server/base.h"
 #include "server/canonical.h"
 #include "server/drawing.h"
-#include "server/expand.h"
 #include "server/reader.h"
 #include "server/strategy.h"
 #include "server/wrap.h"
@@ -50,7 +50,7 @@ static subject *subject_new(int row)
     out->s = strategy_table[row];
     if (out->s->refused) return out;
     err_code code = read_spec(out, &err);
-    if (!code) code = expand_part(&out->given, out->s->job, &err);
+    if (!code) code = base_part(&out->given, out->s->job, &err);
     if (!code) code = drawing_make(&out->drawing, &out->spec, &err);
     if (!code) {
         out->uses = engine_f32.uses(&out->spec);

@@ -2,11 +2,17 @@
 
 #include "server/catalogue.h"
 #include "server/draft.h"
+#include "server/file_read.h"
+#include "server/hf_config.h"
+#include "server/hf_print.h"
+#include "server/job_edit.h"
 #include "server/preset.h"
 #include "server/reader.h"
 #include "server/reader_tables.h"
 #include "server/strategy.h"
+#include "server/text.h"
 
+#include <cJSON.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,6 +208,29 @@ static int complain(err_code code, const char *what, const char *name, const reg
     return 2;
 }
 
+/* What a config.json becomes. */
+static int describe_config(const char *path, bool json)
+{
+    enum { MOST = 1 << 20 };
+    error err = {0};
+    char *text = NULL;
+    size_t n = 0;
+    cJSON *tree = NULL;
+    hf_config *config = calloc(1, sizeof *config);
+    err_code code = config ? file_read(&text, &n, path, MOST, &err)
+                           : error_set(&err, ERR_MEMORY, "", "not enough memory");
+    if (!code) code = job_edit_parse(&tree, text, n, &err);
+    if (!code) code = hf_config_read(config, tree, 0, &err);
+    if (!code && json) puts(config->report);
+    if (!code && !json) hf_print(stdout, config->report);
+    if (config) hf_config_deinit(config);
+    free(config);
+    free(text);
+    cJSON_Delete(tree);
+    if (code) text_complain(&err);
+    return code ? 2 : 0;
+}
+
 static int describe(const options *o, names *n)
 {
     bool json = o->flag[OPTION_json];
@@ -214,6 +243,8 @@ static int describe(const options *o, names *n)
         return 0;
     }
     const char *kind = o->arguments[0];
+    if (strcmp(kind, "hf") == 0 && o->n_arguments == 2)
+        return describe_config(o->arguments[1], json);
     if (registry_find(&n->list, kind) < 0)
         return complain(ERR_UNKNOWN_NAME, "kind", kind, &n->list);
     find_rows(n, kind);

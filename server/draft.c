@@ -114,9 +114,8 @@ static err_code check_number(const field *f, const cJSON *v, double max, int dep
     bool low = f->open_min ? x > f->min : x >= f->min;
     bool high = f->open_max ? x < max : x <= max;
     if (!isfinite(x) || !low || !high) return draft_refuse(err, ERR_RANGE, f, v, depth_max);
-    if (f->type != FIELD_NUMBER && x != floor(x))
-        return draft_refuse(err, ERR_TYPE, f, v, depth_max);
-    return ERR_OK;
+    bool any = f->type == FIELD_NUMBER || f->type == FIELD_SCALE;
+    return any || x == floor(x) ? ERR_OK : draft_refuse(err, ERR_TYPE, f, v, depth_max);
 }
 
 static err_code read_choice(int *out, const field *f, const cJSON *v, error *err)
@@ -145,11 +144,21 @@ static err_code read_corpus(char out[SPEC_CORPUS_NAME], const field *f, const cJ
 
 static err_code read_preset(draft *d, const field *f, const cJSON *v, error *err)
 {
+    d->written = v;
+    d->preset = DRAFT_WRITTEN_OUT;
+    if (cJSON_IsObject(v)) return ERR_OK;
     if (!cJSON_IsString(v)) return draft_refuse(err, ERR_TYPE, f, v, 0);
     d->preset = registry_find(&preset_registry, v->valuestring);
     if (d->preset < 0)
         return draft_unknown(err, ERR_UNKNOWN_NAME, "preset", v->valuestring, &preset_registry);
     return ERR_OK;
+}
+
+/* What it says is read by server/base.c. */
+static err_code read_hf_config(draft *d, const field *f, const cJSON *v, error *err)
+{
+    d->hf_config = v;
+    return cJSON_IsObject(v) ? ERR_OK : draft_refuse(err, ERR_TYPE, f, v, 0);
 }
 
 static err_code read_strategy(draft *d, const field *f, const cJSON *v, error *err)
@@ -312,6 +321,11 @@ static err_code read_value(draft *d, const field *f, const cJSON *v, int depth_m
         return read_preset(d, f, v, err);
     case FIELD_STRATEGY:
         return read_strategy(d, f, v, err);
+    case FIELD_SCALE:
+        d->width_scale = v->valuedouble;
+        return check_number(f, v, f->max, depth_max, err);
+    case FIELD_HF_CONFIG:
+        return read_hf_config(d, f, v, err);
     default:
         return error_set(err, ERR_INTERNAL, "", "%s is no field of a run", f->name);
     }
@@ -369,6 +383,8 @@ void draft_overlay(draft *to, const draft *from)
         if (field_table[i].size) field_copy(&to->spec, &from->spec, &field_table[i]);
         to->given[i] = true;
     }
-    if (from->given[FIELD_model_preset]) to->preset = from->preset;
+    if (from->given[FIELD_model_preset]) to->preset = from->preset, to->written = from->written;
+    if (from->given[FIELD_model_width_scale]) to->width_scale = from->width_scale;
+    if (from->given[FIELD_model_hf_config]) to->hf_config = from->hf_config;
     if (from->given[FIELD_strategy_name]) to->strategy = from->strategy;
 }

@@ -11,15 +11,21 @@
 
 struct cJSON;
 
+enum { DRAFT_WRITTEN_OUT = -1 };
+
 typedef struct draft {
     run_spec spec; /* fields that were not given are zero */
     bool given[FIELD_COUNT];
     bool own[FIELD_COUNT]; /* of a merged draft: given by the job, not by a preset or strategy */
-    int preset;            /* row of preset_registry, where given[FIELD_model_preset] */
-    int strategy;          /* row of strategy_registry, where given[FIELD_strategy_name] */
+    int preset; /* row of preset_registry, or DRAFT_WRITTEN_OUT, where given[FIELD_model_preset] */
+    int strategy;                  /* row of strategy_registry, where given[FIELD_strategy_name] */
+    const struct cJSON *written;   /* the preset that is written out; borrowed */
+    double width_scale;            /* where given[FIELD_model_width_scale] */
+    const struct cJSON *hf_config; /* where given[FIELD_model_hf_config]; borrowed */
 } draft;
 
-/* One value of a field that run_spec stores, or of model.preset. depth_max: limits.depth. */
+/* One value of a field that run_spec stores, or of the rows EXTRA of groups.
+ * depth_max: limits.depth. */
 err_code
 draft_read_field(draft *d, field_id id, const struct cJSON *value, int depth_max, error *err);
 

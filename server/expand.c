@@ -24,39 +24,6 @@ bool expand_read_member(draft *d, const cJSON *member, int depth_max, err_code *
 
 /* --- one arm ---------------------------------------------------------------------------------- */
 
-err_code expand_part(draft *out, const char *text, error *err)
-{
-    cJSON *tree = cJSON_Parse(text);
-    if (!tree) return error_set(err, ERR_MEMORY, "", "not enough memory to read the job");
-    err_code code = ERR_OK;
-    const cJSON *member;
-    cJSON_ArrayForEach(member, tree)
-    {
-        if (!code && !expand_read_member(out, member, 0, &code, err))
-            code = error_set(err, ERR_INTERNAL, "", "a preset has a field %s", member->string);
-    }
-    cJSON_Delete(tree);
-    return code;
-}
-
-static err_code read_part(draft *out, bool *is_read, const char *text, error *err)
-{
-    if (*is_read) return ERR_OK;
-    err_code code = expand_part(out, text, err);
-    *is_read = !code;
-    return code;
-}
-
-static err_code read_preset(reading *r, int row, error *err)
-{
-    return read_part(&r->presets[row], &r->preset_read[row], preset_text(row), err);
-}
-
-static err_code read_strategy(reading *r, int row, error *err)
-{
-    return read_part(&r->strategies[row], &r->strategy_read[row], strategy_table[row]->job, err);
-}
-
 /* The row that an arm names in a field (model.preset, strategy.name): the last axis that gives it,
  * else the job, else none. */
 static int named_row(const reading *r, const sweep_arm *arm, field_id id, int none)
@@ -67,6 +34,13 @@ static int named_row(const reading *r, const sweep_arm *arm, field_id id, int no
         if (d->given[id]) row = id == FIELD_model_preset ? d->preset : d->strategy;
     }
     return row;
+}
+
+/* The strategy of an arm: what it names, else what its preset names, else -1. */
+static int strategy_row(const reading *r, const sweep_arm *arm, const draft *preset)
+{
+    int of_preset = preset->given[FIELD_strategy_name] ? preset->strategy : -1;
+    return named_row(r, arm, FIELD_strategy_name, of_preset);
 }
 
 static void note_own(draft *out, const reading *r, const sweep_arm *arm)
@@ -80,13 +54,13 @@ static void note_own(draft *out, const reading *r, const sweep_arm *arm)
 
 static err_code merge(draft *out, reading *r, const sweep_arm *arm, error *err)
 {
-    int preset = named_row(r, arm, FIELD_model_preset, 0),
-        strategy_row = named_row(r, arm, FIELD_strategy_name, -1);
-    err_code code = read_preset(r, preset, err);
-    if (!code && strategy_row >= 0) code = read_strategy(r, strategy_row, err);
+    const draft *preset, *row_fields;
+    err_code code = base_preset(&r->under, named_row(r, arm, FIELD_model_preset, 0), &preset, err);
     if (code) return code;
-    *out = r->presets[preset];
-    if (strategy_row >= 0) draft_overlay(out, &r->strategies[strategy_row]);
+    int row = strategy_row(r, arm, preset);
+    if (row >= 0 && (code = base_strategy(&r->under, row, &row_fields, err))) return code;
+    *out = *preset;
+    if (row >= 0) draft_overlay(out, row_fields);
     draft_overlay(out, &r->base);
     sweep_overlay(out, &r->sweep, arm);
     note_own(out, r, arm);
@@ -116,17 +90,38 @@ static bool is_own(const reading *r, const sweep_arm *arm, int id)
     return own;
 }
 
+/* Where the document says what the field of this arm is: not necessarily by its own name. */
+static field_id said_by(const reading *r, const sweep_arm *arm, field_id id)
+{
+    int row = named_row(r, arm, FIELD_strategy_name, -1);
+    bool by_strategy = row >= 0 && r->under.strategies[row].given[id];
+    if (is_own(r, arm, id)) return id;
+    if (by_strategy) return FIELD_strategy_name;
+    return r->under.hf && r->under.hf->origin[id] ? FIELD_model_hf_config : id;
+}
+
+static void locate_in_config(const hf_config *c, field_id id, error *err)
+{
+    err->pointer[0] = '\0';
+    error_prefix(err, c->origin[id]);
+    if (c->inside) error_prefix(err, c->inside);
+    error_prefix(err, "hf_config");
+    error_prefix(err, "model");
+}
+
 /* The pointer to what the document itself says about a field: its sweep, its shorthand, itself. */
 static void locate(const reading *r, const sweep_arm *arm, error *err)
 {
     char rest[FIELD_PATH];
     const char *tail = "";
-    int id = field_at(err->pointer, &tail);
-    if (id < 0) return;
-    const draft *named = NULL;
-    int row = named_row(r, arm, FIELD_strategy_name, -1);
-    if (row >= 0) named = &r->strategies[row];
-    if (named && named->given[id] && !is_own(r, arm, id)) id = FIELD_strategy_name, tail = "";
+    int found = field_at(err->pointer, &tail);
+    if (found < 0) return;
+    field_id id = said_by(r, arm, (field_id)found);
+    if (id == FIELD_model_hf_config) {
+        locate_in_config(r->under.hf, (field_id)found, err);
+        return;
+    }
+    if ((int)id != found) tail = "";
     const field *f = &field_table[id];
     snprintf(rest, sizeof rest, "%s", tail);
     for (int a = r->sweep.n - 1; a >= 0; a--) {
@@ -161,6 +156,14 @@ static err_code blame(const reading *r, const sweep_arm *arm, error *err)
 
 /* --- all arms --------------------------------------------------------------------------------- */
 
+static bool any_axis_gives(const sweep *s, int id)
+{
+    for (int a = 0; a < s->n; a++)
+        for (int i = 0; i < s->axes[a].n; i++)
+            if (s->axes[a].values[i].given.given[id]) return true;
+    return false;
+}
+
 /* A corpus that no run reads is a mistake, not something to ignore. */
 static err_code check_corpus(const reading *r, const job *j, error *err)
 {
@@ -174,6 +177,15 @@ static err_code check_corpus(const reading *r, const job *j, error *err)
                      "a corpus is named but data.source is not text");
 }
 
+static void note_width(reading *r, const width_change *w)
+{
+    if (w->scale <= 0 || r->n_noted == NOTES_MAX) return;
+    for (int i = 0; i < r->n_noted; i++)
+        if (r->noted[i].scale == w->scale && r->noted[i].from.d_model == w->from.d_model) return;
+    r->noted[r->n_noted++] = *w;
+    width_note(&r->notes, w);
+}
+
 static err_code
 expand_arm(reading *r, int number, draft *merged, cost_memo *memo, job *out, error *err)
 {
@@ -182,8 +194,11 @@ expand_arm(reading *r, int number, draft *merged, cost_memo *memo, job *out, err
     sweep_find_arm(&arm, &r->sweep, number);
     err_code code = merge(merged, r, &arm, err);
     if (code) return code;
-    if (resolve_run(&runs[0].spec, merged, err) || cost_run(memo, out, number * r->n_seeds, err))
+    width_change width;
+    if (resolve_run(&runs[0].spec, merged, &width, err) ||
+        cost_run(memo, out, number * r->n_seeds, err))
         return blame(r, &arm, err);
+    note_width(r, &width);
     json_out text = {0};
     sweep_arm_text(&text, &r->sweep, &arm);
     if (text.failed) {
@@ -203,22 +218,62 @@ expand_arm(reading *r, int number, draft *merged, cost_memo *memo, job *out, err
     return code;
 }
 
-err_code expand_runs(reading *r, job *out, error *err)
+/* A config is the model of all arms. */
+static err_code check_config(const reading *r, error *err)
+{
+    if (!r->under.hf || !any_axis_gives(&r->sweep, FIELD_model_preset)) return ERR_OK;
+    return error_set(err, ERR_COMBINATION, "/model/hf_config",
+                     "hf_config takes the place of a preset; the sweep names presets too");
+}
+
+/* What is needed before the first arm. */
+static err_code begin(reading *r, error *err)
 {
     err_code code = sweep_count(&r->sweep, r->n_seeds, r->lim->runs, &r->n_arms, err);
     if (code) {
         error_prefix(err, r->sweep.n ? "sweep" : "seeds");
         return code;
     }
+    json_begin_array(&r->notes);
+    code = base_init(&r->under, &r->base, r->lim->depth, err);
+    return code ? code : check_config(r, err);
+}
+
+/* The report on the config and the notes, which the reading has collected, become the job's. */
+static err_code give_echo(reading *r, job *out, error *err)
+{
+    json_end(&r->notes);
+    out->notes = json_take(&r->notes);
+    if (r->under.hf) out->coverage = r->under.hf->report, r->under.hf->report = NULL;
+    return out->notes ? ERR_OK : error_set(err, ERR_MEMORY, "", "not enough memory for the job");
+}
+
+err_code expand_echo(reading *r, job *out, error *err)
+{
+    run_spec spec;
+    width_change width;
+    err_code code = begin(r, err);
+    draft *merged = malloc(sizeof *merged);
+    if (!code && !merged) code = error_set(err, ERR_MEMORY, "", "not enough memory for the job");
+    for (int number = 0; number < r->n_arms && !code; number++) {
+        sweep_arm arm;
+        sweep_find_arm(&arm, &r->sweep, number);
+        code = merge(merged, r, &arm, err);
+        if (!code) code = resolve_run(&spec, merged, &width, err);
+        if (!code) note_width(r, &width);
+    }
+    free(merged);
+    return code ? code : give_echo(r, out, err);
+}
+
+err_code expand_runs(reading *r, job *out, error *err)
+{
+    err_code code = begin(r, err);
+    if (code) return code;
     cost_memo memo = {0};
     draft *merged = malloc(sizeof *merged);
-    r->presets = calloc((size_t)preset_registry.n, sizeof *r->presets);
-    r->preset_read = calloc((size_t)preset_registry.n, sizeof *r->preset_read);
-    r->strategies = calloc((size_t)strategy_registry.n, sizeof *r->strategies);
-    r->strategy_read = calloc((size_t)strategy_registry.n, sizeof *r->strategy_read);
     out->runs = calloc((size_t)r->n_arms * (size_t)r->n_seeds, sizeof *out->runs);
-    if (!merged || !r->presets || !r->preset_read || !r->strategies || !r->strategy_read ||
-        !out->runs) {
+    if (!merged || !out->runs) {
         free(merged);
         return error_set(err, ERR_MEMORY, "", "not enough memory for %d runs",
                          r->n_arms * r->n_seeds);
@@ -228,6 +283,7 @@ err_code expand_runs(reading *r, job *out, error *err)
         code = expand_arm(r, arm, merged, &memo, out, err);
         out->n_runs = (arm + 1) * r->n_seeds;
     }
+    if (!code) code = give_echo(r, out, err);
     if (!code) code = cost_check_job(out, r->lim, err);
     if (!code) code = check_corpus(r, out, err);
     cost_memo_deinit(&memo);
@@ -248,14 +304,6 @@ static bool is_swept(const sweep *s, int id)
     return false;
 }
 
-static bool any_axis_gives(const sweep *s, int id)
-{
-    for (int a = 0; a < s->n; a++)
-        for (int i = 0; i < s->axes[a].n; i++)
-            if (s->axes[a].values[i].given.given[id]) return true;
-    return false;
-}
-
 static bool is_equal_in_all_runs(const reading *r, const job *j, const field *f)
 {
     for (int i = r->n_seeds; i < j->n_runs; i += r->n_seeds)
@@ -268,7 +316,7 @@ static bool strategy_gives(const reading *r, int id)
 {
     if (!any_axis_gives(&r->sweep, FIELD_strategy_name)) return false;
     for (int i = 0; i < strategy_registry.n; i++)
-        if (r->strategy_read[i] && r->strategies[i].given[id]) return true;
+        if (r->under.strategy_read[i] && r->under.strategies[i].given[id]) return true;
     return false;
 }
 
@@ -279,20 +327,63 @@ static bool left_to_names(const reading *r, int id)
     return !r->base.given[id] && (strategy_gives(r, id) || field_table[id].use);
 }
 
+/* What the job is laid over where the sweep does not say: the preset, NULL while arms name others
+ * and none is named here. */
+static const draft *preset_below(reading *r)
+{
+    const draft *preset = NULL;
+    bool named = r->base.given[FIELD_model_preset];
+    if (named || !any_axis_gives(&r->sweep, FIELD_model_preset))
+        base_preset(&r->under, named ? r->base.preset : 0, &preset, NULL);
+    return preset;
+}
+
+/* The strategy likewise, -1 when there is none. */
+static int strategy_below(const reading *r, const draft *preset)
+{
+    if (r->base.given[FIELD_strategy_name]) return r->base.strategy;
+    bool by_preset = preset && preset->given[FIELD_strategy_name];
+    return by_preset && !any_axis_gives(&r->sweep, FIELD_model_preset) ? preset->strategy : -1;
+}
+
+/* Does the text keep model.width_scale: does the sweep give it, or one of the fields that it sets,
+ * or do these differ between arms? Then they are written as they were before, else scaled. */
+static bool keeps_scale(const reading *r)
+{
+    bool any = any_axis_gives(&r->sweep, FIELD_model_width_scale);
+    for (int id = 0; id < FIELD_COUNT && r->base.given[FIELD_model_width_scale]; id++)
+        any |= width_sets((field_id)id) && (r->varies[id] || any_axis_gives(&r->sweep, id));
+    return any;
+}
+
+/* Which fields have no one value that the text can give them for all runs. */
+static void find_varying(reading *r, const job *j)
+{
+    for (int id = 0; id < FIELD_COUNT; id++)
+        r->varies[id] = field_table[id].size && !is_equal_in_all_runs(r, j, &field_table[id]);
+    bool keeps = keeps_scale(r), given = r->base.given[FIELD_model_width_scale] &&
+                                         !is_swept(&r->sweep, FIELD_model_width_scale);
+    r->kept_scale = keeps && given ? r->base.width_scale : 0;
+    for (int id = 0; id < FIELD_COUNT && keeps; id++) r->varies[id] |= width_sets((field_id)id);
+}
+
 /* The base that, with the sweep, says the same as the job. A field with one value in all runs is
  * written; one that every value of an axis gives is not; of the others, what an arm has that does
  * not give it, where that is one value: a rule depends on the arm, and so does a preset that is
  * swept. */
-static bool make_base(run_spec *base, bool include[FIELD_COUNT], const reading *r, const job *j)
+static bool make_base(run_spec *base, bool include[FIELD_COUNT], reading *r, const job *j)
 {
     bool preset_varies = any_axis_gives(&r->sweep, FIELD_model_preset),
          strategy_varies = any_axis_gives(&r->sweep, FIELD_strategy_name);
-    int preset = r->base.given[FIELD_model_preset] ? r->base.preset : 0;
+    const draft *preset = preset_below(r), *row_fields;
+    int row = strategy_below(r, preset);
     draft *plain = calloc(1, sizeof *plain);
     if (!plain) return false;
-    if (!preset_varies) *plain = r->presets[preset];
-    if (!strategy_varies && r->base.given[FIELD_strategy_name])
-        draft_overlay(plain, &r->strategies[r->base.strategy]);
+    if (!preset_varies) *plain = *preset;
+    if (!strategy_varies && row >= 0) {
+        base_strategy(&r->under, row, &row_fields, NULL);
+        draft_overlay(plain, row_fields);
+    }
     draft_overlay(plain, &r->base);
     resolve_fixed(base, plain, NULL); /* the runs have been resolved: it cannot fail */
     for (int id = 0; id < FIELD_COUNT; id++) {
@@ -300,7 +391,7 @@ static bool make_base(run_spec *base, bool include[FIELD_COUNT], const reading *
         bool fixed = plain->given[id] || (!f->rule && !preset_varies);
         if (left_to_names(r, id)) fixed = false;
         include[id] = f->size && fixed && !is_swept(&r->sweep, id);
-        if (!f->size || !is_equal_in_all_runs(r, j, f)) continue;
+        if (!f->size || r->varies[id]) continue;
         include[id] = true;
         field_copy(base, &j->runs[0].spec, f);
     }
@@ -308,51 +399,83 @@ static bool make_base(run_spec *base, bool include[FIELD_COUNT], const reading *
     return true;
 }
 
-/* A preset that some arms name and others leave to the base has to be kept, and one whose fields
- * the strategies of some arms replace. */
-static const char *kept_preset(const reading *r, const job *j)
+/* Does some arm have the field from its preset: no axis and no strategy gives it? */
+static bool reaches_an_arm(const reading *r, const draft *preset, int id)
 {
-    bool needed =
-        any_axis_gives(&r->sweep, FIELD_model_preset) && !is_swept(&r->sweep, FIELD_model_preset);
-    if (!any_axis_gives(&r->sweep, FIELD_model_preset) && r->base.given[FIELD_model_preset])
-        for (int id = 0; id < FIELD_COUNT; id++)
-            needed |= r->presets[r->base.preset].given[id] && left_to_names(r, id) &&
-                      !is_equal_in_all_runs(r, j, &field_table[id]);
-    return needed && r->base.given[FIELD_model_preset] ? preset_registry.rows[r->base.preset]->name
-                                                       : NULL;
+    for (int number = 0; number < r->n_arms; number++) {
+        sweep_arm arm;
+        sweep_find_arm(&arm, &r->sweep, number);
+        int row = strategy_row(r, &arm, preset);
+        if (!is_own(r, &arm, id) && (row < 0 || !r->under.strategies[row].given[id])) return true;
+    }
+    return false;
 }
 
-/* Likewise a strategy that some arms name and others leave to the base. */
-static const char *kept_strategy(const reading *r)
+/* The preset that the text needs, as JSON; text stays empty when it needs none. One that only some
+ * arms replace is kept whole; else those fields are, written out, that the strategies of some arms
+ * replace. */
+static void write_preset(json_out *text, reading *r)
 {
-    bool needed =
-        any_axis_gives(&r->sweep, FIELD_strategy_name) && !is_swept(&r->sweep, FIELD_strategy_name);
-    return needed && r->base.given[FIELD_strategy_name]
-               ? strategy_registry.rows[r->base.strategy]->name
-               : NULL;
+    bool varies = any_axis_gives(&r->sweep, FIELD_model_preset), keep[FIELD_COUNT], any = false;
+    const draft *preset = preset_below(r);
+    if (!preset || (varies && is_swept(&r->sweep, FIELD_model_preset))) return;
+    if (varies && r->base.preset != DRAFT_WRITTEN_OUT) {
+        json_string(text, preset_registry.rows[r->base.preset]->name);
+        return;
+    }
+    for (int id = 0; id < FIELD_COUNT; id++) {
+        const field *f = &field_table[id];
+        keep[id] = preset->given[id] && f->size;
+        if (!varies)
+            keep[id] =
+                keep[id] && left_to_names(r, id) && r->varies[id] && reaches_an_arm(r, preset, id);
+        any |= keep[id];
+    }
+    if (any || varies) canonical_part(text, preset, keep, varies);
 }
 
-char *expand_resolved(const reading *r, const job *j)
+/* Does a strategy give fields that differ between arms though all have them from it? */
+static bool gives_what_varies(const reading *r, int row)
+{
+    const draft *row_fields = &r->under.strategies[row];
+    for (int id = 0; id < FIELD_COUNT; id++)
+        if (row_fields->given[id] && left_to_names(r, id) && r->varies[id]) return true;
+    return false;
+}
+
+/* A strategy that some arms replace and others leave to the base has to be named, and one whose
+ * fields mean nothing to some. */
+static const char *kept_strategy(reading *r)
+{
+    if (is_swept(&r->sweep, FIELD_strategy_name)) return NULL;
+    int row = strategy_below(r, preset_below(r));
+    bool needed =
+        row >= 0 && (any_axis_gives(&r->sweep, FIELD_strategy_name) || gives_what_varies(r, row));
+    return needed ? strategy_registry.rows[row]->name : NULL;
+}
+
+char *expand_resolved(reading *r, const job *j)
 {
     bool include[FIELD_COUNT];
     run_spec base;
-    json_out axes = {0}, text = {0};
+    json_out axes = {0}, text = {0}, preset = {0};
+    find_varying(r, j);
     if (!make_base(&base, include, r, j)) return NULL;
     if (r->sweep.n) sweep_text(&axes, &r->sweep);
+    write_preset(&preset, r);
     json_begin_object(&text);
-    canonical_names names = {kept_preset(r, j), kept_strategy(r)};
+    canonical_names names = {preset.text, kept_strategy(r), r->kept_scale};
     canonical_members(&text, &base, include, names, r->seeds, r->n_seeds, axes.text);
     json_end(&text);
-    text.failed = text.failed || axes.failed;
+    text.failed = text.failed || axes.failed || preset.failed;
     json_deinit(&axes);
+    json_deinit(&preset);
     return json_take(&text);
 }
 
 void expand_deinit(reading *r)
 {
-    free(r->presets);
-    free(r->preset_read);
-    free(r->strategies);
-    free(r->strategy_read);
+    json_deinit(&r->notes);
+    base_deinit(&r->under);
     sweep_deinit(&r->sweep);
 }

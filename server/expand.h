@@ -4,10 +4,14 @@
 #ifndef SERVER_EXPAND_H
 #define SERVER_EXPAND_H
 
+#include "server/base.h"
 #include "server/job.h"
 #include "server/sweep.h"
+#include "server/width.h"
 
 struct cJSON;
+
+enum { NOTES_MAX = 8 };
 
 /* What was read from one document. Large: on the heap. */
 typedef struct reading {
@@ -18,22 +22,25 @@ typedef struct reading {
     uint64_t seeds[SEEDS_MAX];
     int n_seeds;
     int n_arms;
-    draft *presets; /* one per row of preset_registry, read when first needed */
-    bool *preset_read;
-    draft *strategies; /* likewise of strategy_registry */
-    bool *strategy_read;
+    base_parts under;              /* what they are laid over */
+    json_out notes;                /* the open list job.notes */
+    width_change noted[NOTES_MAX]; /* what model.width_scale changed, once each */
+    int n_noted;
+    /* For the canonical text. */
+    bool varies[FIELD_COUNT];
+    double kept_scale; /* model.width_scale, where it is written; else 0 */
 } reading;
 
 /* Fills out->runs and out->n_runs, seeds fastest. Errors have pointers into the document: a swept
  * value is blamed where it stands in the sweep. */
 err_code expand_runs(reading *r, job *out, error *err);
 
+/* Instead of that: only out->coverage and out->notes, without the cost of the runs. */
+err_code expand_echo(reading *r, job *out, error *err);
+
 /* The canonical text of the whole job, after expand_runs; heap, NULL when out of memory. Reading it
  * again makes the same job with the same text. */
-char *expand_resolved(const reading *r, const job *j);
-
-/* A named part of a job: the text of a row of the presets or of the strategies. */
-err_code expand_part(draft *out, const char *text, error *err);
+char *expand_resolved(reading *r, const job *j);
 
 void expand_deinit(reading *r); /* what reading and expanding have allocated */
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/hf_config.h"
 #include "server/json_out.h"
 #include "server/strategy.h"
 
@@ -113,7 +114,7 @@ const registry *field_registry_at(int i)
     while (engine_f32.registries[n]) n++;
     if (i < n) return engine_f32.registries[i];
     if (i - n < N_OWN) return &own[i - n];
-    return i - n == N_OWN ? &strategy_registry : NULL;
+    return i - n == N_OWN ? &strategy_registry : i - n == N_OWN + 1 ? &hf_model_registry : NULL;
 }
 
 const registry *field_registry(const char *kind)
@@ -149,7 +150,8 @@ int field_shorthand(int group)
 
 bool field_sweepable(const field *f)
 {
-    return f->type != FIELD_NAME && f->type != FIELD_SEEDS && f->type != FIELD_SWEEP;
+    return f->type != FIELD_NAME && f->type != FIELD_HF_CONFIG && f->type != FIELD_SEEDS &&
+           f->type != FIELD_SWEEP;
 }
 
 void field_path(char out[FIELD_PATH], const field *f)
@@ -187,7 +189,7 @@ static void allowed_names(char *out, size_t size, const field *f)
 static void allowed_numbers(char *out, size_t size, const field *f, double max)
 {
     char low[JSON_NUMBER], high[JSON_NUMBER];
-    bool whole = f->type != FIELD_NUMBER;
+    bool whole = f->type != FIELD_NUMBER && f->type != FIELD_SCALE;
     json_number_text(low, f->min);
     json_number_text(high, max);
     snprintf(out, size, "%s %s%s %s%s%s", whole ? "integers" : "numbers",
@@ -200,6 +202,7 @@ void field_allowed(char *out, size_t size, const field *f, int depth_max)
     switch (f->type) {
     case FIELD_INTEGER:
     case FIELD_NUMBER:
+    case FIELD_SCALE:
         allowed_numbers(out, size, f, f->max);
         break;
     case FIELD_DEPTH:
@@ -236,7 +239,10 @@ void field_allowed(char *out, size_t size, const field *f, int depth_max)
         snprintf(out, size, "a text of at most 120 characters");
         break;
     case FIELD_PRESET:
-        snprintf(out, size, "a preset's name");
+        snprintf(out, size, "a preset's name, or what it would stand for: a part of a job");
+        break;
+    case FIELD_HF_CONFIG:
+        snprintf(out, size, "the object of a config.json");
         break;
     case FIELD_SEEDS:
         snprintf(out, size, "a list of 1 to 64 different integers from 0 to 2^53-1");

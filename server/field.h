@@ -22,8 +22,10 @@ typedef enum field_type {
     FIELD_METRICS,   /* bool[METRIC_COUNT] */
     FIELD_NUMBERS,   /* spec_strategy.residual_scales and n_residual_scales */
     FIELD_OVERRIDES, /* spec_strategy.overrides and n_overrides */
-    FIELD_NAME,      /* these five are not in run_spec */
+    FIELD_NAME,      /* these are not in run_spec */
     FIELD_PRESET,
+    FIELD_HF_CONFIG,
+    FIELD_SCALE,
     FIELD_STRATEGY,
     FIELD_SEEDS,
     FIELD_SWEEP

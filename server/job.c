@@ -13,6 +13,8 @@ void job_init(job *j)
 void job_deinit(job *j)
 {
     free(j->resolved);
+    free(j->coverage);
+    free(j->notes);
     free(j->runs);
     *j = (job){0};
 }

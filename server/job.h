@@ -37,6 +37,8 @@ typedef struct job {
     char name[JOB_NAME];
     char hash[JOB_HASH]; /* lower-case hex SHA-256 of resolved */
     char *resolved;      /* canonical JSON text of the whole job */
+    char *coverage; /* JSON text: what became of its hf_config (hf_config.h); NULL: it has none */
+    char *notes;    /* JSON text: a list of sentences about what was made of it */
     job_run *runs;
     int n_runs;
 } job;

@@ -127,7 +127,7 @@ static void document(json_out *o, const char *key, const char *value)
         json_null(o);
 }
 
-void job_row_write(json_out *o, http *h, const job_row *j, bool existing, bool whole)
+void job_row_write(json_out *o, http *h, const job_row *j, bool existing, const job *echo)
 {
     const char *state = j->text[TEXT_STATE] ? j->text[TEXT_STATE] : "";
     job_progress p;
@@ -150,7 +150,11 @@ void job_row_write(json_out *o, http *h, const job_row *j, bool existing, bool w
     json_begin_object(o);
     api_write_progress(o, &p);
     json_end(o);
-    if (whole) document(o, "resolved", j->text[TEXT_RESOLVED]);
+    if (echo) {
+        document(o, "resolved", j->text[TEXT_RESOLVED]);
+        document(o, "coverage", echo->coverage);
+        document(o, "notes", echo->notes ? echo->notes : "[]");
+    }
     document(o, "error", j->text[TEXT_ERROR]);
     write_links(o, j->id);
     json_end(o);

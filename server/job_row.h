@@ -31,7 +31,9 @@ bool job_row_read(job_row *rows,
                   const char *third);
 void job_row_free(job_row *rows, int n);
 
-/* whole: with the resolved text. No reader may be held by this thread. */
-void job_row_write(json_out *o, http *h, const job_row *row, bool existing, bool whole);
+/* With the resolved text, and echo, what was said about the job when it was read (coverage and
+ * notes; NULL members: none). Lists have neither: echo NULL. No reader may be held by this thread.
+ */
+void job_row_write(json_out *o, http *h, const job_row *row, bool existing, const job *echo);
 
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-const json_scan_limits json_scan_job = {.bytes = 256 << 10, .tokens = 4096, .depth = 32};
+const json_scan_limits json_scan_job = {.bytes = 256 << 10, .tokens = 16384, .depth = 32};
 
 /* Where the scan stands: one level per open container. */
 typedef struct level {

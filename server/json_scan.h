@@ -28,7 +28,8 @@ typedef struct json_scan_limits {
     int depth;     /* open containers, at most JSON_SCAN_DEPTH */
 } json_scan_limits;
 
-/* A job: 256 KiB, 4096 tokens, 32 levels. */
+/* A job: 256 KiB, 16384 tokens (a Hugging Face config may name a thousand classes twice), 32
+ * levels. */
 extern const json_scan_limits json_scan_job;
 
 err_code json_scan(const char *bytes, size_t n, const json_scan_limits *limits, error *err);

@@ -123,7 +123,8 @@ static err_code read_value(options *out, int id, const char *what, const char *t
         if (out->n_list == OPTION_LIST)
             return error_set(err, ERR_RANGE, "", "%s is given more than %d times", what,
                              OPTION_LIST);
-        out->list[out->n_list++] = text;
+        out->list[out->n_list].id = (option_id)id;
+        out->list[out->n_list++].text = text;
         return ERR_OK;
     default:
         return ERR_OK;

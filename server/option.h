@@ -38,7 +38,10 @@ typedef struct options {
     bool flag[OPTION_COUNT];
     const char *text[OPTION_COUNT]; /* NULL: not given and no fallback */
     double number[OPTION_COUNT];    /* INTEGER, BYTES, NUMBER */
-    const char *list[OPTION_LIST];  /* of the one LIST option */
+    struct {
+        option_id id;
+        const char *text;
+    } list[OPTION_LIST]; /* values of the LIST options, in their order */
     int n_list;
     const char *arguments[OPTION_ARGUMENTS]; /* what is no option */
     int n_arguments;

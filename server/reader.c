@@ -103,7 +103,7 @@ static err_code read_document(reading *r, job *out, error *err)
     }
     if (r->n_seeds == 0)
         for (; r->n_seeds < 3; r->n_seeds++) r->seeds[r->n_seeds] = (uint64_t)r->n_seeds;
-    return expand_runs(r, out, err);
+    return ERR_OK;
 }
 
 /* The tree of bytes that json_scan has passed. A copy with a NUL, because cJSON's older versions
@@ -119,7 +119,20 @@ static cJSON *parse(const char *bytes, size_t n)
     return tree;
 }
 
-err_code reader_job(const char *bytes, size_t n, const limits *lim, job *out, error *err)
+/* What follows the fields: runs and the canonical text, or only what is said about them. */
+static err_code finish(reading *r, bool echo, job *out, error *err)
+{
+    if (echo) return expand_echo(r, out, err);
+    err_code code = expand_runs(r, out, err);
+    if (code) return code;
+    out->resolved = expand_resolved(r, out);
+    if (!out->resolved) return no_memory(err);
+    text_sha256(out->hash, out->resolved, strlen(out->resolved));
+    return ERR_OK;
+}
+
+static err_code
+read_job(const char *bytes, size_t n, const limits *lim, bool echo, job *out, error *err)
 {
     error unwanted;
     if (!err) err = &unwanted;
@@ -130,23 +143,28 @@ err_code reader_job(const char *bytes, size_t n, const limits *lim, job *out, er
     if (code) return code;
     cJSON *tree = parse(bytes, n);
     reading *r = calloc(1, sizeof *r);
-    if (!tree || !r) {
+    if (tree && r) {
+        r->lim = lim;
+        r->document = tree;
+        code = read_document(r, out, err);
+        if (!code) code = finish(r, echo, out, err);
+    } else {
         code = no_memory(err);
-        goto out;
     }
-    r->lim = lim;
-    r->document = tree;
-    if ((code = read_document(r, out, err))) goto out;
-    out->resolved = expand_resolved(r, out);
-    if (out->resolved)
-        text_sha256(out->hash, out->resolved, strlen(out->resolved));
-    else
-        code = no_memory(err);
-out:
     if (r) expand_deinit(r);
     free(r);
     cJSON_Delete(tree);
     return code;
+}
+
+err_code reader_job(const char *bytes, size_t n, const limits *lim, job *out, error *err)
+{
+    return read_job(bytes, n, lim, false, out, err);
+}
+
+err_code reader_echo(const char *bytes, size_t n, const limits *lim, job *out, error *err)
+{
+    return read_job(bytes, n, lim, true, out, err);
 }
 
 char *reader_run_text(const run_spec *spec)

@@ -13,6 +13,9 @@
 
 err_code reader_job(const char *bytes, size_t n, const limits *lim, job *out, error *err);
 
+/* Only what is said about a job: out->name, coverage and notes. Costs no more than reading it. */
+err_code reader_echo(const char *bytes, size_t n, const limits *lim, job *out, error *err);
+
 /* The inverse for one run: canonical JSON of a resolved run (reader_job accepts it again and makes
  * exactly one run equal to spec). Heap; NULL when out of memory. */
 char *reader_run_text(const run_spec *spec);

@@ -11,12 +11,12 @@
 #include <string.h>
 
 static const char *const type_names[] = {
-    [FIELD_INTEGER] = "integer",   [FIELD_DEPTH] = "integer",   [FIELD_NUMBER] = "number",
-    [FIELD_BOOL] = "boolean",      [FIELD_CHOICE] = "choice",   [FIELD_TEXT] = "text",
-    [FIELD_STEPS] = "steps",       [FIELD_SITES] = "sites",     [FIELD_METRICS] = "metrics",
-    [FIELD_NAME] = "name",         [FIELD_PRESET] = "preset",   [FIELD_SEEDS] = "seeds",
-    [FIELD_SWEEP] = "sweep",       [FIELD_NUMBERS] = "numbers", [FIELD_OVERRIDES] = "overrides",
-    [FIELD_STRATEGY] = "strategy",
+    [FIELD_INTEGER] = "integer",   [FIELD_DEPTH] = "integer",       [FIELD_NUMBER] = "number",
+    [FIELD_BOOL] = "boolean",      [FIELD_CHOICE] = "choice",       [FIELD_TEXT] = "text",
+    [FIELD_STEPS] = "steps",       [FIELD_SITES] = "sites",         [FIELD_METRICS] = "metrics",
+    [FIELD_NAME] = "name",         [FIELD_PRESET] = "preset",       [FIELD_SEEDS] = "seeds",
+    [FIELD_SWEEP] = "sweep",       [FIELD_NUMBERS] = "numbers",     [FIELD_OVERRIDES] = "overrides",
+    [FIELD_STRATEGY] = "strategy", [FIELD_HF_CONFIG] = "hf_config", [FIELD_SCALE] = "number",
 };
 
 static void text_member(json_out *o, const char *key, const char *value)
@@ -33,7 +33,8 @@ static void bool_member(json_out *o, const char *key, bool value)
 
 static bool is_numeric(const field *f)
 {
-    return f->type == FIELD_INTEGER || f->type == FIELD_DEPTH || f->type == FIELD_NUMBER;
+    return f->type == FIELD_INTEGER || f->type == FIELD_DEPTH || f->type == FIELD_NUMBER ||
+           f->type == FIELD_SCALE;
 }
 
 static void write_default(json_out *o, const field *f)
@@ -45,7 +46,7 @@ static void write_default(json_out *o, const field *f)
     else if (f->type == FIELD_BOOL)
         json_bool(o, f->number != 0);
     else if (f->type == FIELD_SEEDS || f->type == FIELD_SWEEP || f->type == FIELD_NUMBERS ||
-             f->type == FIELD_OVERRIDES)
+             f->type == FIELD_OVERRIDES || f->type == FIELD_HF_CONFIG)
         json_raw(o, f->text);
     else
         json_string(o, f->text);
@@ -234,7 +235,8 @@ static void bound(json_out *o, const char *key, double value)
 
 static void schema_number(json_out *o, const field *f)
 {
-    const char *type = f->type == FIELD_NUMBER ? "number" : "integer";
+    bool any = f->type == FIELD_NUMBER || f->type == FIELD_SCALE;
+    const char *type = any ? "number" : "integer";
     json_key(o, "type");
     if (f->nullable) {
         json_begin_array(o);
@@ -315,21 +317,62 @@ static void schema_sweep(json_out *o)
     json_end(o);
 }
 
+/* A name, or a part of a job in its place. */
+static void schema_preset(json_out *o, const field *f)
+{
+    json_key(o, "oneOf");
+    json_begin_array(o);
+    json_begin_object(o);
+    schema_enum(o, f);
+    json_end(o);
+    schema_reference(o, "part");
+    json_end(o);
+}
+
+/* The groups and those top-level fields that belong to a run. */
+static void schema_part(json_out *o)
+{
+    json_key(o, "part");
+    json_begin_object(o);
+    text_member(o, "type", "object");
+    bool_member(o, "additionalProperties", false);
+    json_key(o, "properties");
+    json_begin_object(o);
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        const field *f = &field_table[i];
+        if (*f->group || !f->size) continue;
+        json_key(o, f->name);
+        schema_reference(o, f->name);
+    }
+    for (int i = 0; i < field_n_groups; i++) {
+        json_key(o, field_groups[i].name);
+        schema_reference(o, field_groups[i].name);
+    }
+    json_end(o);
+    json_end(o);
+}
+
 static void schema_type(json_out *o, const field *f)
 {
     switch (f->type) {
     case FIELD_INTEGER:
     case FIELD_DEPTH:
     case FIELD_NUMBER:
+    case FIELD_SCALE:
         schema_number(o, f);
         break;
     case FIELD_BOOL:
         text_member(o, "type", "boolean");
         break;
     case FIELD_CHOICE:
-    case FIELD_PRESET:
     case FIELD_STRATEGY:
         schema_enum(o, f);
+        break;
+    case FIELD_PRESET:
+        schema_preset(o, f);
+        break;
+    case FIELD_HF_CONFIG:
+        text_member(o, "type", "object");
         break;
     case FIELD_TEXT:
         text_member(o, "type", "string");
@@ -382,7 +425,7 @@ static void schema_field(json_out *o, const field *f)
     text_member(o, "description", f->doc);
     if (f->rule) text_member(o, "x-default-rule", f->rule);
     if (f->unit) text_member(o, "x-unit", f->unit);
-    bool has_default = !f->rule && f->type != FIELD_TEXT;
+    bool has_default = !f->rule && f->type != FIELD_TEXT && f->type != FIELD_HF_CONFIG;
     if (has_default) {
         json_key(o, "default");
         write_default(o, f);
@@ -448,6 +491,7 @@ char *reader_job_schema(void)
     json_key(&o, "$defs");
     json_begin_object(&o);
     for (int i = 0; i < field_n_groups; i++) schema_group(&o, i);
+    schema_part(&o);
     for (int i = 0; i < FIELD_COUNT; i++) schema_field(&o, &field_table[i]);
     json_end(&o);
     json_end(&o);

@@ -61,6 +61,9 @@ static void apply_rules(run_spec *s, const bool *given)
     if (!given[FIELD_model_k_bias]) s->model.k_bias = s->model.qkv_bias;
     if (!given[FIELD_model_attn_out_bias]) s->model.attn_out_bias = s->model.bias;
     if (!given[FIELD_model_mlp_bias]) s->model.mlp_bias = s->model.bias;
+    /* Only a default of those four: a network is the same whichever way it was said. */
+    s->model.bias =
+        s->model.qkv_bias && s->model.k_bias && s->model.attn_out_bias && s->model.mlp_bias;
     if (!given[FIELD_model_qk_norm_type])
         s->model.qk_norm_type = engine_f32.head_norm(s->strategy.norm);
     if (!given[FIELD_strategy_final_norm])
@@ -146,11 +149,19 @@ err_code resolve_fixed(run_spec *out, const draft *d, error *err)
     return code;
 }
 
-err_code resolve_run(run_spec *out, const draft *d, error *err)
+err_code resolve_run(run_spec *out, const draft *d, width_change *width, error *err)
 {
+    bool given[FIELD_COUNT];
     err_code code = resolve_fixed(out, d, err);
+    *width = (width_change){0};
     if (code) return code;
-    apply_rules(out, d->given);
+    memcpy(given, d->given, sizeof given);
+    if (given[FIELD_model_width_scale] && d->width_scale < 1) {
+        run_spec whole = *out;
+        apply_rules(&whole, given);
+        width_scale(out, given, width, &whole, d->width_scale);
+    }
+    apply_rules(out, given);
     if ((code = drop_unused(out, d, err))) return code;
     if ((code = check_corpus(out, err))) return code;
     return check_steps(out, err);

@@ -3,10 +3,12 @@
 #define SERVER_RESOLVE_H
 
 #include "server/draft.h"
+#include "server/width.h"
 
-/* Fills every field of *out (its seed is 0). Errors: ERR_MISSING_FIELD for a text source without a
- * corpus, ERR_COMBINATION for a probe after the last update, with absolute pointers. */
-err_code resolve_run(run_spec *out, const draft *d, error *err);
+/* Fills every field of *out (its seed is 0), and in *width what model.width_scale changed. Errors:
+ * ERR_MISSING_FIELD for a text source without a corpus, ERR_COMBINATION for a probe after the last
+ * update, with absolute pointers. */
+err_code resolve_run(run_spec *out, const draft *d, width_change *width, error *err);
 
 /* Given fields and fixed defaults only: no rules, no checks. Fields with a rule that were not given
  * are zero. */

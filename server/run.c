@@ -3,12 +3,15 @@
 #include "server/blas.h"
 #include "server/block.h"
 #include "server/file_read.h"
+#include "server/hf_print.h"
+#include "server/job_edit.h"
 #include "server/provenance.h"
 #include "server/reader.h"
 #include "server/run_output.h"
 #include "server/run_tensors.h"
 #include "server/text.h"
 
+#include <cJSON.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -133,7 +136,8 @@ static const corpus *find_corpus(const run_state *s, const char *name)
 static err_code read_corpora(run_state *s, error *err)
 {
     for (int i = 0; i < s->options->n_list; i++) {
-        err_code code = read_corpus(&s->corpora[s->n_corpora++], s->options->list[i], err);
+        if (s->options->list[i].id != OPTION_corpus) continue;
+        err_code code = read_corpus(&s->corpora[s->n_corpora++], s->options->list[i].text, err);
         if (code) return code;
     }
     for (int i = 0; i < s->job.n_runs; i++) {
@@ -213,11 +217,9 @@ static int count_cores(void)
     return n < 1 ? 1 : n > TEAM_MAX ? TEAM_MAX : n;
 }
 
-static err_code read_job(run_state *s, error *err)
+static void read_limits(run_state *s)
 {
     const options *o = s->options;
-    char *text;
-    size_t n;
     s->lim = limits_default();
     s->lim.threads = o->number[OPTION_threads] > 0 ? (int)o->number[OPTION_threads] : count_cores();
     s->lim.runs = (int)o->number[OPTION_max_runs];
@@ -226,9 +228,58 @@ static err_code read_job(run_state *s, error *err)
     s->lim.flops = o->number[OPTION_max_flops];
     if (o->number[OPTION_max_run_memory] > 0)
         s->lim.peak_bytes = (uint64_t)o->number[OPTION_max_run_memory];
-    err_code code = file_read(&text, &n, o->arguments[0], s->lim.body_bytes, err);
+}
+
+static bool edits_job(const options *o)
+{
+    bool sets = o->text[OPTION_hf] || o->text[OPTION_strategy] || o->text[OPTION_depth];
+    for (int i = 0; i < o->n_list; i++) sets |= o->list[i].id == OPTION_set;
+    return sets;
+}
+
+static err_code set_fields(cJSON *tree, const options *o, error *err)
+{
+    err_code code = ERR_OK;
+    for (int i = 0; i < o->n_list && !code; i++)
+        if (o->list[i].id == OPTION_set) code = job_edit_set(tree, o->list[i].text, err);
+    if (!code && o->text[OPTION_strategy])
+        code = job_edit_set_to(tree, "strategy.name", o->text[OPTION_strategy], err);
+    if (!code && o->text[OPTION_depth])
+        code = job_edit_set_to(tree, "depth", o->text[OPTION_depth], err);
+    return code;
+}
+
+/* The text of the job with what the command line puts into it. */
+static err_code edit_job(char **text, size_t *n, const options *o, size_t most, error *err)
+{
+    char *config = NULL;
+    size_t n_config = 0;
+    cJSON *tree = NULL;
+    err_code code = ERR_OK;
+    if (o->text[OPTION_hf]) code = file_read(&config, &n_config, o->text[OPTION_hf], most, err);
+    if (!code) code = job_edit_begin(&tree, *text, *n, config, n_config, err);
+    if (!code) code = set_fields(tree, o, err);
+    free(*text);
+    free(config);
+    *text = job_edit_end(tree);
+    *n = *text ? strlen(*text) : 0;
+    if (!code && !*text)
+        code = error_set(err, ERR_MEMORY, "", "not enough memory to put the job together");
+    return code;
+}
+
+static err_code read_job(run_state *s, error *err)
+{
+    const options *o = s->options;
+    char *text = NULL;
+    size_t n = 0;
+    err_code code = ERR_OK;
+    read_limits(s);
+    if (o->n_arguments) code = file_read(&text, &n, o->arguments[0], s->lim.body_bytes, err);
+    if (!code && edits_job(o)) code = edit_job(&text, &n, o, s->lim.body_bytes, err);
     if (!code) code = reader_job(text, n, &s->lim, &s->job, err);
     free(text);
+    if (!code && s->job.coverage && !o->flag[OPTION_quiet]) hf_print(stderr, s->job.coverage);
     return code;
 }
 
@@ -296,8 +347,8 @@ int run_main(const options *o)
 {
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     error err = {0};
-    if (o->n_arguments != 1) {
-        fprintf(stderr, "normscope: run takes one job file, or - for standard input\n");
+    if (o->n_arguments > 1 || (o->n_arguments == 0 && !o->text[OPTION_hf])) {
+        fprintf(stderr, "normscope: run takes one job file, or - for standard input, or --hf\n");
         return 2;
     }
     run_state *s = calloc(1, sizeof *s);

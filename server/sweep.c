@@ -44,12 +44,27 @@ static err_code unknown_path(const char *path, error *err)
     return draft_unknown(err, ERR_UNKNOWN_FIELD, "field to sweep called", path, &paths);
 }
 
+/* What is written out has no short text to call an arm by. */
+static err_code check_named(const draft *d, int group, error *err)
+{
+    bool written = d->given[FIELD_model_preset] && d->preset == DRAFT_WRITTEN_OUT;
+    if (!written && !d->given[FIELD_model_hf_config]) return ERR_OK;
+    return error_set(
+        err, ERR_COMBINATION,
+        group < 0 ? ""
+        : written ? "/preset"
+                  : "/hf_config",
+        "a model is swept by the names of presets; make one job for each model that is "
+        "written out");
+}
+
 static err_code
 read_axis_value(axis_value *v, int group, int id, const cJSON *item, int depth_max, error *err)
 {
     err_code code = group >= 0 ? draft_read_group(&v->given, group, item, depth_max, err)
                                : draft_read_field(&v->given, (field_id)id, item, depth_max, err);
     if (code) return code;
+    if ((code = check_named(&v->given, group, err))) return code;
     v->is_object = cJSON_IsObject(item);
     json_out o = {0};
     if (group >= 0)
@@ -120,10 +135,14 @@ err_code sweep_read(sweep *s, const cJSON *value, int depth_max, error *err)
     *s = (sweep){0};
     if (!cJSON_IsObject(value))
         return draft_refuse(err, ERR_TYPE, &field_table[FIELD__sweep], value, 0);
-    int n = cJSON_GetArraySize(value);
+    int n = cJSON_GetArraySize(value), n_values = 0;
     if (n && !(s->axes = calloc((size_t)n, sizeof *s->axes)))
         return error_set(err, ERR_MEMORY, "", "not enough memory for the sweep");
     const cJSON *list;
+    cJSON_ArrayForEach(list, value) n_values += cJSON_GetArraySize(list);
+    if (n_values > SWEEP_VALUES)
+        return error_set(err, ERR_LIMIT, "", "the sweep has %d values; the limit is %d", n_values,
+                         SWEEP_VALUES);
     cJSON_ArrayForEach(list, value)
     {
         err_code code = read_axis(&s->axes[s->n++], list, depth_max, err);

@@ -7,6 +7,8 @@
 #include "server/draft.h"
 #include "server/json_out.h"
 
+enum { SWEEP_VALUES = 4096 };
+
 typedef struct axis_value {
     draft given;
     char *text;     /* canonical JSON; heap */
@@ -25,7 +27,8 @@ typedef struct sweep {
 } sweep;
 
 /* Reads the value of "sweep"; errors have pointers from there. ERR_RANGE when a list is empty or
- * has a value twice. The caller calls sweep_deinit also after an error. */
+ * has a value twice, ERR_LIMIT when all lists together have more than SWEEP_VALUES. The caller
+ * calls sweep_deinit also after an error. */
 err_code sweep_read(sweep *s, const struct cJSON *value, int depth_max, error *err);
 void sweep_deinit(sweep *s);
 

@@ -15,7 +15,7 @@ static inline void spec_defaults(run_spec *s, int norm_row)
     m->qkv_bias = m->k_bias = m->attn_out_bias = m->mlp_bias = m->bias;
     m->qk_norm_type = norm_row;
     m->rope_base_local = m->logit_softcap = m->final_softcap = (double)NAN;
-    m->rope_fraction = 1;
+    m->rope_fraction = m->logit_factor = 1;
     m->global_every = 1;
     s->init.gain = 1;
     s->init.embed_std = s->init.position_std = s->init.head_std = (double)NAN;

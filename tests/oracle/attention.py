@@ -79,6 +79,7 @@ def heads(net, x, turned):
 def scaled(net, z):
     """z [B, H, T, T] = q.k."""
     m = net.m
+    z = z * m["logit_factor"]
     if m["logit_scale"] == "cosine":
         tau = net.param(net.prefix + "attn.logit_tau", m["n_heads"])
         z = z * torch.exp(torch.clamp(tau, max=math.log(100)))[:, None, None]

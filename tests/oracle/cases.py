@@ -351,6 +351,7 @@ def attention_forms():
         small("attn-rope-fraction", model__head_dim=8, model__position="rope", model__rope_fraction=0.5),
         small("attn-rope-fraction-odd", model__head_dim=8, model__position="rope", model__rope_fraction=0.4),
         small("attn-scale-one", model__logit_scale="one"),
+        small("attn-scale-factor", model__logit_factor=0.75, model__logit_softcap=2.0),
         small("attn-scale-sqrt", model__logit_scale="sqrt", model__qk_norm=True),
         small("attn-cosine", model__logit_scale="cosine", model__position="rope", model__n_heads=4,
               model__n_kv_heads=2, model__head_dim=4),

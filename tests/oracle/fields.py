@@ -6,7 +6,7 @@ import catalogue
 MODEL = dict(
     mask="causal", position="learned", rope_base=10000.0, activation="gelu", bias=False, tied=True, qk_norm=False,
     parallel=False, embed_scale=1.0,
-    qk_norm_span="head", v_norm=False, logit_scale="inv_sqrt", logit_softcap=None, final_softcap=None,
+    qk_norm_span="head", v_norm=False, logit_scale="inv_sqrt", logit_factor=1.0, logit_softcap=None, final_softcap=None,
     window=0, global_every=1, rope_fraction=1.0, rope_base_local=None, embed_scale_learned=False)
 STRATEGY = dict(
     norm="layernorm", eps=1e-5, affine=True, embed_norm=False, residual_scale=1.0,

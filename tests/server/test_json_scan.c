@@ -195,13 +195,13 @@ START_TEST(test_deep_nesting_does_not_recurse)
 }
 END_TEST
 
-START_TEST(test_4096_tokens_are_the_limit)
+START_TEST(test_16384_tokens_are_the_limit)
 {
     error err;
-    char *text = repeat("1,", "", 4096);
+    char *text = repeat("1,", "", 16384);
     text[0] = '[';
     text[1] = ' ';
-    text[2 * 4096 - 1] = ']'; /* the list and 4095 numbers */
+    text[2 * 16384 - 1] = ']'; /* the list and 16383 numbers */
     ck_assert_msg(scan(text, strlen(text), &err) == ERR_OK, "%s", err.message);
     char *more = malloc(strlen(text) + 3);
     sprintf(more, "[1,%s", text + 1);
@@ -325,7 +325,7 @@ int main(void)
     tcase_set_timeout(c, 20);
     tcase_add_loop_test(c, test_depth_32_is_the_limit, 0, 2);
     tcase_add_loop_test(c, test_deep_nesting_does_not_recurse, 0, 2);
-    tcase_add_test(c, test_4096_tokens_are_the_limit);
+    tcase_add_test(c, test_16384_tokens_are_the_limit);
     tcase_add_test(c, test_size_is_checked_before_anything);
     tcase_add_test(c, test_many_keys_take_linear_time);
     tcase_add_test(c, test_duplicate_is_found_among_many);

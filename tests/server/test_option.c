@@ -73,8 +73,8 @@ START_TEST(test_list_and_arguments_are_kept_in_order)
     ck_assert_int_eq(PARSE("run", "--corpus", "a=1", "job.json", "--corpus=b=2", "--", "--x"),
                      ERR_OK);
     ck_assert_int_eq(o.n_list, 2);
-    ck_assert_str_eq(o.list[0], "a=1");
-    ck_assert_str_eq(o.list[1], "b=2");
+    ck_assert_str_eq(o.list[0].text, "a=1");
+    ck_assert_str_eq(o.list[1].text, "b=2");
     ck_assert_int_eq(o.n_arguments, 2);
     ck_assert_str_eq(o.arguments[0], "job.json");
     ck_assert_str_eq(o.arguments[1], "--x");

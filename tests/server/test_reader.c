@@ -629,32 +629,32 @@ START_TEST(test_hash_of_a_small_job_is_what_it_was)
     ck_assert_str_eq(
         j.resolved,
         "{\"model\":{\"family\":\"transformer\",\"mask\":\"causal\",\"d_model\":64,\"n_heads"
-        "\":4,\"n_kv_heads\":4,\"head_dim\":16,\"d_ff\":256,\"vocab\":256,\"position\":\"lear"
-        "ned\",\"rope_base\":10000,\"rope_base_local\":null,\"rope_fraction\":1,\"activation"
-        "\":\"gelu\",\"bias\":false,\"qkv_bias\":false,\"k_bias\":false,\"attn_out_bias\":fal"
-        "se,\"mlp_bias\":false,\"tied\":true,\"qk_norm\":false,\"qk_norm_span\":\"head\",\"qk"
-        "_norm_type\":\"layernorm\",\"v_norm\":false,\"logit_scale\":\"inv_sqrt\",\"logit_sof"
-        "tcap\":null,\"final_softcap\":null,\"window\":0,\"global_every\":1,\"parallel\":fals"
-        "e,\"embed_scale\":1,\"embed_scale_learned\":false},\"strategy\":{\"placement\":\"pre"
-        "_ln\",\"norm\":\"layernorm\",\"eps\":1e-5,\"affine\":true,\"sigma\":\"live\",\"gain_"
-        "init\":1,\"unit_offset\":false,\"out_gain_init\":1,\"out_gain_rule\":\"constant\",\""
-        "embed_norm\":false,\"final_norm\":true,\"residual_scale\":1,\"residual_rule\":\"cons"
-        "tant\",\"residual_scales\":[],\"branch_gain\":\"none\",\"branch_gain_init\":0,\"alph"
-        "a\":null,\"beta\":null,\"partner_depth\":0,\"init_factor\":true,\"fraction\":0.25,\""
-        "fixnorm\":false,\"gpas\":false,\"resscale\":false,\"recentre\":false,\"parallel_norm"
-        "s\":1,\"alpha_attn\":0.5,\"alpha_mlp\":0.5,\"alpha_final\":0.5,\"groups\":4,\"stat_k"
-        "eep\":0.9,\"stat_warmup\":0,\"stat_window\":4,\"stat_filter\":false,\"stat_compat\":"
-        "true,\"stat_divisor\":\"batch\",\"group_scale\":0,\"progress_steps\":0,\"gamma_last"
-        "\":0.005,\"rho_last\":0.8,\"overrides\":[]},\"depth\":2,\"init\":{\"scheme\":\"gpt2"
-        "\",\"std\":0.02,\"gain\":1,\"depth_scale\":true,\"embed_std\":null,\"position_std\":null,"
-        "\"head_std\":null},\"data\":"
-        "{\"source\":\"random_tokens\",\"batch\":4,\"seq_len\":64,\"batches\":8,\"token_corr"
-        "\":0,\"mask_fraction\":0.15},\"train\":{\"steps\":0,\"loss\":\"cross_entropy\",\"opt"
-        "imizer\":\"adamw\",\"lr\":0.001,\"momentum\":0.9,\"beta1\":0.9,\"beta2\":0.999,\"eps"
-        "\":1e-8,\"weight_decay\":0.01,\"decay\":\"matrices\",\"warmup\":0,\"schedule\":\"con"
-        "stant\",\"min_lr\":0,\"clip\":1},\"measure\":{\"steps\":[0],\"sites\":[\"resid_out\""
-        "],\"metrics\":[\"var\"],\"eval\":false},\"seeds\":[7],\"precision\":\"float32\"}");
-    ck_assert_str_eq(j.hash, "6cd1d8384bb58d274ae71dfdede2d14792c022e6ada5062d5a2ffd00c81cac12");
+        "\":4,\"n_kv_heads\":4,\"head_dim\":16,\"d_ff\":256,\"vocab\":256,\"position\":\"lea"
+        "rned\",\"rope_base\":10000,\"rope_base_local\":null,\"rope_fraction\":1,\"activatio"
+        "n\":\"gelu\",\"bias\":false,\"qkv_bias\":false,\"k_bias\":false,\"attn_out_bias\":f"
+        "alse,\"mlp_bias\":false,\"tied\":true,\"qk_norm\":false,\"qk_norm_span\":\"head\","
+        "\"qk_norm_type\":\"layernorm\",\"v_norm\":false,\"logit_scale\":\"inv_sqrt\",\"logi"
+        "t_factor\":1,\"logit_softcap\":null,\"final_softcap\":null,\"window\":0,\"global_ev"
+        "ery\":1,\"parallel\":false,\"embed_scale\":1,\"embed_scale_learned\":false},\"strat"
+        "egy\":{\"placement\":\"pre_ln\",\"norm\":\"layernorm\",\"eps\":1e-5,\"affine\":true"
+        ",\"sigma\":\"live\",\"gain_init\":1,\"unit_offset\":false,\"out_gain_init\":1,\"out"
+        "_gain_rule\":\"constant\",\"embed_norm\":false,\"final_norm\":true,\"residual_scale"
+        "\":1,\"residual_rule\":\"constant\",\"residual_scales\":[],\"branch_gain\":\"none\""
+        ",\"branch_gain_init\":0,\"alpha\":null,\"beta\":null,\"partner_depth\":0,\"init_fac"
+        "tor\":true,\"fraction\":0.25,\"fixnorm\":false,\"gpas\":false,\"resscale\":false,\""
+        "recentre\":false,\"parallel_norms\":1,\"alpha_attn\":0.5,\"alpha_mlp\":0.5,\"alpha_"
+        "final\":0.5,\"groups\":4,\"stat_keep\":0.9,\"stat_warmup\":0,\"stat_window\":4,\"st"
+        "at_filter\":false,\"stat_compat\":true,\"stat_divisor\":\"batch\",\"group_scale\":0"
+        ",\"progress_steps\":0,\"gamma_last\":0.005,\"rho_last\":0.8,\"overrides\":[]},\"dep"
+        "th\":2,\"init\":{\"scheme\":\"gpt2\",\"std\":0.02,\"gain\":1,\"depth_scale\":true,"
+        "\"embed_std\":null,\"position_std\":null,\"head_std\":null},\"data\":{\"source\":\""
+        "random_tokens\",\"batch\":4,\"seq_len\":64,\"batches\":8,\"token_corr\":0,\"mask_fr"
+        "action\":0.15},\"train\":{\"steps\":0,\"loss\":\"cross_entropy\",\"optimizer\":\"ad"
+        "amw\",\"lr\":0.001,\"momentum\":0.9,\"beta1\":0.9,\"beta2\":0.999,\"eps\":1e-8,\"we"
+        "ight_decay\":0.01,\"decay\":\"matrices\",\"warmup\":0,\"schedule\":\"constant\",\"m"
+        "in_lr\":0,\"clip\":1},\"measure\":{\"steps\":[0],\"sites\":[\"resid_out\"],\"metric"
+        "s\":[\"var\"],\"eval\":false},\"seeds\":[7],\"precision\":\"float32\"}");
+    ck_assert_str_eq(j.hash, "7a5aa40018012e5db21524fc81c5ea0913fcdc725611927bcd47abd2f3c135e2");
     job_deinit(&j);
 }
 END_TEST
@@ -716,6 +716,15 @@ static void out_overrides(void)
     out("]");
 }
 
+static void out_config(void)
+{
+    static const char *const types[] = {"gpt2", "llama", "bert", "gemma", "gpt_neox"};
+    out("{\"model_type\":\"%s\",\"num_hidden_layers\":%u", types[pick(5)], 1 + pick(3));
+    out(",\"hidden_size\":%u,\"num_attention_heads\":4", 16 * (1 + pick(4)));
+    if (pick(2)) out(",\"initializer_range\":0.125,\"vocab_size\":%u", 256 + pick(9));
+    out("}");
+}
+
 static void out_value(const field *f)
 {
     switch (f->type) {
@@ -724,6 +733,7 @@ static void out_value(const field *f)
         out_integer(f);
         break;
     case FIELD_NUMBER:
+    case FIELD_SCALE:
         if (f->nullable && pick(3) == 0)
             out("null");
         else
@@ -752,6 +762,9 @@ static void out_value(const field *f)
     case FIELD_PRESET:
         out("\"%s\"", preset_registry.rows[pick(3)]->name);
         break;
+    case FIELD_HF_CONFIG:
+        out_config();
+        break;
     case FIELD_STRATEGY:
         out("\"%s\"", strategy_registry.rows[pick((unsigned)strategy_registry.n)]->name);
         break;
@@ -773,7 +786,11 @@ static void out_object(const char *group, unsigned one_in)
     for (int i = 0; i < FIELD_COUNT; i++) {
         if (strcmp(field_table[i].group, group) != 0 || pick(one_in)) continue;
         out("%s\"%s\":", n++ ? "," : "", field_table[i].name);
-        out_value(&field_table[i]);
+        if (i == FIELD_model_preset && pick(2))
+            out("{\"strategy\":{\"norm\":\"rmsnorm\",\"gain_init\":0.5},\"depth\":%u}",
+                1 + pick(3));
+        else
+            out_value(&field_table[i]);
     }
     out("}");
 }

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char folder[64], said[1024];
+static char folder[64], said[8192];
 
 static const char *in_folder(const char *name)
 {
@@ -54,17 +54,11 @@ static char *read_text(const char *name)
     return bytes;
 }
 
-/* run with the job and further words; the exit status, and what it said on standard error in
- * `said`. */
-static int run(const char *job, const char *const *words)
+/* run with words alone; what it said is in `said`. */
+static int run_words(int argc, const char *const *argv)
 {
-    const char *argv[24] = {"normscope",      "run",    in_folder("job"), "--out",
-                            in_folder("out"), "--quiet"};
-    int argc = 6;
     options o;
     error err;
-    for (; words[argc - 6]; argc++) argv[argc] = words[argc - 6];
-    write_text("job", job);
     int saved = dup(STDERR_FILENO), to = open(in_folder("said"), O_CREAT | O_TRUNC | O_RDWR, 0600);
     dup2(to, STDERR_FILENO);
     err_code code = option_parse(&o, argc, (char *const *)(uintptr_t)argv, &err);
@@ -77,10 +71,96 @@ static int run(const char *job, const char *const *words)
     close(to);
     return status;
 }
+
+/* run with the job and further words; the exit status, and what it said on standard error in
+ * `said`. */
+static int run(const char *job, const char *const *words)
+{
+    const char *argv[24] = {"normscope",      "run",    in_folder("job"), "--out",
+                            in_folder("out"), "--quiet"};
+    int argc = 6;
+    for (; words[argc - 6]; argc++) argv[argc] = words[argc - 6];
+    write_text("job", job);
+    return run_words(argc, argv);
+}
 #define RUN(job, ...) run(job, (const char *const[18]){__VA_ARGS__})
 
 static const char small[] =
     "{\"depth\":2,\"seeds\":[1],\"data\":{\"seq_len\":16},\"model\":{\"d_model\":32}}";
+
+/* --- a config.json, and fields from the command line -------------------------------------------
+ */
+
+static const char config[] =
+    "{\"model_type\":\"llama\",\"hidden_size\":32,\"num_attention_heads\":2,\"num_hidden_layers\":"
+    "9,"
+    "\"intermediate_size\":48,\"vocab_size\":100,\"use_cache\":true,\"new\\u0007thing\":1}";
+
+#define HF(...)                                                                                    \
+    run_words(6 + (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)),                   \
+              (const char *const[]){"normscope", "run", "--hf", in_folder("job"), "--out",         \
+                                    in_folder("out"), __VA_ARGS__})
+
+START_TEST(test_config_runs_without_a_job_file)
+{
+    write_text("job", config);
+    ck_assert_msg(HF("--strategy", "peri_ln", "--depth", "2", "--set", "data.seq_len=8", "--set",
+                     "seeds=[4]", "--set", "data=gaussian", "--set", "data.batch=2") == 0,
+                  "%s", said);
+    char *text = read_text("out");
+    ck_assert_ptr_nonnull(strstr(text, "\"placement\":\"peri_ln\""));
+    ck_assert_ptr_nonnull(strstr(text, "\"norm\":\"rmsnorm\""));
+    ck_assert_ptr_nonnull(strstr(text, "\"depth\":2"));
+    ck_assert_ptr_nonnull(strstr(text, "\"source\":\"gaussian\",\"batch\":2,\"seq_len\":8"));
+    ck_assert_ptr_null(strstr(text, "hf_config"));
+    ck_assert_ptr_nonnull(strstr(said, "hidden_size"));
+    ck_assert_ptr_nonnull(strstr(said, "model.d_model 32"));
+    ck_assert_ptr_nonnull(strstr(said, "for generation"));
+    ck_assert_ptr_nonnull(strstr(said, "new?thing")); /* no control character reaches a terminal */
+    free(text);
+    ck_assert_int_eq(HF("--depth", "1", "--quiet"), 0);
+    ck_assert_str_eq(said, "");
+}
+END_TEST
+
+START_TEST(test_config_and_fields_go_into_a_job_file)
+{
+    write_text("text", config);
+    ck_assert_msg(RUN("{\"strategy\":\"post_ln\",\"seeds\":[3],\"depth\":4}", "--hf",
+                      in_folder("text"), "--set", "strategy.eps=0.5", "--depth", "1") == 0,
+                  "%s", said);
+    char *text = read_text("out");
+    ck_assert_ptr_nonnull(
+        strstr(text, "\"placement\":\"post_ln\",\"norm\":\"rmsnorm\",\"eps\":0.5"));
+    ck_assert_ptr_nonnull(strstr(text, "\"d_model\":32"));
+    ck_assert_ptr_nonnull(strstr(text, "\"seeds\":[3]"));
+    free(text);
+    ck_assert_int_eq(RUN("{\"seeds\":[3]}", "--strategy", "peri_ln", "--depth", "1"), 0);
+}
+END_TEST
+
+START_TEST(test_bad_config_and_bad_settings_are_status_2)
+{
+    write_text("job", "{\"model_type\":\"mixtral\",\"num_local_experts\":8}");
+    ck_assert_int_eq(HF("--depth", "1"), 2);
+    ck_assert_ptr_nonnull(strstr(said, "/model/hf_config/num_local_experts: mixtral is known"));
+    write_text("job", "{\"model_type\":}");
+    ck_assert_int_eq(HF("--depth", "1"), 2);
+    ck_assert_ptr_nonnull(strstr(said, "/model/hf_config/model_type: "));
+    ck_assert_int_eq(RUN("[]", "--depth", "2"), 2);
+    ck_assert_int_eq(RUN("{}", "--set", "depth"), 2);
+    ck_assert_ptr_nonnull(strstr(said, "FIELD=VALUE"));
+    ck_assert_int_eq(RUN("{\"model\":[]}", "--set", "model.d_model=3"), 2);
+    ck_assert_ptr_nonnull(strstr(said, "model has no fields"));
+    ck_assert_int_eq(RUN("{}", "--set", "model.dmodel=3"), 2);
+    ck_assert_ptr_nonnull(strstr(said, "did you mean d_model?"));
+    ck_assert_int_eq(RUN("{\"model\":\"gpt2\"}", "--hf", in_folder("text")), 2);
+    write_text("text", config);
+    ck_assert_int_eq(RUN("{\"model\":\"gpt2\"}", "--hf", in_folder("text")), 2);
+    ck_assert_ptr_nonnull(strstr(said, "/model/hf_config: hf_config takes the place of a preset"));
+    ck_assert_int_eq(run_words(2, (const char *const[]){"normscope", "run"}), 2);
+}
+END_TEST
 
 /* --- formats ---------------------------------------------------------------------------------- */
 
@@ -320,6 +400,9 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_set_timeout(c, 60);
     tcase_add_test(c, test_json_has_rows_steps_and_runs);
+    tcase_add_test(c, test_config_runs_without_a_job_file);
+    tcase_add_test(c, test_config_and_fields_go_into_a_job_file);
+    tcase_add_test(c, test_bad_config_and_bad_settings_are_status_2);
     tcase_add_test(c, test_three_formats_have_the_same_rows);
     tcase_add_test(c, test_same_bits_for_any_number_of_threads);
     tcase_add_test(c, test_divergence_is_a_result);
