@@ -10,7 +10,7 @@
 
 #include "core/real.h"
 
-/* An entry that is to count for nothing. */
+/* Low enough to give 0, and still a number, which -Inf times 0 would not be. */
 #define EXP_DOWN_ZERO R(-1e30)
 
 static inline __attribute__((always_inline)) real exp_down(real s)

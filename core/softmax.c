@@ -11,13 +11,21 @@ INLINE void fill(real *x, size_t from, size_t to, real with)
     for (size_t i = from; i < to; i++) x[i] = with;
 }
 
-/* Loops run to the next whole vector: the few masked entries in between are made harmless first,
+/* Loops run over whole vectors: the few masked entries at both ends are made harmless first,
  * because a scalar exp for each left-over entry costs more than all the vectors of a row. */
-INLINE size_t whole_vectors(const softmax_block *b, size_t n)
+INLINE size_t vector_before(size_t n)
 {
-    size_t up = (n + VECTOR_ENTRIES - 1) / VECTOR_ENTRIES * VECTOR_ENTRIES;
+    return n / VECTOR_ENTRIES * VECTOR_ENTRIES;
+}
+
+INLINE size_t vector_after(const softmax_block *b, size_t n)
+{
+    size_t up = vector_before(n + VECTOR_ENTRIES - 1);
     return up < b->width ? up : b->width;
 }
+
+/* -Inf is below every logit, however low a network without norms makes them. */
+#define MASKED ((real)-INFINITY)
 
 INLINE size_t row_end(const softmax_block *b, size_t r)
 {
@@ -70,16 +78,18 @@ CLONES static void forward(
     softmax_block b, real *x, real *restrict max, real *restrict inverse, real *restrict entropy)
 {
     for (size_t r = 0; r < b.rows; r++, x += b.width) {
-        size_t n = row_end(&b, r), first = row_first(&b, r), up = whole_vectors(&b, n);
+        size_t n = row_end(&b, r), first = row_first(&b, r);
+        size_t low = vector_before(first), count = vector_after(&b, n) - low;
+        real *at = x + low;
         double along = 0;
-        fill(x, 0, first, EXP_DOWN_ZERO);
-        fill(x, n, up, EXP_DOWN_ZERO);
-        real top = row_max(x, up);
-        real sum = entropy ? row_exp_along(x, top, up, &along) : row_exp(x, top, up);
+        fill(x, low, first, MASKED);
+        fill(x, n, low + count, MASKED);
+        real top = row_max(at, count);
+        real sum = entropy ? row_exp_along(at, top, count, &along) : row_exp(at, top, count);
         real factor = 1 / sum;
-        for (size_t i = 0; i < up; i++) x[i] *= factor;
-        fill(x, 0, first, 0);
-        fill(x, n, b.width, 0);
+        for (size_t i = 0; i < count; i++) at[i] *= factor;
+        fill(x, b.left, first, 0);
+        fill(x, n, b.right, 0);
         max[r] = top;
         inverse[r] = factor;
         if (entropy) entropy[r] = (real)(log((double)sum) - along / (double)sum);
@@ -90,30 +100,33 @@ CLONES static void
 again(softmax_block b, real *x, const real *restrict max, const real *restrict inverse)
 {
     for (size_t r = 0; r < b.rows; r++, x += b.width) {
-        size_t n = row_end(&b, r), first = row_first(&b, r), up = whole_vectors(&b, n);
-        real top = max[r], factor = inverse[r];
-        fill(x, 0, first, EXP_DOWN_ZERO);
-        fill(x, n, up, EXP_DOWN_ZERO);
+        size_t n = row_end(&b, r), first = row_first(&b, r);
+        size_t low = vector_before(first), count = vector_after(&b, n) - low;
+        real top = max[r], factor = inverse[r], *at = x + low;
+        fill(x, low, first, MASKED);
+        fill(x, n, low + count, MASKED);
 #pragma omp simd
-        for (size_t i = 0; i < up; i++) x[i] = exp_down(x[i] - top) * factor;
-        fill(x, 0, first, 0);
-        fill(x, n, b.width, 0);
+        for (size_t i = 0; i < count; i++) at[i] = exp_down(at[i] - top) * factor;
+        fill(x, b.left, first, 0);
+        fill(x, n, b.right, 0);
     }
 }
 
 CLONES static void backward(softmax_block b, real *dx, real *dy, const real *restrict y)
 {
     for (size_t r = 0; r < b.rows; r++, dx += b.width, dy += b.width, y += b.width) {
-        size_t n = row_end(&b, r), first = row_first(&b, r), up = whole_vectors(&b, n);
-        real dot = 0;
-        fill(dy, 0, first, 0);
-        fill(dy, n, b.width, 0);
+        size_t n = row_end(&b, r), first = row_first(&b, r);
+        size_t low = vector_before(first), count = vector_after(&b, n) - low;
+        real dot = 0, *dx_at = dx + low, *dy_at = dy + low;
+        const real *y_at = y + low;
+        fill(dy, low < b.left ? low : b.left, first, 0);
+        fill(dy, n, low + count > b.right ? low + count : b.right, 0);
 #pragma omp simd reduction(+ : dot)
-        for (size_t i = 0; i < up; i++) dot += y[i] * dy[i];
+        for (size_t i = 0; i < count; i++) dot += y_at[i] * dy_at[i];
 #pragma omp simd
-        for (size_t i = 0; i < up; i++) dx[i] = y[i] * (dy[i] - dot);
-        fill(dx, 0, first, 0);
-        fill(dx, n, b.width, 0);
+        for (size_t i = 0; i < count; i++) dx_at[i] = y_at[i] * (dy_at[i] - dot);
+        fill(dx, b.left, first, 0);
+        fill(dx, n, b.right, 0);
     }
 }
 

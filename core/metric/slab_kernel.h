@@ -27,13 +27,14 @@
 #endif
 
 /* Rows i..i+R-1, so that a column sum is loaded and stored once for all of them. First the columns
- * that all of them have, LANES by LANES, then the edge, where a row may end. masked: entries may be
- * NaN or Inf, and every column is edge. Returns the largest |x|. */
+ * that all of them have, LANES by LANES, then the edge, where a row may end. masked (one row): entries
+ * may be NaN or Inf or lie before a window, and every column is edge. Returns the largest |x|. */
 INLINE double L(sum_rows)(slab *s, size_t i, const int R, const bool masked)
 {
     f64v sum[SUMS_ROWS] = {0}, sq[SUMS_ROWS] = {0}, mag[SUMS_ROWS] = {0}, n[SUMS_ROWS] = {0};
     f64v most = {0};
     const size_t whole = masked ? 0 : row_length(s, i) / LANES * LANES;
+    const size_t begin = masked ? row_first(s, i) / LANES * LANES : 0;
     const size_t end = row_length(s, i + (size_t)R - 1);
     const real *x = s->x + i * s->ld;
     for (size_t j = 0; j < whole; j += LANES) {
@@ -50,7 +51,7 @@ INLINE double L(sum_rows)(slab *s, size_t i, const int R, const bool masked)
         *(f64v *)(s->col_sum + j) = col_sum;
         *(f64v *)(s->col_abs + j) = col_abs;
     }
-    for (size_t j = whole; j < end; j += LANES) {
+    for (size_t j = begin + whole; j < end; j += LANES) {
         for (int r = 0; r < R; r++) {
             const size_t length = row_length(s, i + (size_t)r);
             i64v counts;
@@ -129,13 +130,14 @@ L(centre_rows)(slab *s, size_t i, const int R, const bool masked, const bool wei
     f64v row_mean[CENTRE_ROWS], scale[CENTRE_ROWS];
     const f64v mean = LANES_ALL(s->mean);
     const size_t whole = masked ? 0 : row_length(s, i) / LANES * LANES;
+    const size_t begin = masked ? row_first(s, i) / LANES * LANES : 0;
     const size_t end = row_length(s, i + (size_t)R - 1);
     const real *x = s->x + i * s->ld;
     for (int r = 0; r < R; r++) {
         row_mean[r] = LANES_ALL(s->row_mean[i + (size_t)r]);
         scale[r] = LANES_ALL(s->row_scale[i + (size_t)r]);
     }
-    for (size_t j = 0; j < end; j += LANES) {
+    for (size_t j = begin; j < end; j += LANES) {
         const f64v col_mean = *(f64v *)(s->col_mean + j), weight = *(f64v *)(s->col_weight + j);
         f64v col_residual = *(f64v *)(s->col_residual + j), unit = *(f64v *)(s->col_unit + j);
         for (int r = 0; r < R; r++) {

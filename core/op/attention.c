@@ -130,14 +130,26 @@ static rows rows_at(const head *a, size_t i0)
     return r;
 }
 
-/* Where a head's results go. probs [T, T]; max, inverse [T] for the backward pass; logits [T, T]
- * and entropy [T] are NULL when nobody looks. */
+/* A [T, T] matrix of a head that somebody looks at, or room for one block of its rows. */
+typedef struct matrix {
+    real *at;
+    bool whole;
+} matrix;
+
+static real *block_at(const head *a, const matrix *m, const rows *r)
+{
+    return m->whole ? m->at + r->i0 * a->length : m->at;
+}
+
+/* Where a head's results go. max, inverse [T] for the backward pass; logits [T, T] and entropy [T]
+ * are NULL when nobody looks. */
 typedef struct head_out {
-    real *y, *probs, *max, *inverse, *logits, *entropy;
+    matrix probs;
+    real *y, *max, *inverse, *logits, *entropy;
 } head_out;
 
-/* Rows of a head's matrix, as softmax sees them. */
-static softmax_block block_of(const head *a, const rows *r)
+/* Rows of a head's matrix, as softmax sees them; whole: every masked entry is to be 0. */
+static softmax_block block_of(const head *a, const rows *r, bool whole)
 {
     size_t window = (size_t)a->n->window;
     bool steps = a->n->causal || window;
@@ -150,6 +162,8 @@ static softmax_block block_of(const head *a, const rows *r)
         .step = steps,
         .windowed = window > 0,
         .skip = (long)r->i0 - (long)window + 1,
+        .left = whole ? 0 : r->from,
+        .right = whole ? a->length : r->seen,
     };
 }
 
@@ -174,14 +188,14 @@ static void shape_logits(const head *a, const rows *r, real *block)
     }
 }
 
-static void keep_logits(const head *a, const rows *r, const head_out *o)
+static void keep_logits(const head *a, const rows *r, const real *block, real *logits)
 {
-    for (size_t i = r->i0; i < r->i1; i++) {
-        size_t at = i * a->length, first = op_attention_first(a->n, i),
-               end = op_attention_end(a->n, i, a->length);
-        memset(o->logits + at, 0, first * sizeof *o->logits);
-        memcpy(o->logits + at + first, o->probs + at + first, (end - first) * sizeof *o->logits);
-        memset(o->logits + at + end, 0, (a->length - end) * sizeof *o->logits);
+    for (size_t i = r->i0; i < r->i1; i++, block += a->length) {
+        real *row = logits + i * a->length;
+        size_t first = op_attention_first(a->n, i), end = op_attention_end(a->n, i, a->length);
+        memset(row, 0, first * sizeof *row);
+        memcpy(row + first, block + first, (end - first) * sizeof *row);
+        memset(row + end, 0, (a->length - end) * sizeof *row);
     }
 }
 
@@ -196,11 +210,11 @@ head_forward(const head *a, const real *q, const real *k, const real *v, const h
 {
     for (size_t i0 = 0; i0 < a->length; i0 += ROW_BLOCK) {
         rows r = rows_at(a, i0);
-        real *block = o->probs + i0 * a->length;
+        real *block = block_at(a, &o->probs, &r);
         products(a, &r, q, k, block);
         shape_logits(a, &r, block);
-        softmax_block b = block_of(a, &r);
-        if (o->logits) keep_logits(a, &r, o);
+        softmax_block b = block_of(a, &r, o->probs.whole);
+        if (o->logits) keep_logits(a, &r, block, o->logits);
         softmax_forward(&b, block, o->max + i0, o->inverse + i0,
                         o->entropy ? o->entropy + i0 : NULL);
         gemm_nn(r.n, a->width, r.cols, 1, block + r.from, a->length, v + r.from * a->ldv, a->ldv, 0,
@@ -213,16 +227,21 @@ static real *optional(real *p, size_t offset)
     return p ? p + offset : NULL;
 }
 
+static matrix matrix_or(real *p, const head *a, real *scratch)
+{
+    return p ? (matrix){p + a->matrix, true} : (matrix){scratch, false};
+}
+
 static void forward(const exec *x, const node *n, const span *s)
 {
     for (int b = s->b0; b < s->b1; b++)
         for (int h = 0; h < n->heads; h++) {
             head a = head_of(x, n, h);
-            real *probs = optional(exec_value(x, n->outputs[OUT_PROBS], b), a.matrix);
+            real *probs = exec_value(x, n->outputs[OUT_PROBS], b);
             real *stats = exec_value(x, n->outputs[OUT_STATS], b) + 2 * (size_t)h * a.length;
             head_out o = {
+                .probs = matrix_or(probs, &a, exec_scratch(x, s->worker)),
                 .y = exec_value(x, n->outputs[OUT_VALUES], b) + a.y,
-                .probs = probs ? probs : exec_scratch(x, s->worker),
                 .max = stats,
                 .inverse = stats + a.length,
                 .logits = optional(exec_value(x, n->outputs[OUT_LOGITS], b), a.matrix),
@@ -238,8 +257,8 @@ static void forward(const exec *x, const node *n, const span *s)
 typedef struct head_grads {
     real *dq, *dk, *dv;
     const real *dy, *max, *inverse;
-    real *probs;            /* [T, T] scratch: made again */
-    real *dprobs, *dlogits; /* [T, T]; dlogits may be dprobs */
+    matrix dprobs, dlogits; /* may be in one place */
+    real *probs;            /* [ROW_BLOCK, T] scratch: made again */
     real *scaled;           /* [ROW_BLOCK, T] scratch: scaled products, where reshaped */
 } head_grads;
 
@@ -311,14 +330,13 @@ head_backward(const head *a, const real *q, const real *k, const real *v, const 
         rows r = rows_at(a, i0);
         real add = i0 == last && a->first_of_group && !a->n->window ? 0 : 1;
         const real *dy = d->dy + i0 * a->ldy;
-        real *p = d->probs + i0 * length, *dp = d->dprobs + i0 * length,
-             *ds = d->dlogits + i0 * length;
+        real *p = d->probs, *dp = block_at(a, &d->dprobs, &r), *ds = block_at(a, &d->dlogits, &r);
         products(a, &r, q, k, p);
         if (a->reshaped) keep_scaled(a, &r, p, d->scaled);
         shape_logits(a, &r, p);
         gemm_nt(r.n, r.cols, a->width, 1, dy, a->ldy, v + r.from * a->ldv, a->ldv, 0, dp + r.from,
                 length);
-        softmax_block block = block_of(a, &r);
+        softmax_block block = block_of(a, &r, d->dprobs.whole || d->dlogits.whole);
         softmax_again(&block, p, d->max + i0, d->inverse + i0);
         softmax_backward(&block, ds, dp, p);
         gemm_tn(r.cols, a->width, r.n, 1, p + r.from, length, dy, a->ldy, add,
@@ -334,6 +352,13 @@ head_backward(const head *a, const real *q, const real *k, const real *v, const 
     }
 }
 
+/* A block of rows of one head's matrix. */
+static size_t block_reals(const graph *g)
+{
+    size_t length = (size_t)g->seq_len;
+    return length * (length < ROW_BLOCK ? length : ROW_BLOCK);
+}
+
 static void backward(const exec *x, const node *n, const span *s)
 {
     double *dtau = n->n_params ? exec_partials(x, n, s->panel) : NULL;
@@ -341,12 +366,13 @@ static void backward(const exec *x, const node *n, const span *s)
     for (int b = s->b0; b < s->b1; b++)
         for (int h = 0; h < n->heads; h++) {
             head a = head_of(x, n, h);
-            bool free_tau = dtau && (double)exec_param(x, n->params[0])[h] < tau_most;
+            bool free_tau = dtau && !((double)exec_param(x, n->params[0])[h] > tau_most);
             if (free_tau) a.dtau = dtau + h;
-            real *scratch = exec_scratch(x, s->worker), *dscratch = scratch + a.length * a.length;
+            size_t room = block_reals(x->g);
+            real *scratch = exec_scratch(x, s->worker);
             const real *stats = exec_value(x, n->outputs[OUT_STATS], b) + 2 * (size_t)h * a.length;
-            real *dprobs = optional(exec_grad(x, n->outputs[OUT_PROBS], b), a.matrix);
-            real *dlogits = optional(exec_grad(x, n->outputs[OUT_LOGITS], b), a.matrix);
+            real *dprobs = exec_grad(x, n->outputs[OUT_PROBS], b),
+                 *dlogits = exec_grad(x, n->outputs[OUT_LOGITS], b);
             head_grads d = {
                 .dq = exec_grad(x, n->inputs[0], b) + a.q,
                 .dk = exec_grad(x, n->inputs[1], b) + a.k,
@@ -355,9 +381,9 @@ static void backward(const exec *x, const node *n, const span *s)
                 .max = stats,
                 .inverse = stats + a.length,
                 .probs = scratch,
-                .dprobs = dprobs ? dprobs : dscratch,
-                .dlogits = dlogits ? dlogits : dscratch,
-                .scaled = dscratch + a.length * a.length,
+                .dprobs = matrix_or(dprobs, &a, scratch + room),
+                .dlogits = matrix_or(dlogits, &a, scratch + room),
+                .scaled = scratch + 2 * room,
             };
             head_backward(&a, exec_value(x, n->inputs[0], b) + a.q,
                           exec_value(x, n->inputs[1], b) + a.k,
@@ -385,9 +411,8 @@ static void param_task(const exec *x, const node *n, int task)
 
 static size_t scratch(const graph *g, const node *n)
 {
-    size_t length = (size_t)g->seq_len;
     bool reshaped = n->n_params || !isnan(n->softcap);
-    return 2 * length * length + (reshaped ? ROW_BLOCK * length : 0);
+    return (reshaped ? 3 : 2) * block_reals(g);
 }
 
 /* Two products of full [T, T] matrices; masked ones are cut, which is not counted. */
