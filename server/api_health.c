@@ -72,6 +72,7 @@ void api_index(request *r, reply *out)
         {"registries", "/api/v1/registries"},
         {"presets", "/api/v1/presets"},
         {"strategies", "/api/v1/strategies"},
+        {"gallery", "/api/v1/gallery"},
         {"fields", "/api/v1/fields"},
         {"schema", "/api/v1/schema"},
         {"openapi", "/api/v1/openapi.json"},

@@ -3,6 +3,7 @@
 #include "server/catalogue.h"
 #include "server/draft.h"
 #include "server/file_read.h"
+#include "server/gallery.h"
 #include "server/hf_config.h"
 #include "server/hf_print.h"
 #include "server/job_edit.h"
@@ -39,14 +40,25 @@ static void add(names *n, const char *name, const char *summary)
     n->list.n++;
 }
 
+/* Kinds that have more to say than a row of a registry. */
+static const registry *const special[] = {&strategy_registry, &preset_registry, &gallery_registry};
+enum { SPECIAL = sizeof special / sizeof *special };
+
+static const registry *find_registry(const char *kind)
+{
+    for (int i = 0; i < SPECIAL; i++)
+        if (strcmp(kind, special[i]->kind) == 0) return special[i];
+    return field_registry(kind);
+}
+
 static void find_kinds(names *n)
 {
     const registry *r;
     *n = (names){0};
     add(n, "fields", "everything a job can say, with ranges and defaults");
-    add(n, "presets", preset_registry.summary);
-    add(n, "examples", "whole jobs to begin with");
-    for (int i = 0; (r = field_registry_at(i)); i++) add(n, r->kind, r->summary);
+    for (int i = 0; i < SPECIAL; i++) add(n, special[i]->kind, special[i]->summary);
+    for (int i = 0; (r = field_registry_at(i)); i++)
+        if (registry_find(&n->list, r->kind) < 0) add(n, r->kind, r->summary);
 }
 
 static void find_rows(names *n, const char *kind)
@@ -58,11 +70,8 @@ static void find_rows(names *n, const char *kind)
             field_path(path, &field_table[i]);
             add(n, path, field_table[i].doc);
         }
-    else if (strcmp(kind, "examples") == 0)
-        for (int i = 0; i < preset_n_examples; i++)
-            add(n, preset_examples[i].name, preset_examples[i].summary);
     else {
-        const registry *r = strcmp(kind, "presets") == 0 ? &preset_registry : field_registry(kind);
+        const registry *r = find_registry(kind);
         for (int i = 0; i < r->n; i++) add(n, r->rows[i]->name, r->rows[i]->summary);
     }
 }
@@ -71,35 +80,36 @@ static void find_rows(names *n, const char *kind)
 
 static char *kind_json(const char *kind)
 {
-    if (strcmp(kind, "fields") == 0) return reader_fields();
-    if (strcmp(kind, "presets") == 0 || strcmp(kind, "examples") == 0) return reader_presets();
-    if (strcmp(kind, strategy_registry.kind) == 0) return catalogue_strategies();
+    const registry *r = find_registry(kind);
+    if (!r) return reader_fields();
+    if (r == &strategy_registry) return catalogue_strategies();
+    if (r == &preset_registry) return reader_presets();
+    if (r == &gallery_registry) return gallery_json();
     return reader_registry(kind);
 }
 
 static char *row_json(const char *kind, int row)
 {
+    const registry *r = find_registry(kind);
     json_out o = {0};
-    if (strcmp(kind, strategy_registry.kind) == 0)
-        return catalogue_strategy(strategy_registry.rows[row]->name);
-    if (strcmp(kind, "fields") == 0)
+    if (r == &strategy_registry) return catalogue_strategy(r->rows[row]->name);
+    if (r == &gallery_registry) return gallery_row_json(row);
+    if (!r)
         reader_write_field(&o, &field_table[row]);
-    else if (strcmp(kind, "presets") == 0)
+    else if (r == &preset_registry)
         reader_write_preset(&o, row);
-    else if (strcmp(kind, "examples") == 0)
-        reader_write_example(&o, row);
     else
-        reader_write_entry(&o, field_registry(kind), row);
+        reader_write_entry(&o, r, row);
     return json_take(&o);
 }
 
 static char *all_json(void)
 {
     json_out o = {0};
-    char *parts[] = {reader_fields(), reader_presets(), reader_registries()};
-    static const char *const keys[] = {"job", "starts", "choices"};
+    char *parts[] = {reader_fields(), reader_presets(), reader_registries(), gallery_json()};
+    static const char *const keys[] = {"job", "starts", "choices", "gallery"};
     json_begin_object(&o);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         json_key(&o, keys[i]);
         if (parts[i])
             json_raw(&o, parts[i]);
@@ -167,27 +177,24 @@ static void print_entry(const registry *r, int row)
     if (e->is_default) printf("  measured when the job does not say\n");
 }
 
-static void print_strategy(int row)
+static void print_text(char *text)
 {
-    char *text = catalogue_text(row);
     fputs(text ? text : "normscope: not enough memory\n", text ? stdout : stderr);
     free(text);
 }
 
 static void print_row(const char *kind, int row)
 {
-    if (strcmp(kind, "fields") == 0) {
+    const registry *r = find_registry(kind);
+    if (!r)
         print_field(&field_table[row]);
-    } else if (strcmp(kind, "examples") == 0) {
-        printf("%s\n%s\n", preset_examples[row].summary, preset_examples[row].job);
-    } else if (strcmp(kind, "presets") == 0) {
-        print_entry(&preset_registry, row);
-        printf("%s\n", preset_text(row));
-    } else if (strcmp(kind, strategy_registry.kind) == 0) {
-        print_strategy(row);
-    } else {
-        print_entry(field_registry(kind), row);
-    }
+    else if (r == &strategy_registry)
+        print_text(catalogue_text(row));
+    else if (r == &gallery_registry)
+        print_text(gallery_row_text(row));
+    else
+        print_entry(r, row);
+    if (r == &preset_registry) printf("%s\n", preset_text(row));
 }
 
 /* --- the command ------------------------------------------------------------------------------ */

@@ -31,10 +31,3 @@ const char *preset_text(int row)
 {
     return texts[row];
 }
-
-const preset_example preset_examples[] = {
-#define EXAMPLE(name, summary, ...) {#name, summary, #__VA_ARGS__},
-#include "server/example.def"
-#undef EXAMPLE
-};
-const int preset_n_examples = sizeof preset_examples / sizeof *preset_examples;

@@ -9,12 +9,4 @@ extern const registry
 
 const char *preset_text(int row); /* JSON text of a part of a job */
 
-/* Whole jobs to begin with (server/example.def). */
-typedef struct preset_example {
-    const char *name, *summary, *job; /* job: JSON text */
-} preset_example;
-
-extern const preset_example preset_examples[];
-extern const int preset_n_examples;
-
 #endif

@@ -32,7 +32,7 @@ char *reader_run_text(const run_spec *spec);
  * reader_registries   {"registries":[ registry, … ]}, presets included
  * reader_registry     {"kind","summary","rows":[{"name","summary","source", and for sites and
  * metrics "default", for metrics "group","unit","direction","scale"}]} reader_presets
- * {"presets":[{"name","summary","source","job"}], "examples":[{"name","summary","job"}]}
+ * {"presets":[{"name","summary","source","job"}]}
  */
 char *reader_job_schema(void);
 char *reader_fields(void);

@@ -199,16 +199,6 @@ void reader_write_preset(json_out *o, int row)
     json_end(o);
 }
 
-void reader_write_example(json_out *o, int i)
-{
-    json_begin_object(o);
-    text_member(o, "name", preset_examples[i].name);
-    text_member(o, "summary", preset_examples[i].summary);
-    json_key(o, "job");
-    json_raw(o, preset_examples[i].job);
-    json_end(o);
-}
-
 char *reader_presets(void)
 {
     json_out o = {0};
@@ -216,10 +206,6 @@ char *reader_presets(void)
     json_key(&o, "presets");
     json_begin_array(&o);
     for (int i = 0; i < preset_registry.n; i++) reader_write_preset(&o, i);
-    json_end(&o);
-    json_key(&o, "examples");
-    json_begin_array(&o);
-    for (int i = 0; i < preset_n_examples; i++) reader_write_example(&o, i);
     json_end(&o);
     json_end(&o);
     return json_take(&o);

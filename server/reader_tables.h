@@ -8,6 +8,5 @@
 void reader_write_field(json_out *o, const field *f);
 void reader_write_entry(json_out *o, const registry *r, int row);
 void reader_write_preset(json_out *o, int row);
-void reader_write_example(json_out *o, int i);
 
 #endif

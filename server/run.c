@@ -2,7 +2,9 @@
 
 #include "server/blas.h"
 #include "server/block.h"
+#include "server/draft.h"
 #include "server/file_read.h"
+#include "server/gallery_check.h"
 #include "server/hf_print.h"
 #include "server/job_edit.h"
 #include "server/provenance.h"
@@ -43,6 +45,8 @@ typedef struct run_state {
     job job;
     corpus corpora[OPTION_LIST];
     int n_corpora;
+    int gallery;         /* row that is run, or -1 */
+    gallery_check check; /* of it */
     run_tensors tensors;
     run_output output;
     FILE *to;
@@ -90,7 +94,9 @@ static void clear_bar(run_state *s)
 
 static void on_measure(void *user, const measurement *m, size_t n)
 {
-    run_output_measure(&((run_state *)user)->output, m, n);
+    run_state *s = user;
+    run_output_measure(&s->output, m, n);
+    if (s->gallery >= 0) gallery_check_measure(&s->check, s->run, m, n);
 }
 
 static void on_step(void *user, const step_record *record)
@@ -217,6 +223,22 @@ static int count_cores(void)
     return n < 1 ? 1 : n > TEAM_MAX ? TEAM_MAX : n;
 }
 
+/* The job's text: a file, or a row of the gallery. */
+static err_code read_text(run_state *s, char **text, size_t *n, error *err)
+{
+    const char *name = s->options->arguments[0];
+    int row = s->gallery = gallery_named(name);
+    if (row == -2)
+        return draft_unknown(err, ERR_UNKNOWN_NAME, "gallery job", strchr(name, ':') + 1,
+                             &gallery_registry);
+    if (row < 0) return file_read(text, n, name, s->lim.body_bytes, err);
+    *n = strlen(gallery_table[row].job);
+    *text = malloc(*n + 1);
+    if (!*text) return error_set(err, ERR_MEMORY, "", "not enough memory to read the job");
+    memcpy(*text, gallery_table[row].job, *n + 1);
+    return ERR_OK;
+}
+
 static void read_limits(run_state *s)
 {
     const options *o = s->options;
@@ -275,8 +297,11 @@ static err_code read_job(run_state *s, error *err)
     size_t n = 0;
     err_code code = ERR_OK;
     read_limits(s);
-    if (o->n_arguments) code = file_read(&text, &n, o->arguments[0], s->lim.body_bytes, err);
-    if (!code && edits_job(o)) code = edit_job(&text, &n, o, s->lim.body_bytes, err);
+    if (o->n_arguments) code = read_text(s, &text, &n, err);
+    if (!code && edits_job(o)) {
+        s->gallery = -1; /* another job than the one of which things are expected */
+        code = edit_job(&text, &n, o, s->lim.body_bytes, err);
+    }
     if (!code) code = reader_job(text, n, &s->lim, &s->job, err);
     free(text);
     if (!code && s->job.coverage && !o->flag[OPTION_quiet]) hf_print(stderr, s->job.coverage);
@@ -324,6 +349,7 @@ static err_code run_job(run_state *s, error *err)
     s->bar = !s->options->flag[OPTION_quiet] && isatty(STDERR_FILENO);
     for (int i = 0; i < s->job.n_runs; i++) s->passes += s->job.runs[i].spec.train.steps + 1;
     s->computing = true;
+    if (s->gallery >= 0) gallery_check_init(&s->check, &gallery_table[s->gallery], &s->job);
     return compute_all(s, format, err);
 }
 
@@ -343,25 +369,35 @@ static bool is_input_error(err_code code)
     return code <= ERR_NOT_FOUND;
 }
 
+/* What came of what was expected, when a job of the gallery has run. */
+static int finish(const run_state *s)
+{
+    bool failed = s->gallery >= 0 && gallery_check_print(&s->check, stderr) > 0;
+    return failed ? RUN_UNEXPECTED : 0;
+}
+
 int run_main(const options *o)
 {
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     error err = {0};
     if (o->n_arguments > 1 || (o->n_arguments == 0 && !o->text[OPTION_hf])) {
-        fprintf(stderr, "normscope: run takes one job file, or - for standard input, or --hf\n");
+        fprintf(stderr, "normscope: run takes one job file, - for standard input, gallery:NAME, or "
+                        "--hf\n");
         return 2;
     }
     run_state *s = calloc(1, sizeof *s);
     if (!s) return 1;
     s->options = o;
+    s->gallery = -1;
     blas_single_thread();
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     err_code code = run_job(s, &err);
     bool bad_input = is_input_error(code) || (!s->computing && code == ERR_IO);
+    int status = code ? 1 : finish(s);
     close_all(s);
     free(s);
-    if (!code) return 0;
+    if (!code) return status;
     text_complain(&err);
     return bad_input ? 2 : 1;
 }

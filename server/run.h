@@ -4,8 +4,11 @@
 
 #include "server/option.h"
 
-/* The exit status: 0 done (a run that diverged is done), 1 failed, 2 bad input. Errors are one line
- * on standard error, "normscope: /model/n_heads: …". */
+enum { RUN_UNEXPECTED = 4 };
+
+/* The exit status: 0 done (a run that diverged is done), 1 failed, 2 bad input, RUN_UNEXPECTED when
+ * a job of the gallery has not come out as expected. Errors are one line on standard error,
+ * "normscope: /model/n_heads: …"; there also one line for each expectation of a gallery job. */
 int run_main(const options *o);
 
 #endif

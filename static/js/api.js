@@ -84,11 +84,14 @@ export async function registry(kind) {
 /* {groups: [{name, shorthand, doc}], fields: [{path, type, default, …}]} */
 export const fields = () => once('fields', () => get('fields'));
 
-/* {presets: [{name, summary, source, job}], examples: [the same]} */
+/* {presets: [{name, summary, source, job}]} */
 export const presets = () => once('presets', () => get('presets'));
 
 /* [{name, equation, source, init, behaviour, limits, refused, places, job, href}] */
 export const strategies = () => once('strategies', async () => (await get('strategies')).strategies);
+
+/* [{name, summary, source, expect: [{says, of, over, min, max}], job}] */
+export const gallery = () => once('gallery', async () => (await get('gallery')).gallery);
 
 export const corpora = async () => (await get('corpora')).corpora;
 

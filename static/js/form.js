@@ -1,7 +1,7 @@
 /* The page that makes a job: a form from the field table, the JSON beside it, the cost before it runs. */
 
 import { h, clear, button } from './dom.js';
-import { fields as getFields, get, post, presets as getPresets, registries as getRegistries, strategies as getStrategies } from './api.js';
+import { fields as getFields, gallery as getGallery, get, post, registries as getRegistries, strategies as getStrategies } from './api.js';
 import { go, setQuery } from './router.js';
 import { control } from './form_fields.js';
 import { jobModel } from './form_model.js';
@@ -53,7 +53,7 @@ function compact(resolved, fields) {
 }
 
 async function loadTables() {
-  const [{ groups, fields }, registries, { examples }, catalogue] = await Promise.all([getFields(), getRegistries(), getPresets(), getStrategies()]);
+  const [{ groups, fields }, registries, examples, catalogue] = await Promise.all([getFields(), getRegistries(), getGallery(), getStrategies()]);
   const strategyRows = catalogue.map((s) => ({ name: s.name, summary: s.equation, refused: s.refused }));
   const rowsOf = (f) => (f.type === 'strategy' ? strategyRows : registries.find((r) => r.kind === f.choices)?.rows || null);
   const shorthands = Object.fromEntries(groups.map((g) => [g.name, g.shorthand]));
@@ -220,8 +220,8 @@ export async function formPage(root, { query }) {
   const pick = h('select', { name: 'example', onchange: () => {
     const example = examples.find((e) => e.name === pick.value);
     if (example) change({ name: example.name, ...example.job });
-  } }, h('option', { value: '', text: 'choose …' }), (examples || []).map((e) => h('option', { value: e.name, text: e.name, title: e.summary })));
-  clear(root).append(h('div', { class: 'form-head' }, h('h1', { text: 'New job' }), examples?.length ? field('Begin with an example', pick) : null), form);
+  } }, h('option', { value: '', text: 'choose …' }), examples.map((e) => h('option', { value: e.name, text: e.name, title: e.summary })));
+  clear(root).append(h('div', { class: 'form-head' }, h('h1', { text: 'New job' }), field('Begin with one of the gallery', pick)), form);
   area.value = pretty(job, '', 52);
   showControls();
   estimate.later(job);

@@ -5,6 +5,7 @@ import { download, follow, get, registry } from './api.js';
 import { href } from './router.js';
 import { errorNote, isActive, jobHead } from './job_head.js';
 import { picturePanel } from './picture_panel.js';
+import { outcome } from './gallery.js';
 import { growthPanel } from './growth.js';
 import { lossPanel } from './losses.js';
 import { runsPanel } from './runs.js';
@@ -59,12 +60,17 @@ export async function jobPage(root, { parts, query }) {
   const growth = growthPanel();
   const losses = lossPanel();
   const table = runsPanel();
+  const expected = h('div');
 
   const show = () => {
     head.update(job);
     table.update(runs);
     picture.update(query, job, runs, (step) => growth.update(job, runs, step).catch((e) => say(e.message)));
     losses.update(query, job, runs).catch((e) => say(e.message));
+  };
+  const compare = async () => {
+    const answer = await get(`jobs/${encodeURIComponent(id)}/expectations`);
+    if (live) clear(expected).append(...[outcome(answer, id)].filter(Boolean));
   };
 
   const reload = async () => {
@@ -75,6 +81,7 @@ export async function jobPage(root, { parts, query }) {
       job = { ...full, progress: full.progress || job.progress };
       runs = list.runs;
       show();
+      await compare();
     } catch (e) {
       if (live) say(e.message);
     }
@@ -98,10 +105,11 @@ export async function jobPage(root, { parts, query }) {
   };
 
   clear(root).append(h('p', { class: 'crumbs' }, h('a', { href: href([]), text: 'Jobs' }), ` / ${job.id}`),
-    head.root, sayBox, picture.root, growth.root, losses.root, table.root,
+    head.root, sayBox, expected, picture.root, growth.root, losses.root, table.root,
     h('div', { class: 'two' }, resolved(job), downloads(job, say)));
   asked = `${job.state} ${job.runs_done} ${job.runs_failed}`;
   show();
+  compare().catch((e) => say(e.message));
   if (isActive(job.state)) stop = follow(id, take);
 
   return {

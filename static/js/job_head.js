@@ -35,16 +35,17 @@ export function progressBar(job) {
   return h('progress', { max: '100', value, 'aria-label': `Progress: ${value} percent` });
 }
 
-/* The strategies a job names, by itself or in its sweep. */
+/* The strategies a job names, by itself or in its sweep; a name that was resolved away left its placement. */
 function strategiesOf(job) {
   const of = job.resolved || {};
   const swept = of.sweep?.strategy || of.sweep?.['strategy.name'] || [];
   const names = [...swept, of.strategy].map((s) => (typeof s === 'string' ? s : s?.name)).filter(Boolean);
-  return [...new Set(names)];
+  if (names.length) return [names.length > 1 ? 'strategies ' : 'strategy ', [...new Set(names)]];
+  return of.strategy?.placement ? ['placement ', [of.strategy.placement]] : ['', []];
 }
 
 function facts(job) {
-  const strategies = strategiesOf(job);
+  const [what, strategies] = strategiesOf(job);
   const took = job.started_at && job.finished_at ? between(job.started_at, job.finished_at) : null;
   const hash = button([h('code', { text: String(job.hash || '').slice(0, 12) }), icon('copy')],
     () => copyText(job.hash, hash), { class: 'quiet small', 'aria-label': 'Copy the hash of the job', title: job.hash });
@@ -52,7 +53,7 @@ function facts(job) {
     h('span', { title: clock(job.created_at), text: `created ${ago(job.created_at)}` }),
     took === null ? null : h('span', { text: `took ${duration(took)}` }),
     h('span', { text: `${count(job.runs_total, 'run')}${job.runs_failed ? `, ${job.runs_failed} failed` : ''}` }),
-    strategies.length ? h('span', { class: 'strategies' }, strategies.length > 1 ? 'strategies ' : 'strategy ',
+    strategies.length ? h('span', { class: 'strategies' }, what,
       strategies.map((n, i) => [i ? ', ' : '', h('a', { href: href(['strategies', n]), text: n })])) : null,
     h('span', { class: 'hash' }, 'hash ', hash));
 }

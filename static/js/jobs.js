@@ -24,7 +24,8 @@ function welcome() {
   }, { class: 'primary big', id: 'demo' });
   return h('section', { class: 'welcome' }, h('h1', { text: 'Will this network carry signal and gradient?' }),
     h('p', { class: 'lead', text: 'Normscope builds a transformer with the normalization and depth you name, runs short forward and backward probes, and shows how variance, gradients and rank develop from layer to layer. Every number is really computed, kept in a database, and can be had again bit for bit.' }),
-    h('div', { class: 'actions' }, start, h('a', { class: 'button big', href: href(['new']) }, 'Describe your own job')), box,
+    h('div', { class: 'actions' }, start, h('a', { class: 'button big', href: href(['new']) }, 'Describe your own job'),
+      h('a', { class: 'button big', href: href(['gallery']) }, 'See known effects')), box,
     h('p', { class: 'hint', text: 'The demo compares Pre-LN, Post-LN and Peri-LN at depths 6, 12 and 24 on real text, three seeds each. It takes about half a minute.' }));
 }
 

@@ -8,9 +8,10 @@ import { jobsPage } from './jobs.js';
 import { jobPage } from './job.js';
 import { formPage } from './form.js';
 import { cataloguePage } from './catalogue.js';
+import { galleryPage } from './gallery.js';
 import { strategiesPage } from './strategies.js';
 
-const NAV = [['Jobs', []], ['New job', ['new']], ['Strategies', ['strategies']], ['Catalogue', ['catalogue']]];
+const NAV = [['Jobs', []], ['New job', ['new']], ['Gallery', ['gallery']], ['Strategies', ['strategies']], ['Catalogue', ['catalogue']]];
 const main = document.getElementById('main');
 let page = { name: null };
 
@@ -19,6 +20,7 @@ function pageOf(parts) {
   if (parts[0] === 'jobs' && parts.length === 2) return [`job ${parts[1]}`, jobPage];
   if (parts[0] === 'new') return ['new', formPage];
   if (parts[0] === 'strategies' && parts.length <= 2) return ['strategies', strategiesPage];
+  if (parts[0] === 'gallery' && parts.length <= 2) return ['gallery', galleryPage];
   if (parts[0] === 'catalogue') return ['catalogue', cataloguePage];
   return ['missing', missingPage];
 }

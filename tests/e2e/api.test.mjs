@@ -328,3 +328,33 @@ test('an estimate names the fields that mean nothing to any run of the job', asy
   assert.ok((await unused('post_ln')).includes('strategy.out_gain_init'));
   assert.ok(!(await unused('peri_ln')).includes('strategy.out_gain_init'));
 });
+
+test('the gallery: every job is accepted; what came of one that ran is told beside what was expected', async () => {
+  const { gallery } = await daemon.get('/api/v1/gallery');
+  assert.ok(gallery.length >= 20);
+  for (const { job } of gallery) {
+    assert.equal((await daemon.request('POST', '/api/v1/estimate', { body: job })).status, 200);
+  }
+  const one = gallery.find((g) => g.name === 'rezero-dead-first-step');
+  const { id } = await daemon.finish(one.job);
+  const outcome = await daemon.get(`/api/v1/jobs/${id}/expectations`);
+  assert.equal(outcome.gallery, one.name);
+  assert.deepEqual(outcome.expectations.map((e) => e.says), one.expect.map((e) => e.says));
+  for (const e of outcome.expectations) assert.ok(e.holds, e.says);
+  assert.equal(outcome.expectations[0].value, 0);
+  const other = await daemon.finish(small);
+  assert.deepEqual(await daemon.get(`/api/v1/jobs/${other.id}/expectations`), { gallery: null, expectations: [] });
+  assert.equal((await daemon.request('GET', '/api/v1/jobs/999999/expectations')).status, 404);
+});
+
+test('run gallery:NAME computes the same numbers and says what holds', async () => {
+  const ran = await runProgram(['run', 'gallery:rezero-dead-first-step', '--format', 'csv']);
+  assert.equal(ran.status, 0, ran.stderr);
+  assert.equal(ran.stderr.split('\n').filter((l) => l.startsWith('holds')).length, 4);
+  assert.ok(parseCsv(ran.stdout).length > 1000);
+  const { gallery } = await daemon.get('/api/v1/gallery');
+  const { id } = await daemon.submit(gallery.find((g) => g.name === 'rezero-dead-first-step').job);
+  const { expectations } = await daemon.get(`/api/v1/jobs/${id}/expectations`);
+  const gate = Number(/^holds +(\S+) .*one for the gate$/m.exec(ran.stderr)[1]);
+  assert.ok(Math.abs(gate / expectations[1].value - 1) < 1e-4);
+});

@@ -429,6 +429,26 @@ test('every strategy can be shown, those not offered with the reason', async (t)
   }
 });
 
+test('the gallery: one button runs a job, its page says what was expected and what came', async (t) => {
+  const page = await open(t, '#/gallery');
+  await page.waitForSelector('.gallery-card');
+  const { gallery } = await api('gallery');
+  assert.equal(await page.locator('.gallery-card').count(), gallery.length);
+  const one = gallery.find((g) => g.name === 'mix-ln');
+  const text = await page.textContent('#gallery-mix-ln');
+  for (const e of one.expect) assert.ok(text.includes(e.says), e.says);
+  await page.click('#gallery-mix-ln button');
+  await page.waitForURL(/#\/jobs\/\d+$/);
+  await page.waitForFunction((n) => document.querySelectorAll('.expectation.holds').length === n, one.expect.length, { timeout: 60000 });
+  await page.click('.expectation a >> nth=2');
+  await page.waitForURL(/metric=cos_mean/);
+  await page.waitForFunction(() => /^cos_mean at resid_out/.test(document.querySelector('.picture svg.plot')?.getAttribute('aria-label')));
+  await page.goto(`${url}/#/gallery`);
+  await page.click('#gallery-deepnorm a.button');
+  await page.waitForSelector('#job-json');
+  assert.match(await page.inputValue('#job-json'), /"strategy": "deepnorm"/);
+});
+
 test('a job names its strategies with links into the catalogue', async (t) => {
   const page = await open(t, `#/jobs/${await studyId()}`);
   await page.waitForSelector('.facts .strategies');
@@ -459,7 +479,7 @@ test('the form puts away what the strategy has no use for, and checks lists as t
 test('360 px wide: nothing makes the page scroll sideways', async (t) => {
   const id = await studyId();
   const page = await open(t, '', { viewport: NARROW });
-  for (const path of ['#/', `#/jobs/${id}?table=1&losstable=1`, '#/new', '#/strategies', '#/strategies/ngpt', '#/catalogue', '#/nowhere']) {
+  for (const path of ['#/', `#/jobs/${id}?table=1&losstable=1`, '#/new', '#/gallery', '#/strategies', '#/strategies/ngpt', '#/catalogue', '#/nowhere']) {
     await page.goto(`${url}/${path}`);
     await page.waitForSelector('main :is(h1, h2):visible');
     await page.waitForLoadState('networkidle');

@@ -70,11 +70,13 @@ START_TEST(test_every_row_of_every_registry_is_told)
 }
 END_TEST
 
-START_TEST(test_every_field_and_example_is_told)
+START_TEST(test_every_field_and_gallery_job_is_told)
 {
-    cJSON *fields = parsed("fields", NULL), *starts = parsed("presets", NULL);
+    cJSON *fields = parsed("fields", NULL), *starts = parsed("gallery", NULL);
     describe_rows("fields", cJSON_GetObjectItemCaseSensitive(fields, "fields"), "path");
-    describe_rows("examples", cJSON_GetObjectItemCaseSensitive(starts, "examples"), "name");
+    describe_rows("gallery", cJSON_GetObjectItemCaseSensitive(starts, "gallery"), "name");
+    ck_assert_int_eq(describe("gallery", "deepnorm", false), 0);
+    ck_assert_ptr_nonnull(strstr(printed, "is 0.95 to 1.05"));
     ck_assert_int_eq(describe("fields", "model.d_ff", false), 0);
     ck_assert_ptr_nonnull(strstr(printed, "multiple of 8"));
     ck_assert_int_eq(describe(NULL, NULL, false), 0);
@@ -102,7 +104,7 @@ int main(void)
     TCase *c = tcase_create("describe");
     tcase_set_timeout(c, 30);
     tcase_add_test(c, test_every_row_of_every_registry_is_told);
-    tcase_add_test(c, test_every_field_and_example_is_told);
+    tcase_add_test(c, test_every_field_and_gallery_job_is_told);
     tcase_add_test(c, test_unknown_kind_and_name_are_refused);
     suite_add_tcase(s, c);
     int failed = suite_run(s);

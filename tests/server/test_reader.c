@@ -931,19 +931,6 @@ START_TEST(test_every_preset_is_a_job)
 }
 END_TEST
 
-START_TEST(test_every_example_is_a_job_that_this_machine_takes)
-{
-    limits lim = limits_default();
-    job j;
-    error err;
-    const char *text = preset_examples[_i].job;
-    lim.peak_bytes = 1 << 30;
-    ck_assert_msg(reader_job(text, strlen(text), &lim, &j, &err) == ERR_OK, "%s: %s %s",
-                  preset_examples[_i].name, err.pointer, err.message);
-    job_deinit(&j);
-}
-END_TEST
-
 START_TEST(test_every_field_has_doc_default_and_registry)
 {
     const field *f = &field_table[_i];
@@ -1048,8 +1035,6 @@ int main(void)
     c = tcase_create("tables");
     tcase_set_timeout(c, 30);
     tcase_add_loop_test(c, test_every_preset_is_a_job, 0, preset_registry.n);
-    tcase_add_loop_test(c, test_every_example_is_a_job_that_this_machine_takes, 0,
-                        preset_n_examples);
     tcase_add_loop_test(c, test_every_field_has_doc_default_and_registry, 0, FIELD_COUNT);
     tcase_add_test(c, test_tables_are_json);
 #if CAN_FAIL

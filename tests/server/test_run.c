@@ -393,6 +393,45 @@ START_TEST(test_full_disk_is_status_1)
 }
 END_TEST
 
+/* --- the gallery ------------------------------------------------------------------------------ */
+
+/* run gallery:NAME; the exit status. */
+static int run_gallery(const char *name)
+{
+    const char *argv[] = {"normscope", "run", name, "--out", in_folder("out"), "--quiet"};
+    options o;
+    error err;
+    int saved = dup(STDERR_FILENO), to = open(in_folder("said"), O_CREAT | O_TRUNC | O_RDWR, 0600);
+    dup2(to, STDERR_FILENO);
+    err_code code = option_parse(&o, 6, (char *const *)(uintptr_t)argv, &err);
+    int status = code ? -1 : run_main(&o);
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    ssize_t n = pread(to, said, sizeof said - 1, 0);
+    said[n > 0 ? n : 0] = '\0';
+    close(saved);
+    close(to);
+    return status;
+}
+
+START_TEST(test_a_gallery_job_runs_and_says_what_holds)
+{
+    ck_assert_msg(run_gallery("gallery:rezero-dead-first-step") == 0, "%s", said);
+    ck_assert_msg(strstr(said, "holds  0 ") != NULL, "%s", said);
+    ck_assert_ptr_null(strstr(said, "FAILS"));
+    char *text = read_text("out");
+    ck_assert_ptr_nonnull(strstr(text, "ReZero's first steps"));
+    free(text);
+}
+END_TEST
+
+START_TEST(test_an_unknown_gallery_job_is_refused_with_the_nearest)
+{
+    ck_assert_int_eq(run_gallery("gallery:deep-norm"), 2);
+    ck_assert_msg(strstr(said, "did you mean deepnorm?") != NULL, "%s", said);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("run");
@@ -413,6 +452,8 @@ int main(void)
     tcase_add_test(c, test_corpus_is_read_from_a_file);
     tcase_add_loop_test(c, test_bad_job_is_one_line_and_status_2, 0, sizeof bad / sizeof *bad);
     tcase_add_test(c, test_full_disk_is_status_1);
+    tcase_add_test(c, test_a_gallery_job_runs_and_says_what_holds);
+    tcase_add_test(c, test_an_unknown_gallery_job_is_refused_with_the_nearest);
     suite_add_tcase(s, c);
     return suite_run(s);
 }
