@@ -4,7 +4,7 @@
  *   r = ((sum(x^2) + S^2)/(n + 1) + eps)^(-1/2),  y = x r
  *
  * Backward:  dx = r dy - r^3 (x + S) (dy.x)/(n + 1). No parameters: they are folded into what reads
- * y.
+ * y. Frozen, r is a constant (op norm):  dx = r dy.
  *
  * stats: S, r. Source: Jiang et al. 2023, arXiv:2305.14858.
  */
@@ -49,6 +49,19 @@ CLONES static void input_row(real *dx,
         for (size_t i = 0; i < n; i++) dx[i] = r * (dy[i] - (x[i] + sum) * along);
 }
 
+CLONES static void frozen_row(real *dx,
+                              const real *base,
+                              const real *restrict dy,
+                              const real *restrict x,
+                              const real *stats,
+                              const real *const p[NORM_PARAMS],
+                              size_t n)
+{
+    (void)x, (void)p;
+    real r = stats[1];
+    for (size_t i = 0; i < n; i++) dx[i] = base ? base[i] + r * dy[i] : r * dy[i];
+}
+
 const norm norm_crmsnorm = {
     .entry = {.name = "crmsnorm",
               .summary =
@@ -59,4 +72,5 @@ const norm norm_crmsnorm = {
     .stats = stats_row,
     .apply = apply_row,
     .input = input_row,
+    .frozen_input = frozen_row,
 };

@@ -8,7 +8,7 @@
  *
  * stats: mu, 1/s.
  */
-#include "core/norm.h"
+#include "core/norm/centred_kernel.h"
 
 CLONES static void stats_row(real *stats, const real *x, size_t n, double eps)
 {
@@ -19,20 +19,6 @@ CLONES static void stats_row(real *stats, const real *x, size_t n, double eps)
 #pragma omp simd reduction(+ : away)
     for (size_t i = 0; i < n; i++) away += x[i] < mu ? mu - x[i] : x[i] - mu;
     stats[0] = mu, stats[1] = (real)(1 / (L1_CONSTANT * (double)away / (double)n + eps));
-}
-
-CLONES static void apply_row(real *restrict y,
-                             const real *stats,
-                             const real *restrict x,
-                             const real *const p[NORM_PARAMS],
-                             size_t n)
-{
-    const real *gain = p[NORM_GAIN], *bias = p[NORM_BIAS];
-    real mu = stats[0], r = stats[1];
-    if (gain)
-        for (size_t i = 0; i < n; i++) y[i] = (x[i] - mu) * r * gain[i] + bias[i];
-    else
-        for (size_t i = 0; i < n; i++) y[i] = (x[i] - mu) * r;
 }
 
 static inline __attribute__((always_inline)) real sign_of(real x)
@@ -64,23 +50,6 @@ CLONES static void input_row(real *dx,
     }
 }
 
-CLONES static void param_row(double *const dp[NORM_PARAMS],
-                             const real *restrict dy,
-                             const real *restrict x,
-                             const real *stats,
-                             const real *const p[NORM_PARAMS],
-                             size_t n)
-{
-    (void)p;
-    double *restrict dgain = dp[NORM_GAIN];
-    double *restrict dbias = dp[NORM_BIAS];
-    real mu = stats[0], r = stats[1];
-    for (size_t i = 0; i < n; i++) {
-        dgain[i] += (double)(dy[i] * ((x[i] - mu) * r));
-        dbias[i] += (double)dy[i];
-    }
-}
-
 #define L1_FUNCTIONS                                                                               \
     .has = 1 << NORM_GAIN | 1 << NORM_BIAS, .stats = stats_row, .apply = apply_row,                \
-    .input = input_row, .params = param_row
+    .input = input_row, .frozen_input = frozen_row, .params = param_row

@@ -9,7 +9,7 @@
  * stats: mu, r. Zero variance with eps 0 gives r = Inf and y = NaN: a result.
  * Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450.
  */
-#include "core/norm.h"
+#include "core/norm/centred_kernel.h"
 
 CLONES static void stats_row(real *stats, const real *x, size_t n, double eps)
 {
@@ -20,22 +20,6 @@ CLONES static void stats_row(real *stats, const real *x, size_t n, double eps)
 #pragma omp simd reduction(+ : square)
     for (size_t i = 0; i < n; i++) square += (x[i] - mu) * (x[i] - mu);
     stats[0] = mu, stats[1] = (real)(1 / sqrt((double)square / (double)n + eps));
-}
-
-CLONES static void apply_row(real *restrict y,
-                             const real *stats,
-                             const real *restrict x,
-                             const real *const p[NORM_PARAMS],
-                             size_t n)
-{
-    const real *gain = p[NORM_GAIN], *bias = p[NORM_BIAS];
-    real mu = stats[0], r = stats[1];
-    if (gain && bias)
-        for (size_t i = 0; i < n; i++) y[i] = (x[i] - mu) * r * gain[i] + bias[i];
-    else if (gain)
-        for (size_t i = 0; i < n; i++) y[i] = (x[i] - mu) * r * gain[i];
-    else
-        for (size_t i = 0; i < n; i++) y[i] = (x[i] - mu) * r;
 }
 
 CLONES static void input_row(real *dx,
@@ -66,43 +50,6 @@ CLONES static void input_row(real *dx,
     else
         for (size_t i = 0; i < n; i++) dx[i] = TERM(dy[i]);
 #undef TERM
-}
-
-CLONES static void frozen_row(real *dx,
-                              const real *base,
-                              const real *restrict dy,
-                              const real *restrict x,
-                              const real *stats,
-                              const real *const p[NORM_PARAMS],
-                              size_t n)
-{
-    (void)x;
-    const real *gain = p[NORM_GAIN];
-    real r = stats[1], sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < n; i++) sum += gain ? gain[i] * dy[i] : dy[i];
-    real mean = sum / (real)n;
-    for (size_t i = 0; i < n; i++) {
-        real term = r * ((gain ? gain[i] * dy[i] : dy[i]) - mean);
-        dx[i] = base ? base[i] + term : term;
-    }
-}
-
-CLONES static void param_row(double *const dp[NORM_PARAMS],
-                             const real *restrict dy,
-                             const real *restrict x,
-                             const real *stats,
-                             const real *const p[NORM_PARAMS],
-                             size_t n)
-{
-    (void)p;
-    double *restrict dgain = dp[NORM_GAIN];
-    double *restrict dbias = dp[NORM_BIAS];
-    real mu = stats[0], r = stats[1];
-    for (size_t i = 0; i < n; i++) {
-        dgain[i] += (double)(dy[i] * ((x[i] - mu) * r));
-        dbias[i] += (double)dy[i];
-    }
 }
 
 const norm norm_layernorm = {

@@ -1,7 +1,7 @@
 /* ScaleNorm: y = g x / max(||x||, eps), g one learned number that starts at sqrt(n).
  *
  * Backward, with u = x/||x||:  dx = g/||x|| (dy - u (u.dy)),  dg = sum over rows of u.dy. Below eps
- * the divisor is a constant: dx = g dy/eps.
+ * the divisor is a constant: dx = g dy/eps. Frozen it always is (op norm).
  *
  * stats: 0 where the divisor is clamped, else 1; 1/max(||x||, eps).
  * Source: Nguyen & Salazar 2019, arXiv:1910.05895.
@@ -56,6 +56,19 @@ CLONES static void input_row(real *dx,
         for (size_t i = 0; i < n; i++) dx[i] = factor * (dy[i] - x[i] * along);
 }
 
+CLONES static void frozen_row(real *dx,
+                              const real *base,
+                              const real *restrict dy,
+                              const real *restrict x,
+                              const real *stats,
+                              const real *const p[NORM_PARAMS],
+                              size_t n)
+{
+    (void)x;
+    real factor = stats[1] * gain_of(p);
+    for (size_t i = 0; i < n; i++) dx[i] = base ? base[i] + factor * dy[i] : factor * dy[i];
+}
+
 static void param_row(double *const dp[NORM_PARAMS],
                       const real *dy,
                       const real *x,
@@ -76,5 +89,6 @@ const norm norm_scalenorm = {
     .stats = stats_row,
     .apply = apply_row,
     .input = input_row,
+    .frozen_input = frozen_row,
     .params = param_row,
 };
