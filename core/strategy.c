@@ -88,6 +88,7 @@ unsigned strategy_uses(const run_spec *spec)
         norms |=
             norm_uses(norm_table[row], o->given & OVERRIDE_AFFINE ? o->layer.affine : s->affine);
     }
+    if (!norm_table[s->norm]->is_identity) uses |= USES(NORM);
     if (!(norms & USES(GAIN))) uses &= ~USES(OUT_GAIN);
     if (!s->init_factor) uses &= ~USES(INIT_BETA);
     if (s->branch_gain != BRANCH_GAIN_NONE) uses |= USES(BRANCH_GAIN);
@@ -129,13 +130,13 @@ static err_code check_head_norm(const run_spec *spec, error *err)
                      "norm %s has no form for queries, keys and values", n->entry.name);
 }
 
-/* Every width that a norm may see: the stream, and where the placement works inside the branches.
- */
-static err_code check_group_scale(const run_spec *spec, error *err)
+/* Groups of features, as a field has them, in every width that a norm may see: the stream, and
+ * where the placement works inside the branches. */
+static err_code check_groups(const run_spec *spec, const char *field, int groups, error *err)
 {
     const placement *p = placement_table[spec->strategy.placement];
     const spec_model *m = &spec->model;
-    int groups = spec->strategy.group_scale;
+    char pointer[48];
     const struct {
         const char *name;
         int width;
@@ -143,11 +144,11 @@ static err_code check_group_scale(const run_spec *spec, error *err)
     } widths[] = {{"d_model", m->d_model, true},
                   {"n_heads x head_dim", m->n_heads * m->head_dim, p->values != NULL},
                   {"d_ff", m->d_ff, p->hidden != NULL || p->hidden_in != NULL}};
+    snprintf(pointer, sizeof pointer, "/strategy/%s", field);
     for (size_t i = 0; groups && i < sizeof widths / sizeof *widths; i++)
         if (widths[i].seen && widths[i].width % groups)
-            return error_set(err, ERR_COMBINATION, "/strategy/group_scale",
-                             "group_scale is %d; it must divide %s = %d", groups, widths[i].name,
-                             widths[i].width);
+            return error_set(err, ERR_COMBINATION, pointer, "%s is %d; it must divide %s = %d",
+                             field, groups, widths[i].name, widths[i].width);
     return ERR_OK;
 }
 
@@ -156,10 +157,6 @@ static err_code check_norm(const run_spec *spec, const norm *n, const char *poin
 {
     const spec_strategy *s = &spec->strategy;
     const placement *p = placement_table[s->placement];
-    if (n->of_groups && spec->model.d_model % s->groups)
-        return error_set(err, ERR_COMBINATION, "/strategy/groups",
-                         "d_model %d is not a multiple of groups %d", spec->model.d_model,
-                         s->groups);
     if (n->compressed != (p->narrower > 0) && !n->is_identity)
         return error_set(err, ERR_COMBINATION, pointer,
                          n->compressed
@@ -167,16 +164,13 @@ static err_code check_norm(const run_spec *spec, const norm *n, const char *poin
                              : "%s cannot see the feature that this stream leaves out; allowed: "
                                "crmsnorm",
                          n->entry.name);
-    return ERR_OK;
+    return n->of_groups ? check_groups(spec, "groups", s->groups, err) : ERR_OK;
 }
 
 static err_code check_norms(const run_spec *spec, error *err)
 {
     const spec_strategy *s = &spec->strategy;
     const norm *base = norm_table[s->norm];
-    if (s->embed_norm && base->is_identity)
-        return error_set(err, ERR_COMBINATION, "/strategy/embed_norm",
-                         "embed_norm needs a norm; strategy.norm is none");
     err_code code = check_norm(spec, base, "/strategy/norm", err);
     for (int i = 0; i < s->n_overrides && !code; i++) {
         char pointer[48];
@@ -187,6 +181,29 @@ static err_code check_norms(const run_spec *spec, error *err)
     return code;
 }
 
+/* Has override i blocks to change, and they what it changes? */
+static err_code check_override(const run_spec *spec, int i, error *err)
+{
+    const spec_override *o = &spec->strategy.overrides[i];
+    char pointer[48];
+    snprintf(pointer, sizeof pointer, "/strategy/overrides/%d/layers", i);
+    if (o->layers == LAYERS_RANGE && (o->first < 1 || o->last > spec->depth))
+        return error_set(err, ERR_COMBINATION, pointer,
+                         "layers are blocks %d to %d; the network has blocks 1 to %d", o->first,
+                         o->last, spec->depth);
+    int layer = 1;
+    while (layer <= spec->depth && !covers(o, spec->depth, layer)) layer++;
+    if (layer > spec->depth)
+        return error_set(err, ERR_COMBINATION, pointer, "this third has no block at depth %d",
+                         spec->depth);
+    snprintf(pointer, sizeof pointer, "/strategy/overrides/%d/residual_scale", i);
+    bool has_residual = placement_table[spec->strategy.placement]->uses & USES(RESIDUAL);
+    if (o->given & OVERRIDE_RESIDUAL_SCALE && !has_residual)
+        return error_set(err, ERR_COMBINATION, pointer, "residual_scale needs %s",
+                         use_sentence(USE_RESIDUAL));
+    return ERR_OK;
+}
+
 err_code strategy_check(const run_spec *spec, error *err)
 {
     const spec_strategy *s = &spec->strategy;
@@ -195,18 +212,11 @@ err_code strategy_check(const run_spec *spec, error *err)
             err, ERR_COMBINATION, "/strategy/residual_scales",
             "residual_scales has %d numbers; depth is %d, one is needed for each block",
             s->n_residual_scales, spec->depth);
-    for (int i = 0; i < s->n_overrides; i++) {
-        const spec_override *o = &s->overrides[i];
-        if (o->layers != LAYERS_RANGE || (o->first >= 1 && o->last <= spec->depth)) continue;
-        char pointer[48];
-        snprintf(pointer, sizeof pointer, "/strategy/overrides/%d/layers", i);
-        return error_set(err, ERR_COMBINATION, pointer,
-                         "layers are blocks %d to %d; the network has blocks 1 to %d", o->first,
-                         o->last, spec->depth);
-    }
-    err_code code = check_norms(spec, err);
+    err_code code = ERR_OK;
+    for (int i = 0; i < s->n_overrides && !code; i++) code = check_override(spec, i, err);
+    if (!code) code = check_norms(spec, err);
     if (!code) code = check_head_norm(spec, err);
-    if (!code) code = check_group_scale(spec, err);
+    if (!code) code = check_groups(spec, "group_scale", s->group_scale, err);
     for (int layer = 0; layer <= spec->depth && !code; layer++)
         code = check_sigma(spec, layer, err);
     return code;

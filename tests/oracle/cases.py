@@ -67,7 +67,8 @@ def case(name, **changes):
     if "model__n_kv_heads" not in changes:
         job["model"]["n_kv_heads"] = job["model"]["n_heads"]
     if "strategy__final_norm" not in changes:
-        job["strategy"]["final_norm"] = job["strategy"]["placement"] in fields.FINAL_NORM
+        job["strategy"]["final_norm"] = (job["strategy"]["placement"] in fields.FINAL_NORM
+                                         and job["strategy"]["norm"] != "none")
     return job
 
 
