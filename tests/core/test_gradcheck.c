@@ -99,7 +99,8 @@ static run_spec make_spec(int i)
                            .qk_norm = i % 3 == 1,
                            .v_norm = i % 5 == 1,
                            .parallel = i % 7 == 4,
-                           .embed_scale = i % 6 == 5 ? 1.5 : 1};
+                           .embed_scale = i % 6 == 5 ? 1.5 : 1,
+                           .embed_scale_learned = i % 12 == 5};
     s.strategy = (spec_strategy){.placement = p,
                                  .norm = (5 * round + p) % rows_of("norms"),
                                  .eps = 1e-5,
@@ -108,7 +109,9 @@ static run_spec make_spec(int i)
                                  .residual_scale = i % 5 == 2 ? 0.7 : 1,
                                  .unit_offset = i % 6 == 2,
                                  .branch_gain = i % 7 <= BRANCH_GAIN_CHANNEL ? i % 7 : 0,
-                                 .resscale = round % 2 == 0};
+                                 .fixnorm = i % 8 == 2,
+                                 .resscale = round % 2 == 0,
+                                 .recentre = i % 9 == 4};
     spec_defaults(&s, engine_table.head_norm(s.strategy.norm));
     s.strategy.groups = 2; /* groups of two features would all be +-1 */
     if (strcmp(row_name("norms", s.strategy.norm), "none") == 0)
