@@ -6,16 +6,18 @@ import { go, setQuery } from './router.js';
 import { control } from './form_fields.js';
 import { jobModel } from './form_model.js';
 import { corpusPart } from './corpora.js';
+import { hfPart } from './hf_file.js';
+import { noteList } from './coverage.js';
 import { estimateView } from './estimate.js';
 import { count } from './format.js';
 import { pretty } from './json_view.js';
 import { errorNote } from './job_head.js';
 import { field } from './picture_controls.js';
 
-const SIMPLE = [['name', 'Name'], ['model.preset', 'Model'], ['strategy.name', 'Normalization: tick all that are to be compared'],
+const SIMPLE = [['name', 'Name'], ['model.preset', 'Model'], ['model.width_scale', 'Width: 1, or a share of the model\'s'], ['strategy.name', 'Normalization: tick all that are to be compared'],
   ['depth', 'Depth: one, or several separated by commas'], ['seeds', 'Seeds'], ['data.source', 'Input data'],
   ['train.steps', 'Training steps before the last probe']];
-const HIDDEN = ['sweep', 'data.corpus'];
+const HIDDEN = ['sweep', 'data.corpus', 'model.hf_config'];
 const GROUPS = { model: 'Model', strategy: 'Normalization', init: 'Initial weights', data: 'Data', train: 'Training', measure: 'What is measured' };
 const START = { model: 'tiny', data: 'random_tokens', sweep: { strategy: ['post_ln', 'pre_ln', 'peri_ln'], depth: [6, 12, 24] } };
 
@@ -131,12 +133,17 @@ export async function formPage(root, { query }) {
   const made = makeControls(fields, rowsOf, model, (f) => change(f(job)));
   const corpus = corpusPart(model, (f) => change(f(job)));
   made.all.set('data.corpus', corpus);
+  const hf = hfPart(model, (f) => change(f(job)));
+  made.all.set('model.hf_config', hf);
+  const noteBox = h('div');
   const area = h('textarea', { id: 'job-json', rows: '16', spellcheck: 'false', 'aria-describedby': 'json-error' });
   const jsonError = h('p', { class: 'field-error', id: 'json-error', hidden: true });
   const problemBox = h('div', { id: 'form-problem' });
   const away = unusedView(made, model);
   const estimate = estimateView((problem) => showProblem(problem, false), (e, of) => {
     away.show(e.unused, of);
+    hf.showCoverage(e.coverage);
+    clear(noteBox).append(...[noteList(e.notes)].filter(Boolean));
     showDefaults(made, e.resolved);
   });
   let broken = null;
@@ -206,7 +213,9 @@ export async function formPage(root, { query }) {
     }
   } });
 
-  const simple = made.simple.flatMap((c) => (c.path === 'data.source' ? [c.root, corpus.root] : [c.root]));
+  hf.dropOn(form);
+  const after = { 'data.source': corpus.root, 'model.preset': hf.root };
+  const simple = made.simple.flatMap((c) => (after[c.path] ? [c.root, after[c.path]] : [c.root]));
   const groups = [...made.groups].map(([group, list]) => h('details', { class: 'group' },
     h('summary', {}, GROUPS[group] || 'Other', made.counts.get(group)),
     h('div', { class: 'fields' }, list.map((c) => c.root)), away.boxOf(group)));
@@ -215,7 +224,7 @@ export async function formPage(root, { query }) {
     h('section', { class: 'card' }, h('h2', { text: 'All fields' }),
       h('p', { class: 'hint', text: 'Empty means the default, shown in grey. In a field of numbers, several values separated by commas make a sweep: one run for each combination and seed.' }), groups)),
   h('div', { class: 'form-right' }, h('section', { class: 'card' }, h('h2', {}, h('label', { for: 'job-json', text: 'The job as JSON' })),
-    area, jsonError, estimate.root, problemBox, h('div', { class: 'actions' },
+    area, jsonError, estimate.root, noteBox, problemBox, h('div', { class: 'actions' },
       button('Estimate', () => estimate.now(job)), submit))));
   const pick = h('select', { name: 'example', onchange: () => {
     const example = examples.find((e) => e.name === pick.value);

@@ -10,6 +10,7 @@ import { growthPanel } from './growth.js';
 import { lossPanel } from './losses.js';
 import { runsPanel } from './runs.js';
 import { jsonView } from './json_view.js';
+import { coverageView, noteList } from './coverage.js';
 
 const REFRESH_MS = 1500;
 const FILES = [['Measurements', 'series'], ['Losses', 'steps']];
@@ -29,6 +30,13 @@ function resolved(job) {
     h('h2', { id: 'resolved-title', text: 'Resolved job' }),
     h('p', { class: 'definition', text: 'Every default made explicit. The hash is taken over this text; an equal job is answered from its stored result.' }),
     jsonView(job.resolved, 'resolved job'));
+}
+
+/* What was said when the job was read; nothing for most jobs. */
+function readAs(job) {
+  if (!job.coverage && !job.notes?.length) return null;
+  return h('section', { class: 'card', 'aria-labelledby': 'read-title' }, h('h2', { id: 'read-title', text: 'How the job was read' }),
+    noteList(job.notes), job.coverage ? coverageView(job.coverage) : null);
 }
 
 function notFound(e, id) {
@@ -106,7 +114,7 @@ export async function jobPage(root, { parts, query }) {
 
   clear(root).append(h('p', { class: 'crumbs' }, h('a', { href: href([]), text: 'Jobs' }), ` / ${job.id}`),
     head.root, sayBox, expected, picture.root, growth.root, losses.root, table.root,
-    h('div', { class: 'two' }, resolved(job), downloads(job, say)));
+    ...[readAs(job)].filter(Boolean), h('div', { class: 'two' }, resolved(job), downloads(job, say)));
   asked = `${job.state} ${job.runs_done} ${job.runs_failed}`;
   show();
   compare().catch((e) => say(e.message));

@@ -269,6 +269,56 @@ test('a text is uploaded and a job runs on it', async (t) => {
   await page.waitForFunction(() => /done/.test(document.querySelector('.job-head .badge')?.textContent ?? ''));
 });
 
+// A file dropped on an element, as the browser hands it over.
+async function drop(page, selector, name, text) {
+  const data = await page.evaluateHandle(([n, t]) => {
+    const d = new DataTransfer();
+    d.items.add(new File([t], n, { type: 'application/json' }));
+    return d;
+  }, [name, text]);
+  for (const type of ['dragover', 'drop']) await page.dispatchEvent(selector, type, { dataTransfer: data });
+}
+
+test('a config.json dropped on the form is the model: what became of it is told, and the job runs', async (t) => {
+  const page = await open(t, '#/new', { expected: /status of 4\d\d/ });
+  const config = { model_type: 'gemma2', hidden_size: 64, num_attention_heads: 4, num_key_value_heads: 2, head_dim: 16, query_pre_attn_scalar: 16,
+    num_hidden_layers: 2, intermediate_size: 96, vocab_size: 300, sliding_window: 8, use_cache: true, '<img src=x>': 1 };
+  await page.waitForSelector('#job-json');
+  await drop(page, '#job-json', 'config.json', JSON.stringify(config));
+  await page.waitForFunction(() => /gemma2/.test(document.querySelector('.coverage')?.textContent ?? ''));
+  const job = JSON.parse(await page.inputValue('#job-json'));
+  assert.deepEqual(job.model, { hf_config: config });
+  const told = await page.textContent('.coverage');
+  assert.match(told, /sliding_window/);
+  assert.match(told, /model\.window 8/);
+  assert.match(told, /for generation/);
+  assert.match(await page.textContent('.coverage details[open]'), /<img src=x>/);
+  await page.fill('input[name="model.width_scale"]', '0.5');
+  await page.waitForFunction(() => /d_model 64 becomes 32/.test(document.querySelector('.notes')?.textContent ?? ''));
+  await drop(page, '.drop', 'config.json', '{"model_type": "mixtral", "num_local_experts": 8}');
+  await page.locator('.form-field[data-path="model.hf_config"] .field-error:not([hidden])').waitFor();
+  assert.match(await page.textContent('#form-problem'), /\/model\/hf_config\/num_local_experts/);
+  await drop(page, '.drop', 'weights.bin', 'no JSON');
+  await page.waitForFunction(() => /is not JSON/.test(document.querySelector('#hf-error').textContent));
+  await page.click('.drop button');
+  assert.equal(JSON.parse(await page.inputValue('#job-json')).model.hf_config, undefined);
+  const file = join(makeDir(), 'config.json');
+  writeFileSync(file, JSON.stringify(config));
+  await page.setInputFiles('#hf-file', file);
+  await page.waitForFunction(() => /hf_config/.test(document.querySelector('#job-json').value));
+  const chosen = JSON.parse(await page.inputValue('#job-json'));
+  await page.fill('#job-json', JSON.stringify({ model: chosen.model, seeds: [1], data: { seq_len: 16 }, strategy: 'pre_ln' }));
+  await page.click('button[type="submit"]');
+  await page.waitForURL(/#\/jobs\/\d+$/);
+  await page.waitForFunction(() => /done/.test(document.querySelector('.job-head .badge')?.textContent ?? ''));
+  assert.match(await page.textContent('[aria-labelledby="read-title"]'), /model\.window 8/);
+  const { coverage, notes, resolved } = await api(`jobs/${page.url().match(/\d+$/)[0]}`);
+  assert.equal(coverage.model_type, 'gemma2');
+  assert.match(notes[0], /width_scale 0.5/);
+  assert.equal(resolved.model.d_model, 32);
+  assert.equal(resolved.strategy.placement, 'pre_ln');
+});
+
 test('a name is text, never markup', async (t) => {
   const id = await submit({ name: XSS, depth: 2, seeds: [3] });
   const page = await open(t);
