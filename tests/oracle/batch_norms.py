@@ -71,7 +71,7 @@ class PRepBN(BatchNorm):
         if t < 0:
             return self.layer_norm(x, P)
         total = self.s["progress_steps"]
-        share = max(0, total - t) / total
+        share = max(0, total - t) / total if total else 0
         return share * self.layer_norm(x, P) + (1 - share) * rep(True)
 
 

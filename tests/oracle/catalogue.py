@@ -73,4 +73,10 @@ STRATEGIES = {
     "pre_crmsnorm": of("pre_crmsnorm", "crmsnorm", affine=False),
     "l1norm": of("pre_ln", "l1norm"),
     "group_ln": of("pre_ln", "groupnorm"),
+    # norms with constants or statistics of the batch
+    "frozen_ln": of("pre_ln", sigma="frozen"),
+    "batchnorm": of("pre_ln", "batchnorm"),
+    "powernorm": of("pre_ln", "powernorm", group_scale=1),
+    "unifiednorm": of("pre_ln", "unifiednorm"),
+    "prepbn": of("pre_ln", "prepbn"),
 }

@@ -17,6 +17,7 @@ STRATEGY = dict(
     groups=4, stat_keep=0.9, stat_warmup=0, stat_window=4, stat_filter=False, stat_compat=True,
     stat_divisor="batch", group_scale=0, progress_steps=0, gamma_last=0.005, rho_last=0.8, overrides=[])
 MEASURE = dict(eval=False)
+WARMUP = dict(powernorm=10000, unifiednorm=4000)  # as released
 FINAL_NORM = ("pre_ln peri_ln res_post_norm subln normformer mix_ln layernorm_scaling hybridnorm hybridnorm_star "
               "siamesenorm pre_crmsnorm").split()
 HEAD_NORMS = ("layernorm", "rmsnorm", "scalenorm", "l1norm", "l1norm_gaussian", "l2norm")
@@ -31,6 +32,8 @@ def resolve(job):
     job = copy.deepcopy(job)
     m, s = job["model"], job["strategy"]
     named = catalogue.STRATEGIES[s["name"]] if "name" in s else dict(strategy={}, model={})
+    norm = s.get("norm", named["strategy"].get("norm"))
+    s.setdefault("stat_warmup", WARMUP.get(norm, 0))
     for group, defaults in ((m, named["model"]), (s, named["strategy"]), (m, MODEL), (s, STRATEGY),
                             (job.get("measure", {}), MEASURE)):
         for field, value in defaults.items():
