@@ -3,8 +3,8 @@
  * Row r sees its entries from first to end - 1: end is n + r step (step 1: causal or a window, 0:
  * all the same), at most width; first is 0, or with windowed skip + r, at least 0. What it does not
  * see is set to 0 from column left to column right; further out nobody looks, and it may become
- * anything. Per row two numbers are kept: max, and inverse = 1/sum exp(x - max), from which the same
- * bits can be made again.
+ * anything. Per row two numbers are kept: max, and inverse = 1/sum exp(x - max), from which the
+ * same bits can be made again.
  *
  *   y_i = exp(x_i - max) inverse,   dx = y (dy - sum_j y_j dy_j)
  *   entropy = ln(sum) - sum_i exp(s_i) s_i / sum, s = x - max, in double: no cancellation

@@ -27,8 +27,9 @@
 #endif
 
 /* Rows i..i+R-1, so that a column sum is loaded and stored once for all of them. First the columns
- * that all of them have, LANES by LANES, then the edge, where a row may end. masked (one row): entries
- * may be NaN or Inf or lie before a window, and every column is edge. Returns the largest |x|. */
+ * that all of them have, LANES by LANES, then the edge, where a row may end. masked (one row):
+ * entries may be NaN or Inf or lie before a window, and every column is edge. Returns the largest
+ * |x|. */
 INLINE double L(sum_rows)(slab *s, size_t i, const int R, const bool masked)
 {
     f64v sum[SUMS_ROWS] = {0}, sq[SUMS_ROWS] = {0}, mag[SUMS_ROWS] = {0}, n[SUMS_ROWS] = {0};
