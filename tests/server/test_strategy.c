@@ -191,6 +191,10 @@ START_TEST(test_defaults_then_preset_then_strategy_then_the_job)
         {"{\"model\":\"gpt2\",\"strategy\":\"deepnorm\",\"sweep\":{\"init\":[\"he\"]}}", "sweep",
          "init", "[\"he\"]"},
         {"{\"strategy\":\"layernorm_scaling\"}", "init", "depth_scale", "false"},
+        {"{\"model\":\"relu_xavier\",\"strategy\":\"t_fixup\"}", "init", "embed_std", "null"},
+        {"{\"model\":\"relu_xavier\",\"strategy\":\"fixup\"}", "init", "head_std", "null"},
+        {"{\"model\":\"relu_xavier\",\"strategy\":\"fixup\",\"init\":{\"head_std\":0.5}}", "init",
+         "head_std", "0.5"},
         {"{\"strategy\":\"layerscale\",\"depth\":18}", "strategy", "branch_gain_init", "0.1"},
         {"{\"strategy\":\"layerscale\",\"depth\":24}", "strategy", "branch_gain_init", "1e-5"},
         {"{\"strategy\":\"layerscale\",\"depth\":25}", "strategy", "branch_gain_init", "1e-6"},
@@ -212,7 +216,7 @@ START_TEST(test_defaults_then_preset_then_strategy_then_the_job)
     job_deinit(&j);
 }
 END_TEST
-enum { WINNERS = 21 };
+enum { WINNERS = 24 };
 
 /* --- what means nothing ----------------------------------------------------------------------- */
 
