@@ -60,6 +60,12 @@ typedef struct op {
                     const node *n); /* matrix products of the forward pass; NULL: none */
 } op;
 
+/* For ops whose parameters are vectors with panel sums in their partials: one task for all of them,
+ * one slice each. */
+int op_vector_tasks(const graph *g, const node *n); /* n_param_tasks */
+int op_one_slice(const graph *g, const node *n, int i);
+void op_vector_task(const exec *x, const node *n, int task);
+
 #define OP(name) extern const op op_##name;
 #include "core/op.def"
 #undef OP

@@ -156,24 +156,6 @@ static void backward(const exec *x, const node *n, const span *s)
     }
 }
 
-static int n_param_tasks(const graph *g, const node *n)
-{
-    (void)g, (void)n;
-    return 1;
-}
-
-static int n_slices(const graph *g, const node *n, int i)
-{
-    (void)g, (void)n, (void)i;
-    return 1;
-}
-
-static void param_task(const exec *x, const node *n, int task)
-{
-    (void)task;
-    exec_sum_partials(x, n);
-}
-
 const op op_admin = {
     .entry = {.name = "admin", .summary = "y = omega x + f, omega profiled before training"},
     .reads_inputs = 1,
@@ -182,7 +164,7 @@ const op op_admin = {
     .forward = forward,
     .backward = backward,
     .profile = profile,
-    .n_param_tasks = n_param_tasks,
-    .n_slices = n_slices,
-    .param_task = param_task,
+    .n_param_tasks = op_vector_tasks,
+    .n_slices = op_one_slice,
+    .param_task = op_vector_task,
 };

@@ -391,24 +391,6 @@ static void backward(const exec *x, const node *n, const span *s)
         }
 }
 
-static int n_param_tasks(const graph *g, const node *n)
-{
-    (void)g;
-    return n->n_params ? 1 : 0;
-}
-
-static int n_slices(const graph *g, const node *n, int i)
-{
-    (void)g, (void)n, (void)i;
-    return 1;
-}
-
-static void param_task(const exec *x, const node *n, int task)
-{
-    (void)task;
-    exec_sum_partials(x, n);
-}
-
 static size_t scratch(const graph *g, const node *n)
 {
     bool reshaped = n->n_params || !isnan(n->softcap);
@@ -430,9 +412,9 @@ const op op_attention = {
     .reads_outputs = 1u << OUT_STATS,
     .forward = forward,
     .backward = backward,
-    .n_param_tasks = n_param_tasks,
-    .n_slices = n_slices,
-    .param_task = param_task,
+    .n_param_tasks = op_vector_tasks,
+    .n_slices = op_one_slice,
+    .param_task = op_vector_task,
     .scratch = scratch,
     .flops = flops,
 };

@@ -433,12 +433,6 @@ static int n_param_tasks(const graph *g, const node *n)
     return 1;
 }
 
-static int n_slices(const graph *g, const node *n, int i)
-{
-    (void)g, (void)n, (void)i;
-    return 1;
-}
-
 const op op_batch_norm = {
     .entry = {.name = "batch_norm",
               .summary =
@@ -455,6 +449,6 @@ const op op_batch_norm = {
     .state_start = state_start,
     .state_row = state_row_of,
     .n_param_tasks = n_param_tasks,
-    .n_slices = n_slices,
+    .n_slices = op_one_slice,
     .param_task = param_task,
 };

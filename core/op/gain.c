@@ -108,24 +108,6 @@ static void backward(const exec *x, const node *n, const span *s)
         sums[j] *= n->scale * n->gain_map->slope((double)p[j]);
 }
 
-static int n_param_tasks(const graph *g, const node *n)
-{
-    (void)g;
-    return n->chained ? 0 : 1;
-}
-
-static int n_slices(const graph *g, const node *n, int i)
-{
-    (void)g, (void)n, (void)i;
-    return 1;
-}
-
-static void param_task(const exec *x, const node *n, int task)
-{
-    (void)task;
-    exec_sum_partials(x, n);
-}
-
 static size_t scratch(const graph *g, const node *n)
 {
     return (size_t)g->values[n->inputs[0]].cols;
@@ -138,8 +120,8 @@ const op op_gain = {
     .can_add = true,
     .forward = forward,
     .backward = backward,
-    .n_param_tasks = n_param_tasks,
-    .n_slices = n_slices,
-    .param_task = param_task,
+    .n_param_tasks = op_vector_tasks,
+    .n_slices = op_one_slice,
+    .param_task = op_vector_task,
     .scratch = scratch,
 };

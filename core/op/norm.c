@@ -188,24 +188,6 @@ static void backward(const exec *x, const node *n, const span *s)
         }
 }
 
-static int n_param_tasks(const graph *g, const node *n)
-{
-    (void)g;
-    return n->n_params ? 1 : 0;
-}
-
-static int n_slices(const graph *g, const node *n, int i)
-{
-    (void)g, (void)n, (void)i;
-    return 1;
-}
-
-static void param_task(const exec *x, const node *n, int task)
-{
-    (void)task;
-    exec_sum_partials(x, n);
-}
-
 static size_t scratch(const graph *g, const node *n)
 {
     return n->unit_offset ? param_width(g, n, NORM_GAIN) : 0;
@@ -221,8 +203,8 @@ const op op_norm = {
     .backward = backward,
     .profile = profile,
     .state_row = state_row_of,
-    .n_param_tasks = n_param_tasks,
-    .n_slices = n_slices,
-    .param_task = param_task,
+    .n_param_tasks = op_vector_tasks,
+    .n_slices = op_one_slice,
+    .param_task = op_vector_task,
     .scratch = scratch,
 };

@@ -45,12 +45,6 @@ static int n_param_tasks(const graph *g, const node *n)
     return n->n_params;
 }
 
-static int n_slices(const graph *g, const node *n, int i)
-{
-    (void)g, (void)n, (void)i;
-    return 1;
-}
-
 static void param_task(const exec *x, const node *n, int task)
 {
     (void)task;
@@ -72,6 +66,6 @@ const op op_place = {
     .forward = forward,
     .backward = backward,
     .n_param_tasks = n_param_tasks,
-    .n_slices = n_slices,
+    .n_slices = op_one_slice,
     .param_task = param_task,
 };
