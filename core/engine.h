@@ -130,7 +130,7 @@ typedef struct engine {
 
     /* What the network of this spec has that fields may need: bit per enum use. The registry rows
      * of the spec must be valid; nothing else is asked of it. */
-    unsigned (*uses)(const run_spec *spec);
+    use_set (*uses)(const run_spec *spec);
 
     /* Shows visit every node of the graph, in the order of the forward pass. Errors: those of
      * check, ERR_MEMORY. */

@@ -30,7 +30,7 @@ typedef struct norm {
     bool compressed;  /* of rows that store all entries but one: only where the stream does */
     bool pointwise;   /* each number by itself: keeps scale, no form for queries and keys */
     int warmup;       /* default of strategy.stat_warmup */
-    unsigned uses;    /* bit per enum use, beyond GAIN and NORM_ALPHA */
+    use_set uses;     /* bit per enum use, beyond GAIN and NORM_ALPHA */
     const struct norm *of_groups; /* this one over strategy.groups groups with gains of their own */
     const struct batch_norm *batch; /* statistics over tokens (op batch_norm); then no functions */
     void (*stats)(real *stats, const real *x, size_t n, double eps);

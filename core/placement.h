@@ -15,7 +15,7 @@ typedef struct placement {
     entry entry;
     bool final_norm; /* default of strategy.final_norm */
     int narrower;    /* features that the stream has less than d_model */
-    unsigned uses;   /* bit per enum use: which fields mean something here */
+    use_set uses;    /* bit per enum use: which fields mean something here */
     bool gpas_first; /* gpas scales the stream before the sum, not after it */
     int (*block)(builder *b, int x);
     int (*parallel_block)(builder *b, int x); /* NULL: model.parallel is refused */

@@ -68,20 +68,32 @@ double strategy_residual_scale(const run_spec *spec, int layer)
     return s->n_residual_scales ? scale * s->residual_scales[layer - 1] : scale;
 }
 
-static unsigned norm_uses(const norm *n, bool affine)
+static use_set norm_uses(const norm *n, bool affine)
 {
-    unsigned uses = n->uses;
+    use_set uses = n->uses;
     if (affine && n->has & 1u << NORM_GAIN) uses |= USES(GAIN);
     if (n->frozen_input) uses |= USES(SIGMA);
     if (n->has & 1u << NORM_ALPHA) uses |= USES(NORM_ALPHA);
     return uses;
 }
 
-unsigned strategy_uses(const run_spec *spec)
+static use_set attention_uses(const spec_model *m)
+{
+    use_set uses = 0;
+    bool turns = position_table[m->position]->rotates;
+    if (turns) uses |= USES(ROPE);
+    if (m->window) uses |= USES(LOCAL);
+    if (turns && m->window) uses |= USES(LOCAL_ROPE);
+    if (m->qk_norm) uses |= USES(QK_NORM);
+    if (m->qk_norm || m->v_norm) uses |= USES(HEAD_NORM);
+    return uses;
+}
+
+use_set strategy_uses(const run_spec *spec)
 {
     const spec_strategy *s = &spec->strategy;
     const placement *p = placement_table[s->placement];
-    unsigned uses = p->uses, norms = norm_uses(norm_table[s->norm], s->affine);
+    use_set uses = p->uses, norms = norm_uses(norm_table[s->norm], s->affine);
     for (int i = 0; i < s->n_overrides; i++) {
         const spec_override *o = &s->overrides[i];
         int row = o->given & OVERRIDE_NORM ? o->layer.norm : s->norm;
@@ -96,7 +108,7 @@ unsigned strategy_uses(const run_spec *spec)
     if (!spec->model.tied) uses |= USES(HEAD);
     if (position_table[spec->model.position]->has_table) uses |= USES(POSITIONS);
     if (init_table[spec->init.scheme]->std) uses |= USES(INIT_STD);
-    return uses | norms;
+    return uses | norms | attention_uses(&spec->model);
 }
 
 /* The override that a block has its sigma from, or -1. */

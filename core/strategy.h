@@ -18,7 +18,7 @@ spec_layer strategy_layer(const run_spec *spec, int layer);
 double strategy_residual_scale(const run_spec *spec, int layer);
 
 /* What the network of this spec has that fields may need; bit per enum use. */
-unsigned strategy_uses(const run_spec *spec);
+use_set strategy_uses(const run_spec *spec);
 
 /* Overrides and lists against the depth. ERR_COMBINATION with the pointer. */
 err_code strategy_check(const run_spec *spec, error *err);

@@ -182,7 +182,7 @@ void api_jobs_delete(request *r, reply *out)
 /* Fields that no run has a use for. */
 static void write_unused(json_out *o, const job *j)
 {
-    unsigned uses = 0;
+    use_set uses = 0;
     for (int i = 0; i < j->n_runs; i++) uses |= engine_f32.uses(&j->runs[i].spec);
     json_begin_array(o);
     for (int i = 0; i < FIELD_COUNT; i++) {

@@ -19,7 +19,7 @@ typedef struct subject {
     const strategy *s;
     run_spec spec;
     draft given; /* what the row sets */
-    unsigned uses;
+    use_set uses;
     drawing drawing;
 } subject;
 

@@ -256,7 +256,7 @@ void field_allowed(char *out, size_t size, const field *f, int depth_max)
 const char *field_needs(const field *f)
 {
     for (int u = 0; u < USE_COUNT; u++)
-        if (f->use & 1u << u) return use_sentence((use)u);
+        if (f->use & (use_set)1 << u) return use_sentence((use)u);
     return NULL;
 }
 

@@ -39,8 +39,8 @@ typedef struct field {
     double min, max;
     bool open_min, open_max; /* the bound itself is not allowed */
     bool nullable;
-    bool free;    /* changes neither memory nor arithmetic nor rows of a run, so not its estimate */
-    unsigned use; /* bit of enum use: what the network must have; 0: nothing */
+    bool free;   /* changes neither memory nor arithmetic nor rows of a run, so not its estimate */
+    use_set use; /* bit of enum use: what the network must have; 0: nothing */
     unsigned override;   /* enum spec_override_bit: may stand in strategy.overrides; 0: not */
     const char *choices; /* kind of registry */
     double number;       /* default of INTEGER, DEPTH, NUMBER, BOOL */

@@ -118,7 +118,7 @@ static err_code drop_unused(run_spec *s, const draft *d, error *err)
 {
     static const draft empty;
     run_spec defaults;
-    unsigned uses = engine_f32.uses(s);
+    use_set uses = engine_f32.uses(s);
     err_code code = resolve_fixed(&defaults, &empty, err);
     for (int i = 0; i < FIELD_COUNT && !code; i++) {
         const field *f = &field_table[i];

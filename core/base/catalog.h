@@ -4,6 +4,8 @@
 
 #include "core/base/registry.h"
 
+#include <stdint.h>
+
 typedef enum site {
 #define SITE(name, is_default, is_value, summary) SITE_##name,
 #include "core/base/site.def"
@@ -33,7 +35,8 @@ typedef enum use {
 #undef USE
     USE_COUNT
 } use;
-#define USES(name) (1u << USE_##name)
+typedef uint64_t use_set;
+#define USES(name) ((use_set)1 << USE_##name)
 
 const char *use_sentence(use u); /* what the network must have */
 

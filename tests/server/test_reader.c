@@ -306,6 +306,23 @@ static const struct {
     {"{\"depth\":4294967297}", ERR_RANGE, "/depth", "4294967297"},
     {"{\"model\":{\"d_model\":63}}", ERR_COMBINATION, "/model/n_heads", "63"},
     {"{\"model\":{\"n_heads\":4,\"n_kv_heads\":3}}", ERR_COMBINATION, "/model/n_kv_heads", "3"},
+    {"{\"model\":{\"window\":8}}", ERR_COMBINATION, "/model/window",
+     "with global_every 1 no block is local"},
+    {"{\"model\":{\"global_every\":6}}", ERR_COMBINATION, "/model/global_every",
+     "needs model.window"},
+    {"{\"model\":{\"position\":\"rope\",\"head_dim\":5}}", ERR_COMBINATION, "/model/position",
+     "head_dim is 5"},
+    {"{\"model\":{\"rope_base\":500}}", ERR_COMBINATION, "/model/rope_base",
+     "needs rope positions"},
+    {"{\"model\":{\"rope_fraction\":0.5}}", ERR_COMBINATION, "/model/rope_fraction",
+     "needs rope positions"},
+    {"{\"model\":{\"position\":\"rope\",\"rope_base_local\":500}}", ERR_COMBINATION,
+     "/model/rope_base_local", "needs rope positions and model.window"},
+    {"{\"model\":{\"v_norm\":true,\"qk_norm_span\":\"joint\"}}", ERR_COMBINATION,
+     "/model/qk_norm_span", "needs model.qk_norm"},
+    {"{\"model\":{\"qk_norm_type\":\"rmsnorm\"}}", ERR_COMBINATION, "/model/qk_norm_type",
+     "needs model.qk_norm or model.v_norm"},
+    {"{\"model\":{\"logit_softcap\":0}}", ERR_RANGE, "/model/logit_softcap", "or null"},
     {"{\"model\":{\"rope_base\":0}}", ERR_RANGE, "/model/rope_base", "above 0"},
     {"{\"train\":{\"beta1\":1}}", ERR_RANGE, "/train/beta1", "to below 1"},
     {"{\"train\":{\"clip\":0}}", ERR_RANGE, "/train/clip", "or null"},
@@ -633,7 +650,7 @@ START_TEST(test_hash_of_a_small_job_is_what_it_was)
         "rned\",\"rope_base\":10000,\"rope_base_local\":null,\"rope_fraction\":1,\"activatio"
         "n\":\"gelu\",\"bias\":false,\"qkv_bias\":false,\"k_bias\":false,\"attn_out_bias\":f"
         "alse,\"mlp_bias\":false,\"tied\":true,\"qk_norm\":false,\"qk_norm_span\":\"head\","
-        "\"qk_norm_type\":\"layernorm\",\"v_norm\":false,\"logit_scale\":\"inv_sqrt\",\"logi"
+        "\"qk_norm_type\":\"none\",\"v_norm\":false,\"logit_scale\":\"inv_sqrt\",\"logi"
         "t_factor\":1,\"logit_softcap\":null,\"final_softcap\":null,\"window\":0,\"global_ev"
         "ery\":1,\"parallel\":false,\"embed_scale\":1,\"embed_scale_learned\":false},\"strat"
         "egy\":{\"placement\":\"pre_ln\",\"norm\":\"layernorm\",\"eps\":1e-5,\"affine\":true"
@@ -654,7 +671,7 @@ START_TEST(test_hash_of_a_small_job_is_what_it_was)
         "ight_decay\":0.01,\"decay\":\"matrices\",\"warmup\":0,\"schedule\":\"constant\",\"m"
         "in_lr\":0,\"clip\":1},\"measure\":{\"steps\":[0],\"sites\":[\"resid_out\"],\"metric"
         "s\":[\"var\"],\"eval\":false},\"seeds\":[7],\"precision\":\"float32\"}");
-    ck_assert_str_eq(j.hash, "7a5aa40018012e5db21524fc81c5ea0913fcdc725611927bcd47abd2f3c135e2");
+    ck_assert_str_eq(j.hash, "e9f7e390cf7dc71545ac10ba63008e4804c3a52f5ed252efde144e7ad64123c8");
     job_deinit(&j);
 }
 END_TEST
