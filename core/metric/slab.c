@@ -72,20 +72,6 @@ static void clear_sums(slab *s)
     clear(s->col_abs, s->cols);
 }
 
-void slab_sums(
-    slab *s, const real *x, size_t rows, size_t cols, size_t ld, bool causal, void *memory)
-{
-    slab_sums_width(s, x, rows, cols, ld, causal, memory, lanes_width());
-}
-
-static void sum_up(slab *s)
-{
-    s->n = (uint64_t)total(s->row_n, s->rows);
-    s->nonfinite = visible(s) - s->n;
-    s->sum = total(s->row_sum, s->rows);
-    s->sum_sq = total(s->row_sq, s->rows);
-}
-
 static void sums_one_by_one(slab *s)
 {
     s->masked = true;
@@ -93,23 +79,28 @@ static void sums_one_by_one(slab *s)
     s->max_abs = s->width == 8 ? sums_masked_8(s) : sums_masked_4(s);
 }
 
+static void sums_whole(slab *s)
+{
+    clear_sums(s);
+    s->max_abs = s->width == 8 ? sums_plain_8(s) : sums_plain_4(s);
+    if (!isfinite(total(s->row_abs, s->rows))) { /* an entry is not, or float64 sums overflow */
+        sums_one_by_one(s);
+        return;
+    }
+    for (size_t j = 0; j < s->cols; j++)
+        s->col_n[j] = (double)(!s->causal ? s->rows : j < s->rows ? s->rows - j : 0);
+}
+
+void slab_sums(
+    slab *s, const real *x, size_t rows, size_t cols, size_t ld, bool causal, void *memory)
+{
+    slab_sums_width(s, x, rows, cols, ld, causal, 0, memory, lanes_width());
+}
+
 void slab_sums_window(
     slab *s, const real *x, size_t rows, size_t ld, bool causal, size_t window, void *memory)
 {
-    if (window == 0) {
-        slab_sums(s, x, rows, rows, ld, causal, memory);
-        return;
-    }
-    *s = (slab){.x = x,
-                .rows = rows,
-                .cols = rows,
-                .ld = ld,
-                .causal = causal,
-                .window = window,
-                .width = lanes_width()};
-    carve(s, memory);
-    sums_one_by_one(s);
-    sum_up(s);
+    slab_sums_width(s, x, rows, rows, ld, causal, window, memory, lanes_width());
 }
 
 void slab_sums_width(slab *s,
@@ -118,20 +109,26 @@ void slab_sums_width(slab *s,
                      size_t cols,
                      size_t ld,
                      bool causal,
+                     size_t window,
                      void *memory,
                      int width)
 {
-    *s = (slab){.x = x, .rows = rows, .cols = cols, .ld = ld, .causal = causal, .width = width};
+    *s = (slab){.x = x,
+                .rows = rows,
+                .cols = cols,
+                .ld = ld,
+                .causal = causal,
+                .window = window,
+                .width = width};
     carve(s, memory);
-    clear_sums(s);
-    s->max_abs = width == 8 ? sums_plain_8(s) : sums_plain_4(s);
-    if (isfinite(total(s->row_abs, rows))) {
-        for (size_t j = 0; j < cols; j++)
-            s->col_n[j] = (double)(!causal ? rows : j < rows ? rows - j : 0);
-    } else { /* an entry is not, or float64 sums overflow */
+    if (window)
         sums_one_by_one(s);
-    }
-    sum_up(s);
+    else
+        sums_whole(s);
+    s->n = (uint64_t)total(s->row_n, rows);
+    s->nonfinite = visible(s) - s->n;
+    s->sum = total(s->row_sum, rows);
+    s->sum_sq = total(s->row_sq, rows);
 }
 
 void slab_centre(slab *s)

@@ -52,18 +52,19 @@ typedef struct slab {
 size_t slab_bytes(size_t rows, size_t cols);
 void slab_sums(
     slab *s, const real *x, size_t rows, size_t cols, size_t ld, bool causal, void *memory);
-/* slab_sums uses the width the processor is for; tests ask for the other. */
+/* Of a square matrix with a window; 0: none. */
+void slab_sums_window(
+    slab *s, const real *x, size_t rows, size_t ld, bool causal, size_t window, void *memory);
+/* Both use the width the processor is for; tests ask for the other. */
 void slab_sums_width(slab *s,
                      const real *x,
                      size_t rows,
                      size_t cols,
                      size_t ld,
                      bool causal,
+                     size_t window,
                      void *memory,
                      int width);
-/* slab_sums of a matrix with a window. */
-void slab_sums_window(
-    slab *s, const real *x, size_t rows, size_t ld, bool causal, size_t window, void *memory);
 void slab_centre(slab *s); /* after slab_sums, on unchanged x */
 
 #endif

@@ -20,8 +20,8 @@ static void measure_width(const batch *b, int width, metric_value out[])
     gradient_reset(&h);
     for (size_t k = 0; k < b->sequences; k++) {
         slab s;
-        slab_sums_width(&s, b->x + k * b->rows * b->cols, b->rows, b->cols, b->cols, false, memory,
-                        width);
+        slab_sums_width(&s, b->x + k * b->rows * b->cols, b->rows, b->cols, b->cols, false, 0,
+                        memory, width);
         gradient_add(&h, &s);
         slab_centre(&s);
         geometry_reset(&one);

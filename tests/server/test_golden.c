@@ -150,7 +150,8 @@ static bool sees(const run_spec *spec, int layer, size_t query, size_t key)
     const spec_model *m = &spec->model;
     if (m->mask == MASK_CAUSAL && key > query) return false;
     size_t apart = key > query ? key - query : query - key;
-    return m->window == 0 || layer % m->global_every == 0 || apart < (size_t)m->window;
+    bool is_global = m->window == 0 || (m->global_every && layer % m->global_every == 0);
+    return is_global || apart < (size_t)m->window;
 }
 
 /* Masked entries of an attention matrix [.., T, T] count as zero. */
