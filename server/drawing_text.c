@@ -75,7 +75,9 @@ static void say_vectors(char label[LABEL], const outline_node *n, const outline_
         if (p->rank != 1 || (ends_with(p->role, ".bias") && p->start == 0 && end == 0)) continue;
         bool usual = n->place && ends_with(p->role, ".weight") && p->start == 1 && end == 1;
         if (usual) continue;
-        say(label, ", %s from ", p->role);
+        size_t place = n->place ? strlen(n->place) : 0;
+        bool is_own = place && strncmp(p->role, n->place, place) == 0 && p->role[place] == '.';
+        say(label, ", %s from ", is_own ? p->role + place + 1 : p->role);
         say_range(label, p->start, end);
     }
 }

@@ -30,7 +30,8 @@ function table(registry) {
   });
   return h('section', { class: 'card', id: `kind-${registry.kind}`, 'aria-labelledby': `title-${registry.kind}` },
     h('h2', { id: `title-${registry.kind}`, text: title(registry.kind) }),
-    registry.summary ? h('p', { class: 'definition', text: registry.summary }) : null,
+    registry.summary ? h('p', { class: 'definition' }, registry.summary,
+      registry.kind === 'strategies' ? ['; each with its drawing and parameters: ', h('a', { href: href(['strategies']), text: 'Strategies' })] : null) : null,
     scrollBox(h('table', { class: 'data' }, h('thead', {}, h('tr', {}, heads.map((t) => h('th', { scope: 'col', text: t })))),
       h('tbody', {}, rows)), title(registry.kind)));
 }
