@@ -34,7 +34,8 @@ export function labelOf(n) {
     n.frozen ? 'frozen' : '', n.constants ? 'with constants' : '',
     ...n.numbers.map((q) => `${q.name} ${range(q.first, q.last)}`)].filter(Boolean);
   if (n.place) return [n.what, [n.place, ...more].join(', ')];
-  return [n.what && !n.products ? `${n.op === 'activate' ? '' : `${n.op} `}${n.what}` : n.op, more.join(', ')];
+  if (n.what === 'p' || !n.what || n.products) return [n.op, more.join(', ')]; // a factor p is a plain gain
+  return [n.op === 'activate' ? n.what : `${n.op} ${n.what}`, more.join(', ')];
 }
 
 /* Text in lines that fit, broken at spaces. */

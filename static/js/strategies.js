@@ -2,7 +2,7 @@
  * is known of it. */
 
 import { h, clear } from './dom.js';
-import { get, strategies as getStrategies } from './api.js';
+import { gallery as getGallery, get, strategies as getStrategies } from './api.js';
 import { href, setQuery } from './router.js';
 import { errorNote } from './job_head.js';
 import { networkView } from './drawing.js';
@@ -47,25 +47,27 @@ function parameterTable(s) {
       h('table', { class: 'data parameters' }, h('thead', {}, h('tr', {}, ['Field', 'Value', 'Meaning and range'].map((t) => h('th', { scope: 'col', text: t })))), h('tbody', {}, rows))));
 }
 
-function facts(s) {
+function facts(s, shown) {
   const row = (term, text) => (text ? [h('dt', { text: term }), h('dd', { text })] : null);
-  return h('dl', { class: 'about' }, row('Not offered', s.refused), row('Initial weights', s.init), row('What is known', s.behaviour), row('Limits', s.limits), row('Source', s.source));
+  const links = shown.map((g, i) => [i ? ', ' : '', h('a', { href: href(['gallery', g.name]), text: g.name })]);
+  return h('dl', { class: 'about' }, row('Not offered', s.refused), row('Initial weights', s.init), row('What is known', s.behaviour), row('Limits', s.limits), row('Source', s.source),
+    links.length ? [h('dt', { text: 'In the gallery' }), h('dd', {}, links)] : null);
 }
 
-function details(s) {
+function details(s, shown) {
   const job = tryJob(s.name);
   const box = h('div', { class: 'drawing-host' });
   const root = h('article', { class: 'strategy', 'aria-labelledby': 'strategy-title' },
     h('p', { class: 'crumbs narrow-only' }, h('a', { href: href(['strategies']), text: 'All strategies' })),
     h('div', { class: 'job-title' }, h('h1', { id: 'strategy-title', tabindex: '-1' }, h('code', { text: s.name })),
       s.refused ? null : h('a', { class: 'button primary', id: 'try', href: href(['new'], { job: JSON.stringify(job) }) }, `Try it beside ${job.sweep.strategy[0]}`)),
-    h('p', { class: 'equation big', text: s.equation }), facts(s),
+    h('p', { class: 'equation big', text: s.equation }), facts(s, shown),
     s.refused ? null : h('section', { class: 'card', 'aria-labelledby': 'drawing-title' }, h('h2', { id: 'drawing-title', text: 'The network' }),
       h('p', { class: 'definition' }, 'Drawn from the graph that is computed, at depth 8. The stream runs down at the left, branches beside it; ',
         h('span', { class: 'key key-norm', text: 'norms' }), ' with the names of their places, ', h('span', { class: 'key key-product', text: 'matrix products' }), ', ',
         h('span', { class: 'key key-learned', text: 'learned factors' }), '.'), box),
     s.refused ? null : parameterTable(s),
-    h('section', { class: 'card', 'aria-labelledby': 'part-title' }, h('h2', { id: 'part-title', text: 'As a job' }),
+    s.refused ? null : h('section', { class: 'card', 'aria-labelledby': 'part-title' }, h('h2', { id: 'part-title', text: 'As a job' }),
       h('p', {}, 'The name stands for ', h('code', { text: pretty(s.job, '', 9999) }), '; a job\'s own fields win over it.')));
   const draw = () => {
     if (!s.drawing || !box.isConnected) return;
@@ -78,8 +80,9 @@ function details(s) {
 export async function strategiesPage(root, route) {
   document.title = 'Strategies · Normscope';
   let list;
+  let gallery;
   try {
-    list = await getStrategies();
+    [list, gallery] = await Promise.all([getStrategies(), getGallery()]);
   } catch (e) {
     clear(root).append(h('h1', { text: 'Strategies' }), errorNote({ detail: e.message }, 'The catalogue could not be loaded'));
     return {};
@@ -88,7 +91,7 @@ export async function strategiesPage(root, route) {
   let query = route.query;
   let chosen = null;
   let shown = null;
-  const search = h('input', { type: 'search', name: 'q', autocomplete: 'off', spellcheck: 'false', placeholder: 'name, paper, effect' });
+  const search = h('input', { type: 'search', name: 'q', autocomplete: 'off', spellcheck: 'false', placeholder: 'name, paper …' });
   const place = h('select', { name: 'place' }, [['', 'any place'], ...PLACES.map(([p]) => [p, p]), ['none', 'no norm'], ['refused', 'not offered']]
     .map(([value, text]) => h('option', { value, text })));
   const count = h('p', { class: 'hint', role: 'status' });
@@ -101,6 +104,8 @@ export async function strategiesPage(root, route) {
     count.textContent = found.length === list.length ? `${list.length} strategies` : `${found.length} of ${list.length} strategies`;
     clear(listBox).append(...found.map((s) => item(s, chosen)));
     if (focused) listBox.querySelector(`[data-name="${focused}"] a`)?.focus();
+    const here = listBox.querySelector('.chosen');
+    if (here && here.offsetTop + here.offsetHeight > listBox.scrollTop + listBox.clientHeight) listBox.scrollTop = here.offsetTop - listBox.clientHeight / 2;
   };
   const narrow = () => setQuery({ q: search.value || null, place: place.value || null }, true);
   search.addEventListener('input', narrow);
@@ -120,7 +125,7 @@ export async function strategiesPage(root, route) {
     try {
       const s = await get(`strategies/${encodeURIComponent(name)}`);
       if (!live || chosen !== name) return;
-      shown = details(s);
+      shown = details(s, gallery.filter((g) => JSON.stringify(g.job).includes(`"${name}"`)));
       clear(detailBox).append(shown.root);
       shown.draw();
       if (moveFocus) detailBox.querySelector('#strategy-title')?.focus({ preventScroll: true });
