@@ -31,9 +31,14 @@ static double *sums_of(const exec *x, const span *s, size_t cols)
     return sum;
 }
 
-static void add_row(double *restrict sum, const real *restrict x, double factor, size_t n)
+CLONES static void add_row(double *restrict sum, const real *restrict x, double factor, size_t n)
 {
     for (size_t i = 0; i < n; i++) sum[i] += factor * (double)x[i];
+}
+
+CLONES static void times(real *restrict y, const double *restrict sum, double factor, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] = (real)(factor * sum[i]);
 }
 
 static void forward_one(const exec *x, const node *n, const span *s, int b)
@@ -48,7 +53,7 @@ static void forward_one(const exec *x, const node *n, const span *s, int b)
     for (size_t t = 0; t < rows; t++, y += out->ld) {
         if (n->causal) add_row(sum, from + t * (size_t)in->ld, 1, cols);
         double factor = 1 / (double)(n->causal ? t + 1 : rows);
-        for (size_t i = 0; i < cols; i++) y[i] = (real)(factor * sum[i]);
+        times(y, sum, factor, cols);
     }
 }
 
@@ -57,7 +62,7 @@ static void forward(const exec *x, const node *n, const span *s)
     for (int b = s->b0; b < s->b1; b++) forward_one(x, n, s, b);
 }
 
-static void store(real *dx, const real *base, const double *sum, size_t n)
+CLONES static void store(real *dx, const real *base, const double *sum, size_t n)
 {
     for (size_t i = 0; i < n; i++) dx[i] = (real)(base ? (double)base[i] + sum[i] : sum[i]);
 }

@@ -20,6 +20,13 @@ err_code skipless_check(const run_spec *spec, const char *name, error *err)
         return error_set(err, ERR_COMBINATION, "/model/window",
                          "%s is made for attention to all tokens, not to a window of %d", name,
                          m->window);
+    bool no_queries = placement_table[spec->strategy.placement]->init == skipless_init &&
+                      spec->strategy.init_factor;
+    if (m->logit_scale == LOGITS_COSINE && no_queries)
+        return error_set(err, ERR_COMBINATION, "/model/logit_scale",
+                         "%s starts with W_Q = 0, and cosine divides queries by their length; "
+                         "strategy.init_factor false keeps W_Q",
+                         name);
     return ERR_OK;
 }
 

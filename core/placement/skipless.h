@@ -8,7 +8,8 @@
 
 int skipless_block(builder *b, int x);
 
-/* ERR_COMBINATION for what the mixing of values cannot do: shared key-value heads, windows. */
+/* ERR_COMBINATION for what the mixing of values cannot do: shared key-value heads, windows; and for
+ * cosines of queries that are 0. */
 err_code skipless_check(const run_spec *spec, const char *name, error *err);
 
 /* D_l and B_l of a family of target kernels, for the hooks of a placement. */

@@ -322,6 +322,11 @@ static const struct {
      "/model/qk_norm_span", "needs model.qk_norm"},
     {"{\"model\":{\"qk_norm_type\":\"rmsnorm\"}}", ERR_COMBINATION, "/model/qk_norm_type",
      "needs model.qk_norm or model.v_norm"},
+    {"{\"strategy\":\"u_spa\",\"model\":{\"logit_scale\":\"cosine\"}}", ERR_COMBINATION,
+     "/model/logit_scale", "u_spa starts with W_Q = 0"},
+    {"{\"strategy\":{\"name\":\"e_spa\",\"gamma_last\":1e-10},\"model\":{\"mask\":"
+     "\"bidirectional\"}}",
+     ERR_COMBINATION, "/strategy/gamma_last", "no usable root"},
     {"{\"model\":{\"logit_softcap\":0}}", ERR_RANGE, "/model/logit_softcap", "or null"},
     {"{\"model\":{\"rope_base\":0}}", ERR_RANGE, "/model/rope_base", "above 0"},
     {"{\"train\":{\"beta1\":1}}", ERR_RANGE, "/train/beta1", "to below 1"},
