@@ -123,6 +123,8 @@ int op_rope_build(graph *g, int x, int heads, int turned, double base);
 int op_row_scale_build(graph *g, int x, constants_fill *fill, size_t work);
 /* Uniform attention: the mean over the tokens that t sees. */
 int op_token_mean_build(graph *g, int x, bool causal);
+/* x = z E' becomes z times the rows of E at length 1; E the table [V, D]. */
+int op_unit_rows_build(graph *g, int x, int table);
 int op_softcap_build(graph *g, int x, double cap); /* c tanh(x/c) */
 /* Outputs: 0 values [T, H dk], 1 probabilities [H T, T], 2 logits [H T, T], 3 entropy [H, T], 4 row
  * maximum and inverse row sum [H, 2 T]. */

@@ -15,9 +15,6 @@ static err_code check_embedding(const run_spec *spec, error *err)
                          spec->strategy.fixnorm ? "/strategy/fixnorm"
                                                 : "/model/embed_scale_learned",
                          "the data source gives inputs: there is no embedding");
-    if (spec->strategy.fixnorm && m->tied)
-        return error_set(err, ERR_COMBINATION, "/strategy/fixnorm",
-                         "fixnorm is offered with an output matrix of its own; model.tied is true");
     if (placement_table[spec->strategy.placement]->narrower &&
         (given || !loss_table[spec->train.loss]->uses_tokens))
         return error_set(err, ERR_COMBINATION, given ? "/data/source" : "/train/loss",
@@ -73,7 +70,7 @@ static int embed_tokens(builder *b)
     int x = op_embed_build(g, table, NONE, NULL, fixnorm ? 1 : scale);
     if (fixnorm) {
         x = builder_norm_as(b, SLOT_EMBED, &norm_l2norm, x, 1);
-        x = op_scale_build(g, x, scale * sqrt((double)b->width));
+        x = op_scale_build(g, x, scale * sqrt((double)m->d_model));
     }
     if (learned) x = builder_gain(b, "embed_scale", 1, m->embed_scale, x);
     return op_place_build(g, x, positions, b->position);
@@ -116,9 +113,11 @@ static void build_head(builder *b, int x)
         return;
     }
     int table = m->tied ? graph_find_param(g, "embed.weight") : NONE;
+    bool unit = table != NONE && b->spec->strategy.fixnorm;
     if (table == NONE)
         table = graph_param(g, PARAM_HEAD, "lm_head.weight", (size_t)m->vocab, (size_t)b->width);
     int logits = op_linear_build(g, x, &table, NULL, 1);
+    if (unit) logits = op_unit_rows_build(g, logits, table);
     if (b->place->logits) logits = b->place->logits(b, logits);
     if (!isnan(m->final_softcap)) logits = op_softcap_build(g, logits, m->final_softcap);
     graph_site(g, logits, SITE_lm_logits);

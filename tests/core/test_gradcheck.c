@@ -109,7 +109,7 @@ static run_spec make_spec(int i)
                                  .residual_scale = i % 5 == 2 ? 0.7 : 1,
                                  .unit_offset = i % 6 == 2,
                                  .branch_gain = i % 7 <= BRANCH_GAIN_CHANNEL ? i % 7 : 0,
-                                 .fixnorm = i % 8 == 2,
+                                 .fixnorm = i % 7 == 3,
                                  .resscale = round % 2 == 0,
                                  .recentre = i % 9 == 4};
     spec_defaults(&s, engine_table.head_norm(s.strategy.norm));

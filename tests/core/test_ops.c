@@ -415,6 +415,23 @@ static int tied(graph *g, int x)
     return NONE;
 }
 
+static int unit_rows(graph *g, int x)
+{
+    int table = weight(g, "table", V, D);
+    return op_unit_rows_build(g, op_linear_build(g, x, &table, NULL, 1), table);
+}
+
+/* As under fixnorm with a tied output matrix: three nodes have a share in one gradient. */
+static int tied_unit_rows(graph *g, int x)
+{
+    int table = weight(g, "table", V, D);
+    int y =
+        op_add_build(g, x, norm_of(g, op_embed_build(g, table, NONE, NULL, 1), &norm_l2norm, 1, 0));
+    int logits = op_linear_build(g, y, &table, NULL, 1);
+    op_cross_entropy_build(g, op_unit_rows_build(g, logits, table));
+    return NONE;
+}
+
 #define ACTIVATION(name)                                                                           \
     static int activate_##name(graph *g, int x)                                                    \
     {                                                                                              \
@@ -484,6 +501,8 @@ static const struct {
     {"cross entropy", cross_entropy},
     {"embed", embed},
     {"tied", tied},
+    {"unit rows", unit_rows},
+    {"tied, unit rows", tied_unit_rows},
 #define ACTIVATION(name) {#name, activate_##name},
 #include "core/activation.def"
 #undef ACTIVATION

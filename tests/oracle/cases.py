@@ -388,6 +388,7 @@ def modifiers():
             {"layers": "middle", "sigma": "frozen"}, {"layers": "all", "eps": 0.001}]),
         small("fixnorm", strategy__fixnorm=True, strategy__norm="scalenorm", model__tied=False,
               model__embed_scale=0.5),
+        small("fixnorm-tied", strategy__fixnorm=True, strategy__norm="scalenorm", model__embed_scale=0.5),
         small("embed-scale-learned", model__embed_scale_learned=True, model__embed_scale=2.0,
               model__position="sinusoidal", strategy__embed_norm=True),
     ]

@@ -68,7 +68,7 @@ STRATEGIES = {
     "dyt": of("pre_ln", "dyt"),
     "derf": of("pre_ln", "derf"),
     "scalenorm": of("pre_ln", "scalenorm", eps=1e-5),
-    "fixnorm": of("pre_ln", "scalenorm", eps=1e-5, fixnorm=True, model=dict(tied=False)),
+    "fixnorm": of("pre_ln", "scalenorm", eps=1e-5, fixnorm=True),
     "pre_rmsnorm": of("pre_ln", "rmsnorm", recentre=True),
     "pre_crmsnorm": of("pre_crmsnorm", "crmsnorm", affine=False),
     "l1norm": of("pre_ln", "l1norm"),

@@ -31,27 +31,27 @@ static void edit(void *user, const run_spec *spec, const tensor_view *t)
     l->weights(l->from, spec, t);
 }
 
-/* strategy, train: JSON. */
-static void run_masked(net *n,
-                       const char *mask,
-                       const char *strategy,
-                       const char *train,
-                       load *weights,
-                       const net *from)
+/* model, further members; strategy, train: JSON. */
+static void run_model(net *n,
+                      const char *model,
+                      const char *strategy,
+                      const char *train,
+                      load *weights,
+                      const net *from)
 {
     char text[1536];
     limits lim = {
         .body_bytes = 1 << 18, .runs = 1, .peak_bytes = 1 << 30, .flops = 1e12, .depth = 64};
     error err = {0};
     snprintf(text, sizeof text,
-             "{\"model\":{\"mask\":\"%s\",\"d_model\":%d,\"n_heads\":2,\"d_ff\":20,\"vocab\":17,"
+             "{\"model\":{%s,\"d_model\":%d,\"n_heads\":2,\"d_ff\":20,\"vocab\":17,"
              "\"position\":"
-             "\"learned\",\"activation\":\"gelu\",\"bias\":true,\"tied\":false},\"strategy\":%s,"
+             "\"learned\",\"activation\":\"gelu\",\"bias\":true},\"strategy\":%s,"
              "\"depth\":%d,\"data\":{\"source\":\"random_tokens\",\"batch\":3,\"seq_len\":7,"
              "\"batches\":2},\"measure\":{\"steps\":[0],\"sites\":[\"embed\",\"mlp_pre\","
              "\"resid_out\",\"lm_logits\",\"param\"],\"metrics\":[\"rms\",\"grad_norm\"]},"
              "\"train\":%s,\"seeds\":[0],\"precision\":\"float64\"}",
-             mask, WIDTH, strategy, DEPTH, train);
+             model, WIDTH, strategy, DEPTH, train);
     job_init(&n->j);
     if (reader_job(text, strlen(text), &lim, &n->j, &err) != ERR_OK)
         ck_abort_msg("%s: %s\n%s", err.pointer, err.message, text);
@@ -61,7 +61,7 @@ static void run_masked(net *n,
 
 static void run(net *n, const char *strategy, const char *train, load *weights, const net *from)
 {
-    run_masked(n, "causal", strategy, train, weights, from);
+    run_model(n, "\"tied\":false", strategy, train, weights, from);
 }
 
 static void end(net *n)
@@ -398,12 +398,12 @@ static void exported(const net *from, const run_spec *spec, const tensor_view *t
 
 START_TEST(test_frozen_layernorm_is_one_with_eps_1e12)
 {
-    const char *mask = "bidirectional"; /* no constant of its own for the first position */
+    /* no constant of its own for the first position */
+    const char *mask = "\"tied\":false,\"mask\":\"bidirectional\"";
     net frozen, huge, live;
-    run_masked(&live, mask, PRE_LN, "0", pattern, NULL);
-    run_masked(&frozen, mask, "{\"placement\":\"pre_ln\",\"sigma\":\"frozen\"}", "0", pattern,
-               NULL);
-    run_masked(&huge, mask, "{\"placement\":\"pre_ln\",\"eps\":1e12}", "0", exported, &frozen);
+    run_model(&live, mask, PRE_LN, "0", pattern, NULL);
+    run_model(&frozen, mask, "{\"placement\":\"pre_ln\",\"sigma\":\"frozen\"}", "0", pattern, NULL);
+    run_model(&huge, mask, "{\"placement\":\"pre_ln\",\"eps\":1e12}", "0", exported, &frozen);
     same_tensor(&frozen, &huge, "act.4.lm_logits", 1e-10);
     same_tensor(&frozen, &huge, "grad.1.mlp_pre", 1e-10);
     ck_assert_double_le(loss_difference(&frozen, &huge), 1e-10);
@@ -411,6 +411,31 @@ START_TEST(test_frozen_layernorm_is_one_with_eps_1e12)
                                     record_need(&huge.r, TENSOR_PROBE, 0, "act.4.lm_logits"));
     ck_assert_msg(off >= COUNTER_EXAMPLE, "live and frozen are off by %.3g only", off);
     end(&frozen), end(&huge), end(&live);
+}
+END_TEST
+
+/* --- word vectors of one length --- */
+
+static void stretched(const net *from, const run_spec *spec, const tensor_view *t)
+{
+    pattern(from, spec, t);
+    if (strcmp(t->name, "embed.weight") != 0) return;
+    for (size_t i = 0; i < pattern_count(t); i++)
+        pattern_store(t, i, (1 + (double)(i / t->dims[1])) * pattern_load(t, i));
+}
+
+START_TEST(test_fixnorm_hides_the_length_of_word_vectors)
+{
+    const char *head[] = {"\"tied\":false", "\"tied\":true"};
+    net a, b;
+    run_model(&a, head[_i], "\"fixnorm\"", "0", pattern, NULL);
+    run_model(&b, head[_i], "\"fixnorm\"", "0", stretched, NULL);
+    same_function("word vectors of other lengths", &a, &b);
+    end(&a), end(&b);
+    run_model(&a, head[_i], "\"scalenorm\"", "0", pattern, NULL);
+    run_model(&b, head[_i], "\"scalenorm\"", "0", stretched, NULL);
+    ck_assert_double_ge(loss_difference(&a, &b), COUNTER_EXAMPLE);
+    end(&a), end(&b);
 }
 END_TEST
 
@@ -452,6 +477,7 @@ int main(void)
     tcase_add_loop_test(t, test_centred_weights_of_pre_ln_stay_so_under_sgd_only, 0, 2);
     tcase_add_loop_test(t, test_recentring_is_needed, 0, 2);
     tcase_add_test(t, test_frozen_layernorm_is_one_with_eps_1e12);
+    tcase_add_loop_test(t, test_fixnorm_hides_the_length_of_word_vectors, 0, 2);
     tcase_add_loop_test(t, test_strategy_becomes_another_one, 0, sizeof pairs / sizeof *pairs);
     suite_add_tcase(s, t);
     return suite_run(s);
