@@ -45,6 +45,10 @@ static err_code check(const run_spec *spec, error *err)
     err_code code = check_embedding(spec, err);
     if (code) return code;
     const placement *p = placement_table[spec->strategy.placement];
+    if (m->d_model <= p->narrower)
+        return error_set(err, ERR_COMBINATION, "/model/d_model",
+                         "d_model is %d; the stream of %s has %d less", m->d_model, p->entry.name,
+                         p->narrower);
     if (m->parallel && !p->parallel_block)
         return error_set(err, ERR_COMBINATION, "/model/parallel",
                          "%s has no parallel form of its block", p->entry.name);
