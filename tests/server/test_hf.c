@@ -470,6 +470,106 @@ START_TEST(test_equal_networks_are_equal_however_they_are_said)
 }
 END_TEST
 
+/* --- presets against what is published -----------------------------------------------------------
+ */
+
+/* Presets of models whose config is in tests/hf: the same network to the last field. */
+static const char *const twins[][2] = {{"gpt2", "gpt2"},
+                                       {"llama3_8b", "llama-3-8b"},
+                                       {"gemma2_27b", "gemma-2-27b"},
+                                       {"gemma3_1b", "gemma-3-1b"},
+                                       {"gemma3_4b", "gemma-3-4b"},
+                                       {"qwen3_8b", "qwen3-8b"},
+                                       {"gptj_6b", "gpt-j-6b"},
+                                       {"pythia_160m", "pythia-160m"}};
+
+START_TEST(test_preset_is_the_config_of_its_model)
+{
+    char text[128], path[64];
+    job by_preset, by_config;
+    snprintf(path, sizeof path, "tests/hf/%s.json", twins[_i][1]);
+    snprintf(text, sizeof text, "{\"model\":\"%s\"}", twins[_i][0]);
+    cJSON *file = read_file(path);
+    char *config = cJSON_PrintUnformatted(get(file, "config"));
+    read_ok(text, &by_preset);
+    read_config(config, "", &by_config);
+    ck_assert_msg(strcmp(by_preset.resolved, by_config.resolved) == 0, "%s\n%s", by_preset.resolved,
+                  by_config.resolved);
+    job_deinit(&by_preset);
+    job_deinit(&by_config);
+    cJSON_free(config);
+    cJSON_Delete(file);
+}
+END_TEST
+
+/* Parameters of the checkpoint, but for the parts that the preset's summary names: missing. Learned
+ * positions are as many as a sequence has tokens. */
+static const struct {
+    const char *preset;
+    int seq_len;
+    uint64_t published, missing;
+} sizes[] = {
+    {"gpt2", 1024, 124439808, 0},
+    {"gpt2_medium", 1024, 354823168, 0},
+    {"gpt2_large", 1024, 774030080, 0},
+    {"gpt2_xl", 1024, 1557611200, 0},
+    {"bert_base", 512, 109482240, 2 * 768 + 768 * 768 + 768}, /* segments and pooler */
+    {"llama3_8b", 1, 8030261248, 0},
+    {"gemma2_2b", 1, 2614341888, 0},
+    {"gemma2_9b", 1, 9241705984, 0},
+    {"gemma2_27b", 1, 27227128320, 0},
+    {"gemma3_1b", 1, 999885952, 0},
+    {"olmo2_7b", 1, 7298617344, 0},
+    {"olmo2_13b", 1, 13716198400, 0},
+    {"olmo1_7b", 1, 6888095744, 0},
+    {"qwen3_0_6b", 1, 596049920, 0},
+    {"qwen3_1_7b", 1, 1720574976, 0},
+    {"qwen3_4b", 1, 4022468096, 0},
+    {"qwen3_8b", 1, 8190735360, 0},
+    {"qwen3_14b", 1, 14768307200, 0},
+    {"qwen3_32b", 1, 32762123264, 0},
+    {"gptj_6b", 1, 6050882784, 50400}, /* the bias of the output matrix */
+    {"pythia_160m", 1, 162322944, 0},
+    {"pythia_1_4b", 1, 1414647808, 0},
+    {"pythia_6_9b", 1, 6857302016, 0},
+    {"gpt_neox_20b", 1, 20554567680, 0},
+};
+
+START_TEST(test_preset_has_the_published_number_of_parameters)
+{
+    char text[128];
+    job j;
+    snprintf(text, sizeof text, "{\"model\":\"%s\",\"data\":{\"seq_len\":%d},\"seeds\":[0]}",
+             sizes[_i].preset, sizes[_i].seq_len);
+    read_ok(text, &j);
+    uint64_t built = j.runs[0].cost.parameters, published = sizes[_i].published - sizes[_i].missing;
+    ck_assert_msg(built == published, "%s: %llu, published %llu", sizes[_i].preset,
+                  (unsigned long long)built, (unsigned long long)published);
+    job_deinit(&j);
+}
+END_TEST
+
+/* The strategy that a preset names is left when the job names another; what is the model's stays.
+ */
+START_TEST(test_strategy_of_a_preset_is_replaced_whole)
+{
+    job a, b;
+    read_ok("{\"model\":\"deepnet_100\",\"seeds\":[0]}", &a);
+    read_ok("{\"model\":\"deepnet_100\",\"strategy\":\"pre_ln\",\"seeds\":[0]}", &b);
+    ck_assert_ptr_nonnull(strstr(a.resolved, "\"placement\":\"deepnorm\""));
+    ck_assert_ptr_nonnull(strstr(b.resolved, "\"placement\":\"pre_ln\""));
+    job_deinit(&a);
+    job_deinit(&b);
+    read_ok("{\"model\":\"swin_v2_t_stage\",\"seeds\":[0]}", &a);
+    read_ok("{\"model\":\"swin_v2_t_stage\",\"strategy\":\"pre_ln\",\"seeds\":[0]}", &b);
+    ck_assert_ptr_nonnull(strstr(a.resolved, "\"out_gain_init\":0"));
+    ck_assert_ptr_nonnull(strstr(b.resolved, "\"out_gain_init\":1"));
+    ck_assert_ptr_nonnull(strstr(b.resolved, "\"logit_scale\":\"cosine\""));
+    job_deinit(&a);
+    job_deinit(&b);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("hf");
@@ -488,6 +588,10 @@ int main(void)
     tcase_add_test(c, test_report_says_what_became_of_a_field);
     tcase_add_loop_test(c, test_equal_networks_are_equal_however_they_are_said, 0,
                         sizeof same / sizeof *same);
+    tcase_add_loop_test(c, test_preset_is_the_config_of_its_model, 0, sizeof twins / sizeof *twins);
+    tcase_add_loop_test(c, test_preset_has_the_published_number_of_parameters, 0,
+                        sizeof sizes / sizeof *sizes);
+    tcase_add_test(c, test_strategy_of_a_preset_is_replaced_whole);
     suite_add_tcase(s, c);
     return suite_run(s);
 }
