@@ -71,9 +71,9 @@ static err_code plan(measuring *m, error *err)
     if (code) return code;
     m->memory = block_map(m->bytes, true);
     for (int i = 0; i < 3; i++) m->arrays[i] = calloc(NUMBERS, sizeof *m->arrays[i]);
-    if (!m->memory || !m->arrays[0] || !m->arrays[1] || !m->arrays[2])
-        return error_set(err, ERR_MEMORY, "", "not enough memory for the strategies");
-    return ERR_OK;
+    if (m->memory && m->arrays[0] && m->arrays[1] && m->arrays[2]) return ERR_OK;
+    error_set(err, ERR_MEMORY, "", "not enough memory for the strategies");
+    return ERR_MEMORY;
 }
 
 /* --- timing ----------------------------------------------------------------------------------- */
@@ -111,19 +111,28 @@ static err_code measure_round(measuring *m, error *err)
     return code;
 }
 
+static err_code measure_all(measuring *m, int rounds, error *err)
+{
+    err_code code = plan(m, err);
+    if (code) return code;
+    code = time_pass(m, &m->specs[BENCH_STRATEGIES], NULL, err); /* touches pages */
+    time_bandwidth(m);
+    m->out->bandwidth_ms.n = 0;
+    for (int r = 0; r < rounds && !code; r++) code = measure_round(m, err);
+    return code;
+}
+
 err_code bench_strategy_measure(bench_strategies *out, int rounds, error *err)
 {
     measuring m = {.out = out};
     memset(out, 0, sizeof *out);
-    m.specs = calloc(BENCH_STRATEGIES + 1, sizeof *m.specs);
-    err_code code =
-        m.specs ? team_start(&m.one, 1, err) : error_set(err, ERR_MEMORY, "", "not enough memory");
+    if (!(m.specs = calloc(BENCH_STRATEGIES + 1, sizeof *m.specs))) {
+        error_set(err, ERR_MEMORY, "", "not enough memory for the strategies");
+        return ERR_MEMORY;
+    }
+    err_code code = team_start(&m.one, 1, err);
     if (!code) {
-        code = plan(&m, err);
-        if (!code) code = time_pass(&m, &m.specs[BENCH_STRATEGIES], NULL, err); /* touches pages */
-        time_bandwidth(&m);
-        out->bandwidth_ms.n = 0;
-        for (int r = 0; r < rounds && !code; r++) code = measure_round(&m, err);
+        code = measure_all(&m, rounds, err);
         team_stop(&m.one);
     }
     if (m.memory) block_unmap(m.memory, m.bytes);
