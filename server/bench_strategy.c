@@ -10,8 +10,7 @@
 
 /* tests/jobs/A.json with nothing said of strategy and init. */
 static const char network[] =
-    "{\"model\":{\"d_model\":256,\"n_heads\":4,\"d_ff\":1024,\"vocab\":1024,\"position\":"
-    "\"learned\",\"activation\":\"gelu\",\"bias\":false,\"tied\":true},\"strategy\":\"%s\","
+    "{\"model\":{\"d_model\":256,\"n_heads\":4,\"d_ff\":1024,\"vocab\":1024},\"strategy\":\"%s\","
     "\"depth\":12,\"data\":{\"source\":\"random_tokens\",\"batch\":8,\"seq_len\":128,"
     "\"batches\":1},\"train\":{\"steps\":0},\"seeds\":[1]}";
 
