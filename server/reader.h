@@ -26,10 +26,10 @@ char *reader_run_text(const run_spec *spec);
  * reader_fields       {"groups":[{"name","shorthand" or null,"doc"}],
  *                      "fields":[{"path","group","name","type","doc","default","rule","unit","min","max",
  *                      "exclusive_min","exclusive_max","nullable","choices","values","needs","sweepable"}]}
- *                     type: integer number boolean choice text steps sites metrics name preset
- * seeds sweep; default is a JSON value, null when rule says how it follows from other fields;
- * choices is a kind of registry, values its names; min and max null when there are none
- * reader_registries   {"registries":[ registry, … ]}, presets included
+ *                     type: integer number boolean choice text steps sites metrics numbers
+ * overrides name preset hf_config strategy seeds sweep; default is a JSON value, null when rule
+ * says how it follows from other fields; choices is a kind of registry, values its names; min and
+ * max null when there are none reader_registries   {"registries":[ registry, … ]}, presets included
  * reader_registry     {"kind","summary","rows":[{"name","summary","source", and for sites and
  * metrics "default", for metrics "group","unit","direction","scale"}]} reader_presets
  * {"presets":[{"name","summary","source","job"}]}

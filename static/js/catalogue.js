@@ -7,8 +7,8 @@ import { href } from './router.js';
 import { errorNote } from './job_head.js';
 import { pretty } from './json_view.js';
 
-const ORDER = ['strategies', 'placements', 'norms', 'metrics', 'sites', 'activations', 'positions', 'inits', 'models', 'data_sources', 'losses', 'optimizers', 'schedules'];
-const TITLES = { placements: 'Placements', norms: 'Norms', metrics: 'Metrics', sites: 'Sites', data_sources: 'Data sources' };
+const ORDER = ['strategies', 'placements', 'norms', 'metrics', 'sites', 'activations', 'positions', 'inits', 'models', 'data_sources', 'losses', 'optimizers', 'schedules', 'hf_models'];
+const TITLES = { placements: 'Placements', norms: 'Norms', metrics: 'Metrics', sites: 'Sites', data_sources: 'Data sources', hf_models: 'Hugging Face models' };
 
 const title = (kind) => TITLES[kind] || kind[0].toUpperCase() + kind.slice(1).replace('_', ' ');
 

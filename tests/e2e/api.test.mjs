@@ -94,6 +94,36 @@ test('an equal job is answered from the store, whatever its name and layout', as
   assert.notEqual(other.hash, first.hash);
 });
 
+test('a Hugging Face config is a model: its coverage is told, and the same fields are the same job', async () => {
+  const hf_config = { model_type: 'gpt2', n_embd: 32, n_head: 2, n_layer: 2, vocab_size: 50, resid_pdrop: 0.1, odd: [1] };
+  const body = { model: { hf_config }, seeds: [3], data: { seq_len: 8 } };
+  const estimate = (await daemon.request('POST', '/api/v1/estimate', { body })).body;
+  const { used, defaulted, ignored, unsupported } = estimate.coverage;
+  assert.deepEqual(used.find((u) => u.field === 'n_embd'), { field: 'n_embd', value: 32, became: { 'model.d_model': 32 } });
+  assert.deepEqual(defaulted.find((u) => u.field === 'activation_function').became, { 'model.activation': 'gelu_tanh' });
+  assert.deepEqual(ignored.map((i) => i.field), ['resid_pdrop']);
+  assert.deepEqual(unsupported.map((u) => [u.field, u.value]), [['odd', [1]]]);
+  const job = await daemon.finish(body);
+  assert.deepEqual(job.coverage, estimate.coverage, 'the stored job says it too');
+  assert.equal(job.resolved.model.hf_config, undefined);
+  const fields = { model: { d_model: 32, n_heads: 2, vocab: 50, activation: 'gelu_tanh', bias: true }, depth: 2, seeds: [3], data: { seq_len: 8 } };
+  const same = await daemon.request('POST', '/api/v1/jobs', { body: fields });
+  assert.equal(same.status, 200, same.text);
+  assert.equal(same.body.id, job.id);
+  assert.equal(same.body.coverage, null, 'of this request, which has no config');
+  const refused = await daemon.request('POST', '/api/v1/jobs', { body: { model: { hf_config: { ...hf_config, is_encoder_decoder: true } } } });
+  assert.equal(refused.status, 422);
+  assert.equal(refused.body.pointer, '/model/hf_config/is_encoder_decoder');
+});
+
+test('a narrower model: plain fields in the resolved job, a note on what it does to the prediction', async () => {
+  const { resolved, notes } = (await daemon.request('POST', '/api/v1/estimate', { body: { model: { preset: 'gpt2', width_scale: 0.25 }, depth: 2 } })).body;
+  assert.deepEqual([resolved.model.d_model, resolved.model.n_heads, resolved.model.head_dim, resolved.model.d_ff], [192, 3, 64, 768]);
+  assert.equal(resolved.init.std, 0.04);
+  assert.equal(notes.length, 1);
+  assert.match(notes[0], /width_scale 0.25: d_model 768 becomes 192.*1\/sqrt\(d_model\), here by 2;/);
+});
+
 test('the resolved job is complete, and posting it again is the same job', async () => {
   const job = await daemon.finish({ depth: 2, seeds: [9] });
   const estimate = (await daemon.request('POST', '/api/v1/estimate', { body: { depth: 2, seeds: [9] } })).body;
