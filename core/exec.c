@@ -185,6 +185,7 @@ static void backward_span(exec *x, const stage *st, const span *s)
 struct stage_run {
     exec *x;
     const stage *stage;
+    int first; /* of the stage's tasks that run at once */
 };
 
 static void stage_work(void *context, int task, int worker)
@@ -193,7 +194,7 @@ static void stage_work(void *context, int task, int worker)
     exec *x = run->x;
     const stage *st = run->stage;
     if (st->kind == STAGE_TASKS) {
-        const plan_task *w = &x->p->tasks[st->first_task + task];
+        const plan_task *w = &x->p->tasks[st->first_task + run->first + task];
         const node *n = &x->g->nodes[w->node];
         if (st->backward)
             n->op->param_task(x, n, w->task);
@@ -208,10 +209,25 @@ static void stage_work(void *context, int task, int worker)
         forward_span(x, st, &s);
 }
 
+/* Where the tasks end that may run at once with the one at `first`. */
+static int tasks_end(const exec *x, const stage *st, int first)
+{
+    int end = first + 1;
+    while (end < st->n_tasks && !x->p->tasks[st->first_task + end].waits) end++;
+    return end;
+}
+
 static void run_stage(exec *x, const stage *st)
 {
-    struct stage_run run = {x, st};
-    team_run(x->team, stage_work, &run, st->kind == STAGE_TASKS ? st->n_tasks : x->g->n_panels);
+    struct stage_run run = {x, st, 0};
+    if (st->kind == STAGE_SPANS) {
+        team_run(x->team, stage_work, &run, x->g->n_panels);
+        return;
+    }
+    for (int end; run.first < st->n_tasks; run.first = end) {
+        end = tasks_end(x, st, run.first);
+        team_run(x->team, stage_work, &run, end - run.first);
+    }
 }
 
 static err_code run_stages(exec *x, int first, int last, exec_progress *progress, void *user)

@@ -261,7 +261,7 @@ static int count_nodes(const graph *g, int first, int n_heads, int segment)
 
 static void add_task(plan *p, int index, int task)
 {
-    if (p->tasks) p->tasks[p->n_tasks] = (plan_task){index, task};
+    if (p->tasks) p->tasks[p->n_tasks] = (plan_task){.node = index, .task = task};
     p->n_tasks++;
 }
 
@@ -291,9 +291,37 @@ static void make_forward(maker *m)
     p->n_forward = p->n_stages;
 }
 
+static bool has_param(const node *n, int p)
+{
+    for (int k = 0; k < n->n_params; k++)
+        if (n->params[k] == p) return true;
+    return false;
+}
+
+/* Does a later node before `end`, whose tasks come first, make a gradient that this node adds to?
+ * A tied output matrix, and the lengths of its rows. */
+static bool adds_to_another(const graph *g, int index, int end)
+{
+    const node *n = &g->nodes[index];
+    for (int i = index + 1; i < end; i++) {
+        const node *other = &g->nodes[i];
+        for (int k = 0; k < n->n_params && other->op->n_param_tasks && !other->chained; k++)
+            if (has_param(other, n->params[k])) return true;
+    }
+    return false;
+}
+
+static void add_param_tasks(maker *m, int index, int end)
+{
+    const graph *g = m->g;
+    const node *n = &g->nodes[index];
+    int first = m->p->n_tasks, tasks = n->op->n_param_tasks ? n->op->n_param_tasks(g, n) : 0;
+    for (int t = 0; t < tasks; t++) add_task(m->p, index, t);
+    if (tasks && m->p->tasks) m->p->tasks[first].waits = adds_to_another(g, index, end);
+}
+
 static void make_backward(maker *m)
 {
-    graph *g = m->g;
     plan *p = m->p;
     for (int f = p->n_forward - 1; f >= 0; f--) {
         if (p->stages[f].kind != STAGE_SPANS) continue;
@@ -303,11 +331,8 @@ static void make_backward(maker *m)
         p->stages[p->n_stages++] = st;
         st.kind = STAGE_TASKS;
         st.first_task = p->n_tasks;
-        for (int i = st.first_node + st.n_nodes - 1; i >= st.first_node; i--) {
-            const node *n = &g->nodes[i];
-            int tasks = n->op->n_param_tasks ? n->op->n_param_tasks(g, n) : 0;
-            for (int t = 0; t < tasks; t++) add_task(p, i, t);
-        }
+        int end = st.first_node + st.n_nodes;
+        for (int i = end - 1; i >= st.first_node; i--) add_param_tasks(m, i, end);
         st.n_tasks = p->n_tasks - st.first_task;
         p->stages[p->n_stages++] = st;
     }

@@ -38,6 +38,7 @@ typedef struct stage {
 
 typedef struct plan_task {
     int node, task;
+    bool waits; /* for the tasks of its stage before it: they make the gradient that it adds to */
 } plan_task;
 
 typedef struct buffer {

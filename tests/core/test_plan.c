@@ -102,6 +102,38 @@ START_TEST(test_buffers_alive_together_do_not_overlap)
 }
 END_TEST
 
+static bool share_a_parameter(const node *a, const node *b)
+{
+    for (int i = 0; i < a->n_params; i++)
+        for (int k = 0; k < b->n_params; k++)
+            if (a->params[i] == b->params[k]) return true;
+    return false;
+}
+
+/* Tasks between one that waits and the next run at once. The output matrix is the embedding, and
+ * with fixnorm the lengths of its rows are a third part of its gradient. */
+START_TEST(test_no_two_tasks_that_run_at_once_make_one_gradient)
+{
+    run_spec spec = small(2, placements[_i % PLACEMENTS], "layernorm", 1);
+    int waits = 0;
+    spec.strategy.fixnorm = _i >= PLACEMENTS;
+    planned x = plan_of(&spec);
+    const plan *p = &x.s->p;
+    for (int at = p->n_forward; at < p->n_stages; at++) {
+        const stage *st = &p->stages[at];
+        const plan_task *t = &p->tasks[st->first_task];
+        for (int i = 0, first = 0; st->kind == STAGE_TASKS && i < st->n_tasks; i++) {
+            if (t[i].waits) first = i, waits++;
+            for (int k = first; k < i; k++)
+                ck_assert(t[k].node == t[i].node ||
+                          !share_a_parameter(&x.s->g.nodes[t[k].node], &x.s->g.nodes[t[i].node]));
+        }
+    }
+    ck_assert_int_eq(waits, spec.strategy.fixnorm);
+    planned_free(&x);
+}
+END_TEST
+
 /* At which stage each call of a node comes, as exec makes them. */
 typedef struct times {
     int prepare, reduce, forward, backward_prepare, param_task, backward;
@@ -327,6 +359,7 @@ int main(void)
     TCase *t = tcase_create("plan");
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, test_buffers_alive_together_do_not_overlap, 0, 2 * PLACEMENTS * NORMS);
+    tcase_add_loop_test(t, test_no_two_tasks_that_run_at_once_make_one_gradient, 0, 2 * PLACEMENTS);
     tcase_add_loop_test(t, test_every_call_finds_its_buffers_alive, 0, PLACEMENTS * NORMS);
     tcase_add_loop_test(t, test_only_sums_over_the_batch_cut_a_segment, 0, NORMS);
     tcase_add_loop_test(t, test_memory_of_a_block_does_not_depend_on_depth, 0, NORMS);
