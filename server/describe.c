@@ -224,13 +224,17 @@ static int describe_config(const char *path, bool json)
     size_t n = 0;
     cJSON *tree = NULL;
     hf_config *config = calloc(1, sizeof *config);
-    err_code code = config ? file_read(&text, &n, path, MOST, &err)
-                           : error_set(&err, ERR_MEMORY, "", "not enough memory");
+    if (!config) {
+        error_set(&err, ERR_MEMORY, "", "not enough memory");
+        text_complain(&err);
+        return 2;
+    }
+    err_code code = file_read(&text, &n, path, MOST, &err);
     if (!code) code = job_edit_parse(&tree, text, n, &err);
     if (!code) code = hf_config_read(config, tree, 0, &err);
     if (!code && json) puts(config->report);
     if (!code && !json) hf_print(stdout, config->report);
-    if (config) hf_config_deinit(config);
+    hf_config_deinit(config);
     free(config);
     free(text);
     cJSON_Delete(tree);
