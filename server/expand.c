@@ -254,7 +254,10 @@ err_code expand_echo(reading *r, job *out, error *err)
     width_change width;
     err_code code = begin(r, err);
     draft *merged = malloc(sizeof *merged);
-    if (!code && !merged) code = error_set(err, ERR_MEMORY, "", "not enough memory for the job");
+    if (!code && !merged) {
+        error_set(err, ERR_MEMORY, "", "not enough memory for the job");
+        code = ERR_MEMORY;
+    }
     for (int number = 0; number < r->n_arms && !code; number++) {
         sweep_arm arm;
         sweep_find_arm(&arm, &r->sweep, number);

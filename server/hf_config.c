@@ -87,10 +87,17 @@ err_code hf_give_bool(hf_mapping *m, field_id id, bool value, error *err)
     return hf_give(m, id, &(cJSON){.type = value ? cJSON_True : cJSON_False}, err);
 }
 
+/* cJSON has no const; nothing writes to the text. */
+static cJSON name_value(const char *name)
+{
+    cJSON value = {.type = cJSON_String};
+    memcpy(&value.valuestring, &name, sizeof name);
+    return value;
+}
+
 err_code hf_give_name(hf_mapping *m, field_id id, const char *name, error *err)
 {
-    /* cJSON has no const; nothing writes to it. */
-    cJSON value = {.type = cJSON_String, .valuestring = (char *)(uintptr_t)name};
+    cJSON value = name_value(name);
     return hf_give(m, id, &value, err);
 }
 
@@ -393,7 +400,7 @@ static err_code map_all(hf_mapping *m, report *r, const cJSON *outer, error *err
     note_rest(m, r);
     if (m->config != outer && (code = map_outside(m, r, outer, err))) return code;
     if (*m->model->lacks) {
-        cJSON type = {.type = cJSON_String, .valuestring = (char *)(uintptr_t)m->model->entry.name};
+        cJSON type = name_value(m->model->entry.name);
         char why[240];
         snprintf(why, sizeof why, "not built: %s", m->model->lacks);
         note(&r->lists[LIST_UNSUPPORTED], m->out->inside, "model_type", &type, NULL, why);
