@@ -4,15 +4,14 @@
 #include <stdbool.h>
 
 enum { FIT_LEAST_LAYERS = 4 };
-static const double flat_range = 0.05;
+static const double flat_range = 0.05, line_share = 0.97;
 
 typedef struct line {
     double a, b;
 } line;
 
-/* What a layer contributes: its position on the axis of the law, and its value. */
+/* The position of a layer on the axis of the law. */
 typedef double axis(double l);
-typedef double scale(double y);
 
 static double same(double v)
 {
@@ -24,22 +23,22 @@ static bool usable(double y)
     return isfinite(y) && y > 0;
 }
 
-/* Least squares v = a + b u over the usable layers, u = along(l), v = of(y), about the means. */
-static line least_squares(const double *y, int layers, axis *along, scale *of)
+/* Least squares ln y = a + b u over the usable layers, u = along(l), about the means. */
+static line least_squares(const double *y, int layers, axis *along)
 {
     double n = 0, u_sum = 0, v_sum = 0, uu = 0, uv = 0;
     for (int l = 1; l <= layers; l++) {
         if (!usable(y[l - 1])) continue;
         n++;
         u_sum += along(l);
-        v_sum += of(y[l - 1]);
+        v_sum += log(y[l - 1]);
     }
     const double u_mean = u_sum / n, v_mean = v_sum / n;
     for (int l = 1; l <= layers; l++) {
         if (!usable(y[l - 1])) continue;
         const double u = along(l) - u_mean;
         uu += u * u;
-        uv += u * (of(y[l - 1]) - v_mean);
+        uv += u * (log(y[l - 1]) - v_mean);
     }
     return (line){.a = v_mean - uv / uu * u_mean, .b = uv / uu};
 }
@@ -66,27 +65,59 @@ static spread spread_of(const double *y, int layers)
     return s;
 }
 
-/* R^2 on ln y of the law whose fitted value is along a line in (along(l), of(y)). */
-static double
-r_squared(const double *y, int layers, line fitted, axis *along, bool in_logs, const spread *s)
+/* R^2 of the law ln y = a + b along(l). */
+static double r_squared(const double *y, int layers, line fitted, axis *along, const spread *s)
 {
     if (s->most == s->least) return 1;
     double rest = 0;
     for (int l = 1; l <= layers; l++) {
         if (!usable(y[l - 1])) continue;
-        double v = fitted.a + fitted.b * along(l);
-        if (!in_logs) {
-            if (!(v > 0)) return 0;
-            v = log(v);
-        }
-        rest += (log(y[l - 1]) - v) * (log(y[l - 1]) - v);
+        const double off = log(y[l - 1]) - (fitted.a + fitted.b * along(l));
+        rest += off * off;
     }
     return 1 - rest / s->total;
 }
 
+/* What is left of ln y beside the line cos t + sin t l/layers times the best factor, about the mean
+ * of ln y that s has. */
+static double line_rest(const double *y, int layers, double t, const spread *s)
+{
+    double sum = 0, square = 0;
+    for (int l = 1; l <= layers; l++) {
+        if (!usable(y[l - 1])) continue;
+        const double off = log(y[l - 1]) - s->mean - log(cos(t) + sin(t) * l / layers);
+        sum += off;
+        square += off * off;
+    }
+    return square - sum * sum / s->n;
+}
+
+/* The lines positive at l = 1..layers are t from -pi/4 to pi/2 + atan(1/layers), both left out. The
+ * least rest lies between the neighbours of the best of a grid, where golden sections find it. */
+static double r_squared_line(const double *y, int layers, const spread *s)
+{
+    enum { GRID = 64, SECTIONS = 60 };
+    const double pi = 3.14159265358979323846, golden = 0.61803398874989484820;
+    const double low = -pi / 4, step = (pi / 2 + atan(1.0 / layers) - low) / GRID;
+    if (s->most == s->least) return 1;
+    int best = 1;
+    for (int i = 2; i < GRID; i++)
+        if (line_rest(y, layers, low + i * step, s) < line_rest(y, layers, low + best * step, s))
+            best = i;
+    double a = low + (best - 1) * step, b = low + (best + 1) * step;
+    for (int i = 0; i < SECTIONS; i++) {
+        const double left = b - golden * (b - a), right = a + golden * (b - a);
+        if (line_rest(y, layers, left, s) <= line_rest(y, layers, right, s))
+            b = right;
+        else
+            a = left;
+    }
+    return 1 - line_rest(y, layers, (a + b) / 2, s) / s->total;
+}
+
 static enum fit_law best_law(double linear, double exponential, double power)
 {
-    if (linear >= exponential && linear >= power) return FIT_LINEAR;
+    if (linear >= line_share || (linear >= exponential && linear >= power)) return FIT_LINEAR;
     return exponential >= power ? FIT_EXPONENTIAL : FIT_POWER;
 }
 
@@ -98,12 +129,11 @@ void fit_growth(const double *y, int layers, fit *out)
         out->r2_linear = out->r2_exponential = out->r2_power = out->law = out->slope;
         return;
     }
-    const line exponential = least_squares(y, layers, same, log);
-    const line power = least_squares(y, layers, log, log);
-    const line linear = least_squares(y, layers, same, same);
-    const double r2_exponential = r_squared(y, layers, exponential, same, true, &s);
-    const double r2_power = r_squared(y, layers, power, log, true, &s);
-    const double r2_linear = r_squared(y, layers, linear, same, false, &s);
+    const line exponential = least_squares(y, layers, same);
+    const line power = least_squares(y, layers, log);
+    const double r2_exponential = r_squared(y, layers, exponential, same, &s);
+    const double r2_power = r_squared(y, layers, power, log, &s);
+    const double r2_linear = r_squared_line(y, layers, &s);
     const bool flat = s.most - s.least < flat_range;
     out->slope = value_of(exponential.b);
     out->r2_exponential = value_of(r2_exponential);

@@ -1,14 +1,16 @@
 /* Growth laws of a positive series over depth: y_l at layers l = 1..layers, y[l - 1].
  *
- *   exponential  ln y = a + b l      least squares on ln y; slope = b, per block
- *   power        ln y = a + b ln l   least squares on ln y
- *   linear       y = a + b l         least squares on y
+ *   exponential  ln y = a + b l       slope = b, per block
+ *   power        ln y = a + b ln l
+ *   linear       ln y = ln (a + b l)  among the lines that are positive at every layer
  *
- * R^2 = 1 - sum (ln y - ln fit)^2/sum (ln y - mean ln y)^2 for all three; a line that is not
- * positive at every layer has R^2 = 0; a series whose ln y are all equal has R^2 = 1. law is the
- * one with the largest R^2 (the first of linear, exponential, power when equal), or flat when
- * max ln y - min ln y < 0.05. Layers whose y is not finite or not positive are left out; with fewer
- * than 4 left everything is REASON_TOO_FEW. Allocates nothing. Any thread.
+ * All three by least squares on ln y, so that they are judged by what they were fitted for: R^2 = 1
+ * - sum (ln y - ln fit)^2/sum (ln y - mean ln y)^2. A series whose ln y are all equal has R^2 = 1.
+ * law is flat when max ln y - min ln y < 0.05; else linear when the line explains 97 % of ln y,
+ * because over so small a range a curve that does better cannot be told from it; else the one with
+ * the largest R^2. So a probe at the start does not call Pre-LN's growth exponential. Layers whose
+ * y is not finite or not positive are left out; with fewer than 4 left everything is
+ * REASON_TOO_FEW. Allocates nothing. Any thread.
  */
 #ifndef CORE_METRIC_FIT_H
 #define CORE_METRIC_FIT_H

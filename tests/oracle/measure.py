@@ -206,25 +206,46 @@ def r2(y, fitted):
     return 1 - ((y - fitted) ** 2).sum() / ((y - y.mean()) ** 2).sum()
 
 
+def positive_line(l, y):
+    """ln of the line, positive at the first and last l, that is nearest to y in squares: the lines are p at the
+    first and 1 - p at the last l times a factor, p in (0, 1)."""
+    share = (l - l[0]) / (l[-1] - l[0])
+
+    def shape(p):
+        v = np.log(p * (1 - share) + (1 - p) * share)
+        return v - v.mean() + y.mean()
+
+    cost = lambda p: ((y - shape(p)) ** 2).sum()
+    grid = np.concatenate([np.geomspace(1e-12, 1e-2, 200), np.linspace(1e-2, 0.99, 2000)[1:-1],
+                           1 - np.geomspace(1e-2, 1e-12, 200)])
+    i = int(np.argmin([cost(p) for p in grid]))
+    low, high = grid[max(i - 1, 0)], grid[min(i + 1, len(grid) - 1)]
+    for _ in range(200):
+        third = (high - low) / 3
+        if cost(low + third) <= cost(high - third):
+            high -= third
+        else:
+            low += third
+    return shape((low + high) / 2)
+
+
 def growth(prefix, q):
-    """q_l > 0 for l = 1..L: how it grows over blocks. R^2 is on ln q for all three laws; a fitted line
-    that is not positive everywhere explains nothing (0); below four blocks there is nothing to tell."""
+    """q_l > 0 for l = 1..L: how it grows over blocks. All three laws are fitted and judged on ln q; a line that
+    explains 97 % is the law; below four blocks there is nothing to tell."""
     names = ["", "_r2_linear", "_r2_exponential", "_r2_power", "_law"]
     if len(q) < 4:
         return {prefix + n: "TOO_FEW" for n in names}
     q = np.asarray(q)
     l = np.arange(1, len(q) + 1, dtype=float)
     y = np.log(q)
-    a, b = line(l, q)
-    linear = a + b * l
     a, slope = line(l, y)
     exponential = a + slope * l
     a, b = line(np.log(l), y)
     power = a + b * np.log(l)
-    fits = dict(linear=r2(y, np.log(linear)) if (linear > 0).all() else 0.0,
-                exponential=r2(y, exponential), power=r2(y, power))
+    fits = dict(linear=r2(y, positive_line(l, y)), exponential=r2(y, exponential), power=r2(y, power))
     order = ["linear", "exponential", "power"]
-    law = 0 if np.ptp(y) < 0.05 else 1 + int(np.argmax([fits[n] for n in order]))
+    law = 1 if fits["linear"] >= 0.97 else 1 + int(np.argmax([fits[n] for n in order]))
+    law = 0 if np.ptp(y) < 0.05 else law
     out = {prefix + "_r2_" + n: fits[n] for n in order}
     return out | {prefix: slope, prefix + "_law": float(law)}
 
