@@ -72,7 +72,7 @@ void exec_sum_partials(const exec *x, const node *n)
         real *grad = exec_param_grad(x, n->params[i]);
         size_t width = x->g->params[n->params[i]].count;
         for (size_t j = 0; j < width; j++) {
-            double sum = n->accumulate_params ? (double)grad[j] : 0;
+            double sum = n->accumulates >> i & 1 ? (double)grad[j] : 0;
             for (const node *m = n;; m = &x->g->nodes[m->chain]) {
                 for (int panel = 0; panel < x->g->n_panels; panel++)
                     sum += exec_partials(x, m, panel)[at + j];

@@ -36,7 +36,8 @@ typedef enum param_kind {
     PARAM_OUTER,    /* a matrix that writes to the stream: o, down */
     PARAM_GAIN,     /* starts at 1 */
     PARAM_BIAS,     /* starts at 0 */
-    PARAM_LEARNED   /* another learned number or vector */
+    PARAM_LEARNED,  /* another learned number or vector */
+    PARAM_DISTANCE  /* [buckets, H] table of biases by distance */
 } param_kind;
 
 /* Scaling that a parameter gets after init and after each update. */
@@ -58,8 +59,9 @@ typedef struct param {
     size_t data; /* element offset in the parameter block */
     int segment; /* of the node that uses it first in the backward pass */
     int grad_buffer;
-    int n_slices;  /* partial sums of squares of the gradient, one per slice */
-    size_t slices; /* first slot */
+    int n_slices;   /* partial sums of squares of the gradient, one per slice */
+    size_t slices;  /* first slot */
+    int slice_room; /* slots: the most that a node fills */
 } param;
 
 typedef struct value {
@@ -111,8 +113,9 @@ typedef struct node {
     const struct gain_map *gain_map; /* gain */
     double mix[2];                   /* mix: factors of the inputs */
     const struct activation *activation;
-    const struct position *position;
+    const struct position *position; /* embed, place; attention: of biases by distance, or NULL */
     double eps, scale;
+    bool has_tau;         /* attention: the first parameter scales the logits of each head */
     double softcap;       /* attention, softcap; NaN: none */
     int window;           /* attention; 0: none */
     int turned;           /* rope: features of a head that turn */
@@ -125,11 +128,11 @@ typedef struct node {
     int biases[3];       /* linear: bias of each matrix, or NONE */
     int heads, kv_heads; /* attention, rope */
     bool causal;
-    bool accumulate_params; /* a tied parameter already has a gradient */
-    bool profiled;          /* op.profile is called for it in exec_profile */
-    int partner;            /* another node that this one goes with, or NONE: blend, admin */
-    int chain;    /* a later node of the segment with the same vector parameter, or NONE */
-    bool chained; /* an earlier node sums this node's partials with its own */
+    unsigned accumulates; /* bit i: parameter i already has a gradient, of another node */
+    bool profiled;        /* op.profile is called for it in exec_profile */
+    int partner;          /* another node that this one goes with, or NONE: blend, admin */
+    int chain;            /* a later node of the segment with the same vector parameter, or NONE */
+    bool chained;         /* an earlier node sums this node's partials with its own */
 } node;
 
 /* A place to measure. */

@@ -222,13 +222,16 @@ static void place_params(maker *m)
             int slices = n->op->n_slices(g, n, k);
             if (w->grad_buffer == NONE) {
                 w->grad_buffer = new_buffer(m, w->count * sizeof(real), at);
-                w->n_slices = 0;
+                w->slice_room = 0;
             } else {
-                n->accumulate_params = true;
+                n->accumulates |= 1u << k;
             }
             /* The last contributor leaves the final sums; room for whoever has most slices. */
-            w->slices = p->slice_count;
-            p->slice_count += (size_t)(slices > w->n_slices ? slices : w->n_slices);
+            if (slices > w->slice_room) {
+                w->slices = p->slice_count;
+                w->slice_room = slices;
+                p->slice_count += (size_t)slices;
+            }
             w->n_slices = slices;
             touch(m, w->grad_buffer, m->o->keep_param_grads ? p->n_stages - 1 : at);
         }

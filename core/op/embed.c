@@ -91,7 +91,7 @@ static void param_task(const exec *x, const node *n, int task)
     size_t width = table->dims[1], first = (size_t)task * SLICE_ROWS, last = first + SLICE_ROWS;
     if (last > table->dims[0]) last = table->dims[0];
     real *grad = exec_param_grad(x, n->params[0]);
-    if (!n->accumulate_params)
+    if (!(n->accumulates & 1))
         for (size_t i = first * width; i < last * width; i++) grad[i] = 0;
     for (int b = 0; b < g->batch; b++) {
         const real *dx = exec_grad(x, n->outputs[0], b);

@@ -116,7 +116,7 @@ static void param_task(const exec *x, const node *n, int task)
     const real *dy = exec_grad(x, n->outputs[0], 0) + column + row;
     real *dw = exec_param_grad(x, n->params[i]) + row * w->dims[1];
     gemm_tn(rows, w->dims[1], tokens, (real)n->scale, dy, (size_t)out->ld,
-            exec_value(x, n->inputs[0], 0), (size_t)in->ld, n->accumulate_params ? 1 : 0, dw,
+            exec_value(x, n->inputs[0], 0), (size_t)in->ld, n->accumulates >> i & 1 ? 1 : 0, dw,
             w->dims[1]);
     exec_slice(x, n->params[i], task, dw, rows * w->dims[1]);
     if (n->biases[i] == NONE) return;

@@ -94,7 +94,7 @@ static void param_task(const exec *x, const node *n, int task)
         real along = (real)(-sums[r] / (square * sqrt(square)));
         for (size_t i = 0; i < width; i++) {
             real *at = &grad[r * width + i];
-            *at = n->accumulate_params ? *at + along * e[i] : along * e[i];
+            *at = n->accumulates & 1 ? *at + along * e[i] : along * e[i];
         }
     }
     exec_slice(x, n->params[0], task, grad, rows * width);
