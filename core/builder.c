@@ -187,7 +187,10 @@ static int attend(builder *b, int q, int k, int v)
                           .tau = NONE,
                           .softcap = m->logit_softcap,
                           .bias = b->place->logit_bias,
-                          .bias_work = b->place->bias_work ? b->place->bias_work(b->spec) : 0};
+                          .bias_work = b->place->bias_work ? b->place->bias_work(b->spec) : 0,
+                          .by_distance = NONE,
+                          .position = b->position};
+    if (b->position->buckets) how.by_distance = graph_find_param(b->g, "distance_bias.weight");
     if (m->logit_scale == LOGITS_COSINE)
         how.tau = graph_vector(b->g, PARAM_LEARNED, "attn.logit_tau", (size_t)m->n_heads, start);
     return op_attention_build(b->g, q, k, v, &how);

@@ -134,6 +134,7 @@ static double given_std(const spec_init *in, const param *p)
 init_rule init_rule_of(const run_spec *spec, const param *p)
 {
     const spec_init *in = &spec->init;
+    if (p->kind == PARAM_DISTANCE) return init_normal_rule(init_width_std(spec, 1));
     init_rule r = init_table[in->scheme]->rule(spec, p);
     if (in->depth_scale && p->kind == PARAM_OUTER) r.scale /= sqrt(2.0 * spec->depth);
     if (init_is_block_matrix(p)) r.scale *= in->gain;

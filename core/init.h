@@ -2,7 +2,8 @@
  *
  * A row gives a rule, a law and its scale, for every matrix and table: a function of what the
  * parameter is (role, kind, layer, fan in and fan out) and of the spec (depth, width, init.std).
- * What is learned and no matrix starts at param.start. init_rule_of is the rule that holds in the
+ * What is learned and no matrix starts at param.start; biases by distance are N(0, 1/D) whatever the
+ * scheme, as with T5. init_rule_of is the rule that holds in the
  * end: the row's, then init.depth_scale and init.gain on the matrices of the blocks, then
  * init.embed_std, position_std and head_std, then what the placement makes of it while
  * strategy.init_factor is on.

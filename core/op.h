@@ -137,6 +137,8 @@ typedef struct attention_args {
     double softcap;       /* NaN: none */
     constants_fill *bias; /* fills [T, T] that is added to the logits; NULL: none */
     size_t bias_work;     /* doubles of work space for it */
+    int by_distance;      /* parameter [buckets, heads] of position; or NONE */
+    const struct position *position;
 } attention_args;
 int op_attention_build(graph *g, int q, int k, int v, const attention_args *how);
 /* Query i sees keys first..end-1. */

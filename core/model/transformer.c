@@ -147,6 +147,9 @@ static void build(graph *g)
                  .second = NONE};
     builder_begin(&b, 0);
     int x = build_embedding(&b);
+    if (b.position->buckets)
+        graph_param(g, PARAM_DISTANCE, "distance_bias.weight", (size_t)b.position->buckets,
+                    (size_t)spec->model.n_heads);
     if (place->begin) x = place->begin(&b, x);
     for (int l = 1; l <= spec->depth; l++) {
         builder_begin(&b, l);

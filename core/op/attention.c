@@ -2,11 +2,12 @@
  *
  *   Z = c q k',  S = cap tanh(Z/cap) + B,  A = softmax of S over the visible keys,  y = A v
  *   dA = dy v',  dS = A (dA - rowsum(A dA)),  dZ = dS (1 - tanh(Z/cap)^2),
- *   dq = c dZ k,  dk = c dZ' q,  dv = A' dy,  dtau = sum dZ Z
+ *   dq = c dZ k,  dk = c dZ' q,  dv = A' dy,  dtau = sum dZ Z,  db_r = sum of dS_ij with r = j - i
  *
  * Causal: key j <= i. With a window the last w of them, itself included; without causality
  * |i - j| < w. c is a constant, or c exp(min(tau_h, ln 100)) with tau learned per head, whose
- * gradient is 0 where it is clamped. No cap and no B as a rule; B is a constant matrix.
+ * gradient is 0 where it is clamped. No cap and no B as a rule; B is a constant matrix, or b_(j -
+ * i) learned by distance, in buckets (core/position.h), or their sum.
  *
  * Grouped queries: head h reads key-value head h / (H / H_kv); dk and dv are summed over the group
  * in head order. Products run over blocks of rows and only the columns that some of them see. Row
@@ -14,6 +15,7 @@
  */
 #include "core/blas.h"
 #include "core/op.h"
+#include "core/position.h"
 #include "core/softmax.h"
 
 #include <string.h>
@@ -35,8 +37,14 @@ int op_attention_build(graph *g, int q, int k, int v, const attention_args *how)
     n->scale = how->scale;
     n->softcap = how->softcap;
     if (how->tau != NONE) {
+        n->has_tau = true;
         n->params[n->n_params++] = how->tau;
         n->partial_count = (size_t)how->heads;
+    }
+    if (how->by_distance != NONE) {
+        n->position = how->position;
+        n->params[n->n_params++] = how->by_distance;
+        n->partial_count += (size_t)how->position->buckets * (size_t)how->heads;
     }
     int rows = g->values[q].rows, cols = g->values[q].cols;
     n->inputs[0] = q, n->inputs[1] = k, n->inputs[2] = v, n->n_inputs = 3;
@@ -73,8 +81,10 @@ typedef struct head {
     bool reshaped; /* the backward pass needs the scaled products besides the probabilities */
     real scale;
     double softcap;
-    const real *bias; /* [T, T], or NULL */
-    double *dtau;     /* sum for this head, or NULL */
+    const real *bias;        /* [T, T], or NULL */
+    const real *by_distance; /* [2 T - 1] of distances 1 - T to T - 1, or NULL */
+    double *dby_distance;    /* sums of its gradient, or NULL */
+    double *dtau;            /* sum for this head, or NULL */
 } head;
 
 /* Learned per head: exp(min(tau, ln 100)). */
@@ -82,7 +92,7 @@ static const double tau_most = 4.605170185988092; /* ln 100 */
 
 static double scale_of(const exec *x, const node *n, int h)
 {
-    if (!n->n_params) return n->scale;
+    if (!n->has_tau) return n->scale;
     double tau = (double)exec_param(x, n->params[0])[h];
     return n->scale * exp(tau > tau_most ? tau_most : tau);
 }
@@ -107,7 +117,7 @@ static head head_of(const exec *x, const node *n, int h)
         .y = (size_t)h * width,
         .matrix = (size_t)h * length * length,
         .first_of_group = (size_t)h % group == 0,
-        .reshaped = n->n_params || !isnan(n->softcap),
+        .reshaped = n->has_tau || !isnan(n->softcap),
         .scale = (real)scale_of(x, n, h),
         .softcap = n->softcap,
         .bias = exec_constants(x, n),
@@ -185,6 +195,8 @@ static void shape_logits(const head *a, const rows *r, real *block)
         real *row = block + i * a->length + r->from;
         if (!isnan(a->softcap)) cap(row, (real)a->softcap, r->cols);
         if (a->bias) add_bias(row, a->bias + (r->i0 + i) * a->length + r->from, r->cols);
+        if (a->by_distance)
+            add_bias(row, a->by_distance + a->length - 1 - (r->i0 + i) + r->from, r->cols);
     }
 }
 
@@ -232,11 +244,31 @@ static matrix matrix_or(real *p, const head *a, real *scratch)
     return p ? (matrix){p + a->matrix, true} : (matrix){scratch, false};
 }
 
+/* A block of rows of one head's matrix. */
+static size_t block_reals(const graph *g)
+{
+    size_t length = (size_t)g->seq_len;
+    return length * (length < ROW_BLOCK ? length : ROW_BLOCK);
+}
+
+/* A head's biases by distance, spread out from the table into at. */
+static void spread_biases(const exec *x, const node *n, int h, head *a, real *at)
+{
+    if (!n->position) return;
+    const real *table = exec_param(x, n->params[n->n_params - 1]);
+    long length = (long)a->length;
+    for (long ahead = 1 - length; ahead < length; ahead++)
+        at[ahead + length - 1] =
+            table[position_bucket(n->position, n->causal, ahead) * (size_t)n->heads + (size_t)h];
+    a->by_distance = at;
+}
+
 static void forward(const exec *x, const node *n, const span *s)
 {
     for (int b = s->b0; b < s->b1; b++)
         for (int h = 0; h < n->heads; h++) {
             head a = head_of(x, n, h);
+            spread_biases(x, n, h, &a, exec_scratch(x, s->worker) + block_reals(x->g));
             real *probs = exec_value(x, n->outputs[OUT_PROBS], b);
             real *stats = exec_value(x, n->outputs[OUT_STATS], b) + 2 * (size_t)h * a.length;
             head_out o = {
@@ -308,6 +340,26 @@ static void unshape(const head *a, const rows *r, const real *ds, real *scaled)
     }
 }
 
+/* Sums of the gradient of the logits by distance. */
+static void sum_by_distance(const head *a, const rows *r, const real *ds)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        size_t at = r->i0 + i, first = op_attention_first(a->n, at),
+               end = op_attention_end(a->n, at, a->length);
+        for (size_t j = first; j < end; j++)
+            a->dby_distance[a->length - 1 - at + j] += (double)ds[i * a->length + j];
+    }
+}
+
+/* From distances to rows of the table, whose sums of this panel are added to. */
+static void gather_buckets(const node *n, int h, const head *a, double *sums)
+{
+    long length = (long)a->length;
+    for (long ahead = 1 - length; ahead < length; ahead++)
+        sums[position_bucket(n->position, n->causal, ahead) * (size_t)n->heads + (size_t)h] +=
+            a->dby_distance[ahead + length - 1];
+}
+
 static void clear_rows(real *x, size_t rows_, size_t cols, size_t ld)
 {
     for (size_t i = 0; i < rows_; i++) memset(x + i * ld, 0, cols * sizeof *x);
@@ -341,6 +393,7 @@ head_backward(const head *a, const real *q, const real *k, const real *v, const 
         softmax_backward(&block, ds, dp, p);
         gemm_tn(r.cols, a->width, r.n, 1, p + r.from, length, dy, a->ldy, add,
                 d->dv + r.from * a->ldv, a->ldv);
+        if (a->dby_distance) sum_by_distance(a, &r, ds);
         if (a->reshaped) {
             unshape(a, &r, ds, d->scaled);
             ds = d->scaled;
@@ -352,17 +405,21 @@ head_backward(const head *a, const real *q, const real *k, const real *v, const 
     }
 }
 
-/* A block of rows of one head's matrix. */
-static size_t block_reals(const graph *g)
+/* [2 T - 1] cleared sums behind the blocks and the biases. */
+static double *distance_sums(real *scratch, size_t room, size_t length)
 {
-    size_t length = (size_t)g->seq_len;
-    return length * (length < ROW_BLOCK ? length : ROW_BLOCK);
+    size_t at = (3 * room + 2 * length) * sizeof *scratch;
+    at = (at + sizeof(double) - 1) / sizeof(double) * sizeof(double);
+    double *sums = (double *)(void *)((char *)scratch + at);
+    memset(sums, 0, 2 * length * sizeof *sums);
+    return sums;
 }
 
 static void backward(const exec *x, const node *n, const span *s)
 {
-    double *dtau = n->n_params ? exec_partials(x, n, s->panel) : NULL;
-    if (dtau) memset(dtau, 0, n->partial_count * sizeof *dtau);
+    double *sums = n->n_params ? exec_partials(x, n, s->panel) : NULL,
+           *dtau = n->has_tau ? sums : NULL;
+    if (sums) memset(sums, 0, n->partial_count * sizeof *sums);
     for (int b = s->b0; b < s->b1; b++)
         for (int h = 0; h < n->heads; h++) {
             head a = head_of(x, n, h);
@@ -370,6 +427,8 @@ static void backward(const exec *x, const node *n, const span *s)
             if (free_tau) a.dtau = dtau + h;
             size_t room = block_reals(x->g);
             real *scratch = exec_scratch(x, s->worker);
+            spread_biases(x, n, h, &a, scratch + 3 * room);
+            if (n->position) a.dby_distance = distance_sums(scratch, room, a.length);
             const real *stats = exec_value(x, n->outputs[OUT_STATS], b) + 2 * (size_t)h * a.length;
             real *dprobs = exec_grad(x, n->outputs[OUT_PROBS], b),
                  *dlogits = exec_grad(x, n->outputs[OUT_LOGITS], b);
@@ -388,13 +447,17 @@ static void backward(const exec *x, const node *n, const span *s)
             head_backward(&a, exec_value(x, n->inputs[0], b) + a.q,
                           exec_value(x, n->inputs[1], b) + a.k,
                           exec_value(x, n->inputs[2], b) + a.v, &d);
+            if (n->position) gather_buckets(n, h, &a, sums + (n->has_tau ? (size_t)n->heads : 0));
         }
 }
 
 static size_t scratch(const graph *g, const node *n)
 {
-    bool reshaped = n->n_params || !isnan(n->softcap);
-    return (reshaped ? 3 : 2) * block_reals(g);
+    bool reshaped = n->has_tau || !isnan(n->softcap);
+    size_t room = block_reals(g), distances = 2 * (size_t)g->seq_len;
+    if (!n->position) return (reshaped ? 3 : 2) * room;
+    /* biases, then their sums in double, aligned */
+    return 3 * room + distances + (distances + 1) * (sizeof(double) / sizeof(real));
 }
 
 /* Two products of full [T, T] matrices; masked ones are cut, which is not counted. */

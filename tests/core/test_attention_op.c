@@ -1,5 +1,6 @@
 /* Attention against the plain definition in double, entry by entry: every form of it on sequences
  * that end within, at and beyond a block of rows; gradients of the probabilities and logits too. */
+#include "core/position.h"
 #include "tests/core/rig.h"
 #include "tests/suite.h"
 
@@ -22,7 +23,7 @@ typedef struct form {
     bool causal;
     int window;
     double softcap; /* 0: none */
-    bool learned, biased;
+    bool learned, biased, by_distance;
 } form;
 
 static const form forms[] = {
@@ -42,8 +43,10 @@ static const form forms[] = {
     {.name = "biased", .kv_heads = 4, .causal = true, .biased = true},
     {.name = "biased both ways", .kv_heads = 2, .biased = true},
     {.name = "learned", .kv_heads = 2, .causal = true, .learned = true},
-    {"all at once", 2, true, 40, 2, true, true},
-    {"all both ways", 2, false, 40, 2, true, true},
+    {.name = "by distance", .kv_heads = 4, .causal = true, .by_distance = true},
+    {.name = "by distance both ways", .kv_heads = 2, .by_distance = true},
+    {"all at once", 2, true, 40, 2, true, true, true},
+    {"all both ways", 2, false, 40, 2, true, true, true},
 };
 
 enum { FORMS = sizeof forms / sizeof *forms };
@@ -61,11 +64,27 @@ static void bumps(const graph *g, const node *n, real *out, double *work)
 
 /* --- the plain definition, one sequence --- */
 
+enum { BUCKETS = 32 };
+
+/* First distances of T5's buckets: half are one distance each, then 8 16^(k/8), and 16 8^(k/16). */
+static const size_t both_ways[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 23, 32, 46, 64, 91};
+static const size_t backward_only[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+                                       11, 12, 13, 14, 15, 16, 19, 21, 24, 27, 31,
+                                       35, 40, 46, 52, 59, 67, 77, 87, 99, 113};
+
+static size_t bucket(bool causal, size_t i, size_t j)
+{
+    const size_t *first = causal ? backward_only : both_ways;
+    size_t n = causal ? BUCKETS : BUCKETS / 2, apart = i > j ? i - j : j - i, at = n - 1;
+    while (first[at] > apart) at--;
+    return at + (!causal && j > i ? n : 0);
+}
+
 typedef struct plain {
     const form *f;
     size_t n, cols; /* T, columns of the input: queries, keys, values */
     const real *x, *dy;
-    double *y, *probs, *logits, *entropy, *dx, *dprobs, *dlogits, *dtau;
+    double *y, *probs, *logits, *entropy, *dx, *dprobs, *dlogits, *dtau, *dtable;
     double tau[HEADS];
 } plain;
 
@@ -75,9 +94,10 @@ static bool sees(const plain *p, size_t i, size_t j)
     return (!p->f->causal || j <= i) && (window == 0 || apart < window);
 }
 
-static double bias_at(const plain *p, size_t i, size_t j)
+static double bias_at(const plain *p, size_t h, size_t i, size_t j)
 {
-    return p->f->biased ? bump(i * p->n + j) : 0;
+    double b = p->f->biased ? bump(i * p->n + j) : 0;
+    return p->f->by_distance ? b + bump(bucket(p->f->causal, i, j) * HEADS + h + 1) : b;
 }
 
 static double product(const plain *p, size_t i, size_t from_i, size_t j, size_t from_j)
@@ -96,7 +116,7 @@ static void plain_row(plain *p, size_t h, size_t i)
            most = -INFINITY;
     for (size_t j = 0; j < n; j++) {
         double z = scale * product(p, i, q, j, k);
-        double s = (cap == 0 ? z : cap * tanh(z / cap)) + bias_at(p, i, j);
+        double s = (cap == 0 ? z : cap * tanh(z / cap)) + bias_at(p, h, i, j);
         p->logits[row + j] = sees(p, i, j) ? s : 0;
         if (sees(p, i, j)) most = fmax(most, s);
     }
@@ -121,6 +141,7 @@ static void plain_row(plain *p, size_t h, size_t i)
         double z = scale * product(p, i, q, j, k), t = cap == 0 ? 0 : tanh(z / cap);
         double dz = ds * (1 - t * t);
         p->dlogits[row + j] = ds;
+        if (sees(p, i, j)) p->dtable[bucket(p->f->causal, i, j) * HEADS + h] += ds;
         if (p->tau[h] < log(100)) p->dtau[h] += dz * z;
         for (size_t c = 0; c < WIDTH; c++) {
             p->dx[i * p->cols + q + c] += scale * dz * (double)p->x[j * p->cols + k + c];
@@ -169,8 +190,12 @@ static int build(graph *g, int x)
                           .scale = constant_scale,
                           .tau = NONE,
                           .softcap = f->softcap == 0 ? (double)NAN : f->softcap,
-                          .bias = f->biased ? bumps : NULL};
+                          .bias = f->biased ? bumps : NULL,
+                          .by_distance = NONE,
+                          .position = &position_relative_bias};
     if (f->learned) how.tau = graph_vector(g, PARAM_LEARNED, "tau", HEADS, 0);
+    if (f->by_distance)
+        how.by_distance = graph_param(g, PARAM_DISTANCE, "distance_bias.weight", BUCKETS, HEADS);
     int y = op_attention_build(g, graph_view(g, x, 0, q), graph_view(g, x, q, kv),
                                graph_view(g, x, q + kv, kv), &how);
     /* As where they are measured. */
@@ -188,6 +213,8 @@ static void start(rig *r, const form *f, int length, int threads)
                        .memory = (size_t)1 << 26,
                        .keep_all = true};
     rig_start_as(r, &shape, NULL, build);
+    real *table = r->x.params + (f->learned ? HEADS : 0);
+    for (size_t i = 0; i < BUCKETS * HEADS && f->by_distance; i++) table[i] = (real)bump(i + 1);
 }
 
 static void run(rig *r)
@@ -220,7 +247,7 @@ START_TEST(test_every_form_is_its_definition)
     rig r;
     start(&r, f, length, 1);
     size_t n = (size_t)length, out = HEADS * WIDTH, square = HEADS * n * n;
-    double dtau[HEADS] = {0};
+    double dtau[HEADS] = {0}, dtable[BUCKETS * HEADS] = {0};
     if (f->learned) r.x.params[1] = 5; /* beyond ln 100 */
     run(&r);
     for (int b = 0; b < B; b++) {
@@ -229,7 +256,8 @@ START_TEST(test_every_form_is_its_definition)
                    .cols = (size_t)cols,
                    .x = r.inputs + (size_t)b * n * (size_t)cols,
                    .dy = r.seed + (size_t)b * n * out,
-                   .dtau = dtau};
+                   .dtau = dtau,
+                   .dtable = dtable};
         for (int h = 0; h < HEADS && f->learned; h++) p.tau[h] = (double)r.x.params[h];
         plain_start(&p);
         int v = first_output(&r);
@@ -247,6 +275,11 @@ START_TEST(test_every_form_is_its_definition)
     if (f->learned) {
         compare(f->name, "dtau", exec_param_grad(&r.x, r.g.nodes[1].params[0]), dtau, HEADS);
         ck_assert(exec_param_grad(&r.x, r.g.nodes[1].params[0])[1] == 0);
+    }
+    if (f->by_distance) {
+        const node *a = &r.g.nodes[1];
+        compare(f->name, "dtable", exec_param_grad(&r.x, a->params[a->n_params - 1]), dtable,
+                BUCKETS * HEADS);
     }
     rig_stop(&r);
 }

@@ -5,7 +5,8 @@ Per head of d_k features, for query i and key j:
               placement does to them; v normed per head with v_norm
     z_ij      scale q_i.k_j, scale one of 1/sqrt(d_k), 1, sqrt(d_k); "cosine": q_i.k_j / (|q_i| |k_j|) times
               exp(min(tau_h, ln 100)) with a learned tau per head; then c tanh(z/c) with a softcap c;
-              then plus the bias B_ij of the shaped kernels
+              then plus the bias B_ij of the shaped kernels, and with relative_bias a learned one by
+              distance and head
     P         softmax over the keys that i may see
     y_i       sum_j P_ij v_j, or what the placement makes of P and v
 """
@@ -76,6 +77,27 @@ def heads(net, x, turned):
     return q, k, v
 
 
+BUCKETS, FARTHEST = 32, 128
+
+
+def buckets(T, causal):
+    """T5's: [T, T] rows of the table, for query i and key j; half of them one distance each, the rest geometric
+    up to FARTHEST; without causality half of all are for keys behind the query."""
+    out = torch.zeros(T, T, dtype=torch.long)
+    n = BUCKETS if causal else BUCKETS // 2
+    exact = n // 2
+    for i in range(T):
+        for j in range(T):
+            r = j - i
+            base = n if not causal and r > 0 else 0
+            r = max(-r, 0) if causal else abs(r)
+            if r >= exact:
+                far = sum(r ** (n - exact) * exact ** e >= exact ** (n - exact) * FARTHEST ** e for e in range(1, n - exact))
+                r = exact + far
+            out[i, j] = base + r
+    return out
+
+
 def scaled(net, z):
     """z [B, H, T, T] = q.k."""
     m = net.m
@@ -100,6 +122,9 @@ def attention(net, x, turned=None, bias=None, mix=None):
     k = torch.stack([k[:, :, h // group] for h in range(H)], dim=1)
     v = torch.stack([v[:, :, h // group] for h in range(H)], dim=1)
     z = scaled(net, q.transpose(1, 2) @ k.transpose(2, 3))
+    if m["position"] == "relative_bias":
+        table = net.param("distance_bias.weight", BUCKETS, H)
+        z = z + table[buckets(T, m["mask"] == "causal")].permute(2, 0, 1)
     z = net.tap("logits", z if bias is None else z + bias)
     hidden = torch.from_numpy(~measure.visible(net.job, net.layer, T))
     P = net.tap("attn_prob", torch.softmax(z.masked_fill(hidden, -math.inf), -1))

@@ -364,6 +364,10 @@ def attention_forms():
         small("attn-bias-qv", model__qkv_bias=True, model__k_bias=False),
         small("attn-bias-out", model__attn_out_bias=True),
         small("mlp-bias", model__mlp_bias=True, model__activation="swiglu"),
+        small("relative-bias", model__position="relative_bias", model__n_heads=4, model__n_kv_heads=2, data__seq_len=21,
+              model__logit_softcap=1.5),
+        small("relative-bias-bidirectional", model__position="relative_bias", model__mask="bidirectional",
+              model__logit_scale="cosine", data__seq_len=19, depth=3),
     ]
 
 
