@@ -1,6 +1,7 @@
 /* The engine table: check, estimate, run. */
 #include "core/engine.h"
 
+#include "core/base/format.h"
 #include "core/init.h"
 #include "core/loss.h"
 #include "core/model.h"
@@ -17,13 +18,9 @@
 #include <string.h>
 
 static const registry *const registries[] = {
-    &model_registry,     &placement_registry,
-    &norm_registry,      &activation_registry,
-    &position_registry,  &init_registry,
-    &data_registry,      &loss_registry,
-    &optimizer_registry, &schedule_registry,
-    &site_registry,      &metric_registry,
-    &op_registry,        NULL,
+    &model_registry, &placement_registry, &norm_registry, &activation_registry, &position_registry,
+    &init_registry,  &data_registry,      &loss_registry, &optimizer_registry,  &schedule_registry,
+    &site_registry,  &metric_registry,    &op_registry,   &format_registry,     NULL,
 };
 
 static err_code check(const run_spec *spec, error *err)
@@ -43,6 +40,12 @@ static err_code check(const run_spec *spec, error *err)
             return error_set(err, ERR_COMBINATION, "/measure/steps",
                              "step %d is not in 0..train.steps = %d", step, t->steps);
     }
+    int exponent;
+    if (frexp(spec->rounding.loss_scale, &exponent) != 0.5)
+        return error_set(err, ERR_COMBINATION, "/rounding/loss_scale",
+                         "loss_scale is %g; it must be a power of two, so that dividing it out is "
+                         "exact",
+                         spec->rounding.loss_scale);
     return ERR_OK;
 }
 
@@ -191,6 +194,7 @@ static void use_batch(session *s, int step)
     x->inputs =
         s->data.inputs ? s->data.inputs + k * rows * length * (size_t)s->spec->model.d_model : NULL;
     x->grad_seed = s->data.grad_seed;
+    x->step = step;
     double places = (double)(rows * length);
     if (x->loss_mask) {
         places = 0;

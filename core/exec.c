@@ -2,6 +2,7 @@
 
 #include "core/op.h"
 #include "core/probe.h"
+#include "core/rounding.h"
 
 #include <string.h>
 
@@ -50,9 +51,15 @@ const real *exec_constants(const exec *x, const node *n)
     return n->fill ? x->constants + n->constants : NULL;
 }
 
-real *exec_param(const exec *x, int p)
+real *exec_weight(const exec *x, int p)
 {
     return x->params + x->g->params[p].data;
+}
+
+real *exec_param(const exec *x, int p)
+{
+    const param *w = &x->g->params[p];
+    return x->rounded && w->rank == 2 ? x->rounded + w->data : x->params + w->data;
 }
 
 real *exec_param_grad(const exec *x, int p)
@@ -123,6 +130,12 @@ void exec_slice(const exec *x, int p, int slice, const real *grad, size_t count)
     x->slices[x->g->params[p].slices + (size_t)slice] = sum_squares(grad, count);
 }
 
+void exec_matrix_slice(const exec *x, const node *n, int p, int slice, real *grad, size_t count)
+{
+    round_param_grad(x, n, p, slice, grad, count);
+    exec_slice(x, p, slice, grad, count);
+}
+
 static bool all_finite(const real *v, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -153,6 +166,7 @@ static void forward_span(exec *x, const stage *st, const span *s)
     for (int i = st->first_node; i < end; i++) {
         const node *n = &x->g->nodes[i];
         n->op->forward(x, n, s);
+        if (x->g->spec->rounding.activations) round_outputs(x, n, s);
         if (x->locate) locate(x, i, s);
         if (x->probe) probe_values(x->probe, x, n, s);
     }
@@ -164,7 +178,10 @@ static void backward_node(exec *x, const node *n, const span *s)
 {
     bool wanted = n->partial_count > 0 || n->recompute;
     for (int k = 0; k < n->n_inputs; k++) wanted |= n->grads[k].wanted;
-    if (n->op->backward && wanted) n->op->backward(x, n, s);
+    if (!n->op->backward || !wanted) return;
+    n->op->backward(x, n, s);
+    if (n->recompute && x->g->spec->rounding.activations) round_outputs(x, n, s);
+    if (x->g->spec->rounding.gradients) round_input_grads(x, n, s);
 }
 
 static void backward_span(exec *x, const stage *st, const span *s)
@@ -244,6 +261,7 @@ static err_code run_stages(exec *x, int first, int last, exec_progress *progress
 static void begin_forward(exec *x)
 {
     x->side = 0;
+    if (x->rounded) round_weights(x);
     atomic_store(&x->first_bad, x->g->n_nodes * NODE_OUTPUTS);
     if (x->p->state_count && !x->eval)
         memcpy(x->state[1], x->state[0], x->p->state_count * sizeof *x->state[0]);
@@ -259,10 +277,24 @@ err_code exec_forward(exec *x, exec_progress *progress, void *user, double *loss
     return code;
 }
 
+/* grad_scale is a power of two: dividing it out changes no digit. */
+static void unscale(exec *x)
+{
+    double down = 1 / x->grad_scale;
+    for (size_t i = 0; i < x->p->slice_count; i++) x->slices[i] *= down * down;
+    for (int p = 0; p < x->g->n_params && x->p->keeps_param_grads; p++) {
+        if (x->g->params[p].grad_buffer == NONE) continue;
+        real *grad = exec_param_grad(x, p);
+        for (size_t i = 0; i < x->g->params[p].count; i++) grad[i] *= (real)down;
+    }
+}
+
 err_code exec_backward(exec *x, exec_progress *progress, void *user)
 {
     x->side = 1;
-    return run_stages(x, x->p->n_forward, x->p->n_stages, progress, user);
+    err_code code = run_stages(x, x->p->n_forward, x->p->n_stages, progress, user);
+    if (!code && x->grad_scale != 1) unscale(x);
+    return code;
 }
 
 void exec_begin_state(exec *x)

@@ -18,6 +18,7 @@ typedef struct exec {
     team *team;
     char *tensors;    /* the planned block: buffers are byte offsets into it */
     real *params;     /* all parameters, packed in order */
+    real *rounded;    /* the same, matrices as the passes read them; NULL: as they are */
     double *partials; /* panel sums of vector gradients and of statistics */
     double *stats;    /* plan.stat_count: statistics of this pass */
     double *state[2]; /* plan.state_count each: what a pass reads, and what will be read after
@@ -35,6 +36,8 @@ typedef struct exec {
     const real *inputs;       /* [B, T, D], gaussian source only */
     const real *grad_seed;    /* [B, T, D], synthetic losses only */
     double loss_scale;        /* 1 / positions that carry the loss */
+    double grad_scale;        /* a power of two on every gradient while the backward pass runs */
+    int step;                 /* updates made: key of stochastic rounding */
     struct probe *probe;      /* what is measured in this pass; NULL: nothing */
     bool locate;              /* look for the first non-finite value of the forward pass */
     atomic_int
@@ -51,7 +54,8 @@ real exec_grad_prepare(const exec *x, const node *n, int i, int b0, int b1);
 real *exec_scratch(const exec *x, int worker);
 /* Constants of a node, or NULL. */
 const real *exec_constants(const exec *x, const node *n);
-real *exec_param(const exec *x, int p);
+real *exec_param(const exec *x, int p);  /* as passes read it */
+real *exec_weight(const exec *x, int p); /* as it is trained */
 real *exec_param_grad(const exec *x, int p);
 double *exec_partials(const exec *x, const node *n, int panel);
 /* Gradients of a node's vector parameters: the panels' sums, those of chained nodes included. The
@@ -67,11 +71,14 @@ double *exec_state_next(const exec *x, const node *n);
 double exec_sum_squares(const real *v, size_t n);
 /* A slice of parameter p's gradient is complete: sums it up for the norms. */
 void exec_slice(const exec *x, int p, int slice, const real *grad, size_t count);
+/* The same for rows of a matrix, by node n; rounds them first where the run rounds gradients. */
+void exec_matrix_slice(const exec *x, const node *n, int p, int slice, real *grad, size_t count);
 
 /* One forward pass; returns the summed loss in *loss. progress is called after each stage with its
  * share of the pass; a false return stops with ERR_CANCELLED. */
 typedef bool exec_progress(void *user, int stage, int n_stages, int layer);
 err_code exec_forward(exec *x, exec_progress *progress, void *user, double *loss);
+/* Afterwards gradients of parameters are without grad_scale; those of values still have it. */
 err_code exec_backward(exec *x, exec_progress *progress, void *user);
 
 /* State: at its start; as the last forward pass (without eval) and the backward pass that followed

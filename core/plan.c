@@ -494,7 +494,9 @@ static int most_stages(const graph *g)
 
 err_code plan_make(plan *p, graph *g, const plan_options *o, arena *a, error *err)
 {
-    *p = (plan){.max_stages = most_stages(g), .max_tasks = count_tasks(g)};
+    *p = (plan){.max_stages = most_stages(g),
+                .max_tasks = count_tasks(g),
+                .keeps_param_grads = o->keep_param_grads || o->keep_all};
     p->max_buffers = 4 * g->n_values + g->n_params;
     p->stages = arena_alloc(a, (size_t)p->max_stages * sizeof *p->stages);
     p->tasks = arena_alloc(a, (size_t)p->max_tasks * sizeof *p->tasks);

@@ -61,7 +61,8 @@ typedef struct plan {
     size_t slice_count;
     size_t scratch_reals; /* per worker */
     int max_stages, max_tasks, max_buffers;
-    int short_stages; /* what lives no longer than so many stages has a region of its own */
+    bool keeps_param_grads; /* all of them, to the end of the backward pass */
+    int short_stages;       /* what lives no longer than so many stages has a region of its own */
 } plan;
 
 typedef struct plan_options {

@@ -118,12 +118,15 @@ void probe_layout(probe *p, const graph *g, int n_threads, arena *a)
         size_t one = t->is_matrix ? (size_t)g->seq_len : (size_t)v->rows;
         widest = max_size(widest, slab_bytes(one, (size_t)v->cols));
         rows = max_size(rows, (size_t)v->rows * (size_t)g->batch);
+        if (p->gradient && g->spec->rounding.loss_scale != 1)
+            p->unscaled_reals = max_size(p->unscaled_reals, (size_t)v->rows * (size_t)v->ld);
         layout_tap(p, t, p->taps ? &p->taps[i] : NULL, a);
     }
     layout_spectra(p, n_threads, a);
     p->work_bytes = (widest + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN + p->gram_work_bytes;
     p->work_bytes = (p->work_bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
     p->work = arena_alloc(a, (size_t)n_threads * p->work_bytes);
+    p->unscaled = arena_alloc(a, (size_t)n_threads * p->unscaled_reals * sizeof(real));
     p->order = arena_alloc(a, rows * sizeof *p->order);
     p->segment_taps = arena_alloc(a, (size_t)(g->n_segments + 1) * sizeof *p->segment_taps);
     if (p->segment_taps) number_slots(p);
@@ -199,11 +202,23 @@ void probe_values(probe *p, const exec *x, const node *n, const span *s)
             tap_values(p, &p->g->taps[i], &p->taps[i], x, n, b, work_of(p, s->worker));
 }
 
+/* What is measured is the gradient of the loss, without the scale of this pass. */
+static const real *
+unscaled(const probe *p, const exec *x, const value *v, const real *dx, int worker)
+{
+    size_t n = (size_t)v->rows * (size_t)v->ld;
+    if (!dx || x->grad_scale == 1) return dx;
+    real *to = p->unscaled + p->unscaled_reals * (size_t)worker, down = (real)(1 / x->grad_scale);
+    for (size_t i = 0; i + (size_t)v->column < n; i++) to[i] = dx[i] * down;
+    return to;
+}
+
 static void
-tap_grads(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, int b, char *work)
+tap_grads(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, int b, int worker)
 {
     const value *v = &p->g->values[t->value];
-    const real *dx = exec_grad(x, t->value, b);
+    const real *dx = unscaled(p, x, v, exec_grad(x, t->value, b), worker);
+    char *work = work_of(p, worker);
     size_t rows = t->is_matrix ? (size_t)p->g->seq_len : (size_t)v->rows;
     gradient_reset(&pt->gradient[b]);
     if (!dx) return;
@@ -223,8 +238,7 @@ void probe_grads(probe *p, const exec *x, const node *n, const span *s, bool aft
     for (int i = n->first_tap; i != NONE; i = p->g->taps[i].next) {
         const tap *t = &p->g->taps[i];
         if (t->is_matrix != after) continue; /* attention writes these itself */
-        for (int b = s->b0; b < s->b1; b++)
-            tap_grads(p, t, &p->taps[i], x, n, b, work_of(p, s->worker));
+        for (int b = s->b0; b < s->b1; b++) tap_grads(p, t, &p->taps[i], x, n, b, s->worker);
     }
 }
 

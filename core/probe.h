@@ -28,7 +28,9 @@ typedef struct probe {
     bool moments, gradient, geometry, spectrum[2], attention,
         parameter; /* groups that are wanted */
     probe_tap *taps;
-    char *work; /* work_bytes for each worker */
+    char *work;     /* work_bytes for each worker */
+    real *unscaled; /* a gradient without exec.grad_scale: unscaled_reals for each worker */
+    size_t unscaled_reals;
     size_t work_bytes, gram_work_bytes;
     double *grams; /* [slots, 2, B, n n] */
     size_t gram_reals;

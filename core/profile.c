@@ -19,7 +19,7 @@ static uint64_t digest(uint64_t h, const void *data, size_t bytes)
 
 static uint64_t digest_param(const exec *x, int p)
 {
-    return digest((uint64_t)p + 1, exec_param(x, p), x->g->params[p].count * sizeof(real));
+    return digest((uint64_t)p + 1, exec_weight(x, p), x->g->params[p].count * sizeof(real));
 }
 
 /* Sums of digests, so that what the pass sets can be taken out of the rest. */

@@ -223,7 +223,7 @@ bool report_tensors(session *s, enum tensor_when when, int step, const sink *to)
            width = (size_t)s->spec->model.d_model;
     for (int i = 0; i < s->g.n_params; i++) {
         const param *p = &s->g.params[i];
-        if (!emit(to, when, step, p->name, REAL_TYPE, p->rank, p->dims, exec_param(&s->x, i)))
+        if (!emit(to, when, step, p->name, REAL_TYPE, p->rank, p->dims, exec_weight(&s->x, i)))
             return false;
     }
     return report_state(s, when, step, to) &&
@@ -238,23 +238,26 @@ bool report_tensors(session *s, enum tensor_when when, int step, const sink *to)
 }
 
 /* Views have a leading dimension of their own; tensors that go out have none. */
-static void gather(session *s, const value *v, const real *from)
+static void gather(session *s, const value *v, const real *from, real factor)
 {
     size_t rows = (size_t)v->rows * (size_t)s->g.batch, cols = (size_t)v->cols;
     for (size_t r = 0; r < rows; r++)
-        memcpy(s->staging + r * cols, from + r * (size_t)v->ld, cols * sizeof *from);
+        for (size_t i = 0; i < cols; i++)
+            s->staging[r * cols + i] = factor * from[r * (size_t)v->ld + i];
 }
 
-static bool
-emit_tap(session *s, const tap *t, int step, const char *prefix, const real *from, const sink *to)
+static bool emit_tap(session *s, const tap *t, int step, bool grad, const sink *to)
 {
+    const real *from = grad ? exec_grad(&s->x, t->value, 0) : exec_value(&s->x, t->value, 0);
+    real factor = grad ? (real)(1 / s->x.grad_scale) : 1;
     const value *v = &s->g.values[t->value];
     size_t b = (size_t)s->g.batch, length = (size_t)s->g.seq_len, cols = (size_t)v->cols;
     size_t dims3[] = {b, length, cols}, dims4[] = {b, (size_t)v->rows / length, length, cols};
     char name[64];
     if (!from) return true;
-    gather(s, v, from);
-    snprintf(name, sizeof name, "%s.%d.%s", prefix, t->layer, site_registry.rows[t->site]->name);
+    gather(s, v, from, factor);
+    snprintf(name, sizeof name, "%s.%d.%s", grad ? "grad" : "act", t->layer,
+             site_registry.rows[t->site]->name);
     return emit(to, TENSOR_PROBE, step, name, REAL_TYPE, t->is_matrix ? 4 : 3,
                 t->is_matrix ? dims4 : dims3, s->staging);
 }
@@ -264,8 +267,7 @@ bool report_probe_tensors(session *s, int step, const sink *to)
     for (int i = 0; i < s->g.n_taps; i++) {
         const tap *t = &s->g.taps[i];
         if (t->hidden) continue;
-        if (!emit_tap(s, t, step, "act", exec_value(&s->x, t->value, 0), to)) return false;
-        if (!emit_tap(s, t, step, "grad", exec_grad(&s->x, t->value, 0), to)) return false;
+        if (!emit_tap(s, t, step, false, to) || !emit_tap(s, t, step, true, to)) return false;
     }
     for (int i = 0; i < s->g.n_params; i++) {
         const param *p = &s->g.params[i];

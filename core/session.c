@@ -80,6 +80,8 @@ void session_layout(session *s, int n_threads, arena *a)
     x->g = &s->g;
     x->p = p;
     x->params = arena_alloc(a, p->param_count * sizeof(real));
+    x->rounded = s->spec->rounding.weights ? arena_alloc(a, p->param_count * sizeof(real)) : NULL;
+    x->grad_scale = s->spec->rounding.loss_scale;
     /* The init's working memory is where the tensors will be. */
     size_t scratch = init_scratch_bytes(&s->g, n_threads);
     x->tensors = arena_alloc(a, scratch > p->tensor_bytes ? scratch : p->tensor_bytes);

@@ -24,6 +24,7 @@ enum spec_decay { DECAY_MATRICES, DECAY_ALL };                /* "matrices", "al
 enum spec_span { SPAN_HEAD, SPAN_JOINT };                     /* "head", "joint" */
 enum spec_sigma { SIGMA_LIVE, SIGMA_FROZEN };                 /* "live", "frozen" */
 enum spec_divisor { DIVISOR_BATCH, DIVISOR_FORWARD };         /* "batch", "forward" */
+enum spec_round_scale { ROUND_TENSOR, ROUND_ROW };            /* "tensor", "row" */
 /* "inv_sqrt" 1/sqrt(d_k), "one", "sqrt" sqrt(d_k), "cosine" learned per head */
 enum spec_logit_scale { LOGITS_INV_SQRT, LOGITS_ONE, LOGITS_SQRT, LOGITS_COSINE };
 enum spec_branch_gain {
@@ -181,6 +182,15 @@ typedef struct spec_train {
     double clip;   /* global gradient norm; NaN: no clipping */
 } spec_train;
 
+/* Formats are rows of the registry formats; 0 is none. */
+typedef struct spec_rounding {
+    int format; /* default of the next two */
+    int activations, gradients, weights;
+    bool stochastic;   /* gradients */
+    int scale;         /* enum spec_round_scale: of int8 */
+    double loss_scale; /* a power of two */
+} spec_rounding;
+
 typedef struct spec_measure {
     int steps[SPEC_STEPS_MAX]; /* ascending, each 0..train.steps: after so many updates */
     int n_steps;
@@ -196,6 +206,7 @@ typedef struct run_spec {
     spec_init init;
     spec_data data;
     spec_train train;
+    spec_rounding rounding;
     spec_measure measure;
     int precision; /* enum spec_precision */
     uint64_t seed;

@@ -1,5 +1,6 @@
 #include "core/strategy.h"
 
+#include "core/base/format.h"
 #include "core/init.h"
 #include "core/norm.h"
 #include "core/placement.h"
@@ -89,6 +90,14 @@ static use_set attention_uses(const spec_model *m)
     return uses;
 }
 
+static use_set rounding_uses(const spec_rounding *r)
+{
+    use_set uses = r->gradients != FORMAT_none ? USES(GRAD_ROUNDING) : 0;
+    if (r->activations == FORMAT_int8 || r->gradients == FORMAT_int8 || r->weights == FORMAT_int8)
+        uses |= USES(INT8);
+    return uses;
+}
+
 use_set strategy_uses(const run_spec *spec)
 {
     const spec_strategy *s = &spec->strategy;
@@ -108,7 +117,7 @@ use_set strategy_uses(const run_spec *spec)
     if (!spec->model.tied) uses |= USES(HEAD);
     if (position_table[spec->model.position]->has_table) uses |= USES(POSITIONS);
     if (init_table[spec->init.scheme]->std) uses |= USES(INIT_STD);
-    return uses | norms | attention_uses(&spec->model);
+    return uses | norms | attention_uses(&spec->model) | rounding_uses(&spec->rounding);
 }
 
 /* The override that a block has its sigma from, or -1. */

@@ -53,7 +53,7 @@ static void update_chunk(void *context, int task, int worker)
     for (int i = 0; i < OPTIMIZER_STATES; i++)
         if (s->states[i]) states[i] = s->states[i] + w->data + first;
     s->chunk_moved[task] = optimizer_table[t->optimizer]->update(
-        &u, exec_param(&s->x, p) + first, exec_param_grad(&s->x, p) + first, states, n);
+        &u, exec_weight(&s->x, p) + first, exec_param_grad(&s->x, p) + first, states, n);
 }
 
 double train_update(session *s, int k, double grad_norm)
@@ -105,7 +105,7 @@ static void project_param(void *context, int task, int worker)
     (void)worker;
     session *s = context;
     const param *p = &s->g.params[task];
-    real *w = exec_param(&s->x, task);
+    real *w = exec_weight(&s->x, task);
     if (p->projection == PROJECT_ROWS) project_rows(w, p->dims[0], p->dims[1]);
     if (p->projection == PROJECT_COLUMNS) project_columns(w, p->dims[0], p->dims[1]);
 }
@@ -128,7 +128,7 @@ static void weight_norm(void *context, int task, int worker)
 {
     (void)worker;
     session *s = context;
-    s->weight_sq[task] = exec_sum_squares(exec_param(&s->x, task), s->g.params[task].count);
+    s->weight_sq[task] = exec_sum_squares(exec_weight(&s->x, task), s->g.params[task].count);
 }
 
 void train_weight_norms(session *s)

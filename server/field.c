@@ -94,6 +94,10 @@ static const entry *const depth_rules[] = {
     [RULE_INV_SQRT_SUBLAYERS] = ROW("inv_sqrt_sublayers", "1/sqrt(2 L)"),
     [RULE_INV_SQRT_LAYER] = ROW("inv_sqrt_layer", "1/sqrt(l) in block l"),
 };
+static const entry *const round_scales[] = {
+    [ROUND_TENSOR] = ROW("tensor", "one sequence of an activation or gradient; a whole matrix"),
+    [ROUND_ROW] = ROW("row", "one token; one output feature of a matrix"),
+};
 #undef ROW
 static const registry own[] = {
     {"masks", "what a position may attend to", masks, 2},
@@ -103,6 +107,7 @@ static const registry own[] = {
     {"divisors", "what the backward pass of powernorm divides by", divisors, 2},
     {"branch_gains", "learned factors on branches", branch_gains, 4},
     {"depth_rules", "factors that depend on the depth L or the block l", depth_rules, 5},
+    {"round_scales", "what shares a scale of int8", round_scales, 2},
     {"decays", "which parameters decay", decays, 2},
     {"precisions", "arithmetic of a run", precisions, 2},
 };

@@ -1,5 +1,7 @@
 #include "server/resolve.h"
 
+#include "core/base/format.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -75,6 +77,11 @@ static void apply_rules(run_spec *s, const bool *given)
     if (!given[FIELD_init_depth_scale])
         s->init.depth_scale = engine_f32.init_depth_scale(s->init.scheme);
     if (!given[FIELD_init_std]) s->init.std = engine_f32.init_std(s);
+    if (!given[FIELD_rounding_activations]) s->rounding.activations = s->rounding.format;
+    if (!given[FIELD_rounding_gradients]) s->rounding.gradients = s->rounding.format;
+    /* Only a default of those two, as model.bias is. */
+    s->rounding.format = s->rounding.activations == s->rounding.gradients ? s->rounding.activations
+                                                                          : (int)FORMAT_none;
     if (!given[FIELD_measure_steps]) {
         s->measure.steps[1] = s->train.steps;
         s->measure.n_steps = s->train.steps ? 2 : 1;

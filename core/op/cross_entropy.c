@@ -76,7 +76,7 @@ static void forward(const exec *x, const node *n, const span *s)
 static void backward(const exec *x, const node *n, const span *s)
 {
     size_t vocab = (size_t)x->g->values[n->inputs[0]].cols;
-    real scale = (real)x->loss_scale;
+    real scale = (real)(x->loss_scale * x->grad_scale);
     for (int b = s->b0; b < s->b1; b++) {
         const real *row = exec_value(x, n->inputs[0], b), *stats = exec_value(x, n->outputs[1], b);
         real *dx = exec_grad(x, n->inputs[0], b);

@@ -77,7 +77,7 @@ static void position_task(const exec *x, const node *n)
     for (size_t i = 0; i < count; i++) grad[i] = 0;
     for (int b = 0; b < g->batch; b++)
         add_row(grad, exec_grad(x, n->outputs[0], b), 1, (size_t)g->seq_len * width);
-    exec_slice(x, n->params[1], 0, grad, count);
+    exec_matrix_slice(x, n, n->params[1], 0, grad, count);
 }
 
 static void param_task(const exec *x, const node *n, int task)
@@ -101,7 +101,7 @@ static void param_task(const exec *x, const node *n, int task)
                 add_row(grad + token * width, dx + (size_t)t * width, (real)n->scale, width);
         }
     }
-    exec_slice(x, n->params[0], task, grad + first * width, (last - first) * width);
+    exec_matrix_slice(x, n, n->params[0], task, grad + first * width, (last - first) * width);
 }
 
 const op op_embed = {

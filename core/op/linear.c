@@ -118,7 +118,7 @@ static void param_task(const exec *x, const node *n, int task)
     gemm_tn(rows, w->dims[1], tokens, (real)n->scale, dy, (size_t)out->ld,
             exec_value(x, n->inputs[0], 0), (size_t)in->ld, n->accumulates >> i & 1 ? 1 : 0, dw,
             w->dims[1]);
-    exec_slice(x, n->params[i], task, dw, rows * w->dims[1]);
+    exec_matrix_slice(x, n, n->params[i], task, dw, rows * w->dims[1]);
     if (n->biases[i] == NONE) return;
     real *db = exec_param_grad(x, n->biases[i]) + row;
     bias_gradient(db, dy, tokens, rows, (size_t)out->ld);

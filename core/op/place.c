@@ -56,7 +56,7 @@ static void param_task(const exec *x, const node *n, int task)
         const real *dy = exec_grad(x, n->outputs[0], b);
         for (size_t i = 0; i < count; i++) grad[i] += dy[i];
     }
-    exec_slice(x, n->params[0], 0, grad, count);
+    exec_matrix_slice(x, n, n->params[0], 0, grad, count);
 }
 
 const op op_place = {

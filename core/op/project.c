@@ -32,11 +32,11 @@ static void forward(const exec *x, const node *n, const span *s)
 static void backward(const exec *x, const node *n, const span *s)
 {
     size_t count = count_of(x, n);
-    real beta = exec_grad_prepare(x, n, 0, s->b0, s->b1);
+    real scale = (real)x->grad_scale, beta = exec_grad_prepare(x, n, 0, s->b0, s->b1);
     for (int b = s->b0; b < s->b1; b++) {
         const real *g = x->grad_seed + (size_t)b * count;
         real *dx = exec_grad(x, n->inputs[0], b);
-        for (size_t i = 0; i < count; i++) dx[i] = beta == 0 ? g[i] : dx[i] + g[i];
+        for (size_t i = 0; i < count; i++) dx[i] = beta == 0 ? scale * g[i] : dx[i] + scale * g[i];
     }
 }
 

@@ -97,7 +97,7 @@ static void param_task(const exec *x, const node *n, int task)
             *at = n->accumulates & 1 ? *at + along * e[i] : along * e[i];
         }
     }
-    exec_slice(x, n->params[0], task, grad, rows * width);
+    exec_matrix_slice(x, n, n->params[0], task, grad, rows * width);
 }
 
 static size_t scratch(const graph *g, const node *n)

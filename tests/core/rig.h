@@ -98,6 +98,7 @@ static inline void rig_start_as(rig *r,
                .tokens = ids,
                .inputs = r->inputs,
                .grad_seed = r->seed,
+               .grad_scale = 1,
                .loss_scale = y == NONE ? 1 / (double)tokens : 1};
     rig_fill(r->x.params, r->p.param_count, "params", 0.5);
     for (int i = 0; i < r->g.n_nodes; i++)

@@ -25,6 +25,7 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import cases  # noqa: E402
+import casts  # noqa: E402
 import fields  # noqa: E402
 import measure  # noqa: E402
 import oracle  # noqa: E402
@@ -96,6 +97,7 @@ def main():
         total += len(text)
         print(f"{len(text):7d} {job['name']}")
     print(f"{total:7d} bytes in all")
+    casts.main()
 
 
 if __name__ == "__main__":

@@ -674,9 +674,11 @@ START_TEST(test_hash_of_a_small_job_is_what_it_was)
         "action\":0.15},\"train\":{\"steps\":0,\"loss\":\"cross_entropy\",\"optimizer\":\"ad"
         "amw\",\"lr\":0.001,\"momentum\":0.9,\"beta1\":0.9,\"beta2\":0.999,\"eps\":1e-8,\"we"
         "ight_decay\":0.01,\"decay\":\"matrices\",\"warmup\":0,\"schedule\":\"constant\",\"m"
-        "in_lr\":0,\"clip\":1},\"measure\":{\"steps\":[0],\"sites\":[\"resid_out\"],\"metric"
+        "in_lr\":0,\"clip\":1},\"rounding\":{\"format\":\"none\",\"activations\":\"none\",\"gr"
+        "adients\":\"none\",\"weights\":\"none\",\"stochastic\":false,\"scale\":\"tensor\","
+        "\"loss_scale\":1},\"measure\":{\"steps\":[0],\"sites\":[\"resid_out\"],\"metric"
         "s\":[\"var\"],\"eval\":false},\"seeds\":[7],\"precision\":\"float32\"}");
-    ck_assert_str_eq(j.hash, "e9f7e390cf7dc71545ac10ba63008e4804c3a52f5ed252efde144e7ad64123c8");
+    ck_assert_str_eq(j.hash, "8332c98d21257e243772baaf91bbe5d62669e77d95b70bbf2b98efb48b5a8682");
     job_deinit(&j);
 }
 END_TEST
