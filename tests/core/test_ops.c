@@ -294,9 +294,11 @@ static int rope_part(graph *g, int x)
 static int attention_of(graph *g, int x, const attention_args *how)
 {
     int width = 2, q = how->heads * width, k = how->kv_heads * width;
+    attention_args without = *how;
+    without.by_distance = NONE;
     int all = op_linear_build(g, x, (int[]){weight(g, "wqkv", (size_t)(q + 2 * k), D)}, NULL, 1);
     return op_attention_build(g, graph_view(g, all, 0, q), graph_view(g, all, q, k),
-                              graph_view(g, all, q + k, k), how);
+                              graph_view(g, all, q + k, k), &without);
 }
 
 static int attention(graph *g, int x, int heads, int kv_heads, bool causal)
