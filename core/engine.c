@@ -90,10 +90,11 @@ static bool has_eval(const session *s)
     return s->spec->measure.eval && exec_sums_over_batch(&s->g);
 }
 
-/* One for each update and one after the last. */
-static int count_passes(const session *s)
+/* One for each update and one after the last; extras at each probed step. */
+static double count_passes(const session *s)
 {
-    return s->spec->train.steps + 1 + (has_eval(s) ? s->spec->measure.n_steps : 0);
+    int probes = s->spec->measure.n_steps;
+    return s->spec->train.steps + 1 + (has_eval(s) ? probes : 0) + probes * extra_passes(s);
 }
 
 static void fill_estimate(session *s, int n_threads, size_t tables, estimate *out)
@@ -165,9 +166,20 @@ typedef struct runner {
     const sink *to;
     run_summary *summary;
     int step;
-    int passes;        /* complete */
+    double passes;     /* complete */
+    double inside;     /* of the extras of this step, so far */
     double pass_share; /* of the whole run */
 } runner;
+
+static bool tell(runner *r, int layer, double inside)
+{
+    progress p = {.step = r->step,
+                  .steps = r->s->spec->train.steps,
+                  .layer = layer,
+                  .layers = r->s->spec->depth,
+                  .fraction = (r->passes + inside) * r->pass_share};
+    return r->to->progress(r->to->user, &p);
+}
 
 static bool on_stage(void *user, int at, int n_stages, int layer)
 {
@@ -176,12 +188,17 @@ static bool on_stage(void *user, int at, int n_stages, int layer)
     int n_forward = r->s->p.n_forward;
     double inside = at < n_forward ? (at + 1.0) / n_forward / 3
                                    : (1 + 2.0 * (at + 1 - n_forward) / (n_stages - n_forward)) / 3;
-    progress p = {.step = r->step,
-                  .steps = r->s->spec->train.steps,
-                  .layer = layer,
-                  .layers = r->s->spec->depth,
-                  .fraction = (r->passes + inside) * r->pass_share};
-    return r->to->progress(r->to->user, &p);
+    return tell(r, layer, inside);
+}
+
+/* Of the many parts of passes of an extra. */
+static bool on_extra_stage(void *user, int at, int n_stages, int layer)
+{
+    (void)n_stages;
+    runner *r = user;
+    double most = extra_passes(r->s);
+    r->inside += extra_stage_share(&r->s->x, at);
+    return !r->to->progress || tell(r, layer, r->inside < most ? r->inside : most);
 }
 
 static void use_batch(session *s, int step)
@@ -326,11 +343,26 @@ static err_code train_step(runner *r, bool measured, bool reported, bool *stop, 
     return measured ? report(r, &pass, err) : ERR_OK;
 }
 
+/* Measurements with passes of their own, before the pass that is measured. */
+static err_code extra_step(runner *r, bool eval, error *err)
+{
+    session *s = r->s;
+    extra_pass how = {.step = r->step, .progress = on_extra_stage, .user = r};
+    if (!extra_any(s->spec)) return ERR_OK;
+    r->inside = 0;
+    s->x.eval = eval;
+    err_code code = extra_run(s, &how);
+    s->x.eval = false;
+    r->passes += extra_passes(s);
+    return code ? cancelled(err) : ERR_OK;
+}
+
 static err_code run_step(runner *r, bool *stop, error *err)
 {
     bool probed = is_probed(&r->s->spec->measure, r->step), eval = probed && has_eval(r->s);
     use_batch(r->s, r->step);
-    err_code code = eval ? eval_step(r, err) : ERR_OK;
+    err_code code = probed ? extra_step(r, eval, err) : ERR_OK;
+    if (!code && eval) code = eval_step(r, err);
     return code ? code : train_step(r, probed && !eval, eval, stop, err);
 }
 
@@ -462,6 +494,11 @@ static int head_norm(int row)
     return norm_fits_head(norm_table[row]) ? row : registry_find(&norm_registry, "rmsnorm");
 }
 
+static use_set uses(const run_spec *spec)
+{
+    return strategy_uses(spec) | extra_uses(spec);
+}
+
 extern const engine engine_table; /* renamed engine_f32 or engine_f64 when the build is linked */
 
 const engine engine_table = {
@@ -477,6 +514,6 @@ const engine engine_table = {
     .activation_gated = activation_gated,
     .norm_warmup = norm_warmup,
     .head_norm = head_norm,
-    .uses = strategy_uses,
+    .uses = uses,
     .outline = outline,
 };

@@ -10,7 +10,7 @@ static real *in_buffer(const exec *x, int index, const value *v, int b)
 {
     if (index == NONE) return NULL;
     return (real *)(void *)(x->tensors + x->p->buffers[index].offset) +
-           (size_t)b * (size_t)v->rows * (size_t)v->ld + v->column;
+           (size_t)(b + x->first_b) * (size_t)v->rows * (size_t)v->ld + v->column;
 }
 
 real *exec_value(const exec *x, int v, int b)
@@ -213,6 +213,7 @@ static void stage_work(void *context, int task, int worker)
     if (st->kind == STAGE_TASKS) {
         const plan_task *w = &x->p->tasks[st->first_task + run->first + task];
         const node *n = &x->g->nodes[w->node];
+        if (st->backward && x->skip_params && !n->op->prepare) return;
         if (st->backward)
             n->op->param_task(x, n, w->task);
         else
@@ -295,6 +296,65 @@ err_code exec_backward(exec *x, exec_progress *progress, void *user)
     err_code code = run_stages(x, x->p->n_forward, x->p->n_stages, progress, user);
     if (!code && x->grad_scale != 1) unscale(x);
     return code;
+}
+
+/* The first of stages first..end-1 whose segment is s or comes after it in their order. */
+static int find_stage(const plan *p, int first, int end, int s, bool descending)
+{
+    while (first < end) {
+        int mid = (first + end) / 2, at = p->stages[mid].segment;
+        if (descending ? at > s : at < s)
+            first = mid + 1;
+        else
+            end = mid;
+    }
+    return first;
+}
+
+err_code exec_forward_part(exec *x, int first, int last, exec_progress *progress, void *user)
+{
+    begin_forward(x);
+    return run_stages(x, find_stage(x->p, 0, x->p->n_forward, first, false),
+                      find_stage(x->p, 0, x->p->n_forward, last + 1, false), progress, user);
+}
+
+err_code exec_backward_part(exec *x, int first, int last, exec_progress *progress, void *user)
+{
+    int begin = x->p->n_forward, end = x->p->n_stages;
+    x->side = 1;
+    return run_stages(x, find_stage(x->p, begin, end, last, true),
+                      find_stage(x->p, begin, end, first - 1, true), progress, user);
+}
+
+static int root_of(const graph *g, int v)
+{
+    return g->values[v].parent == NONE ? v : g->values[v].parent;
+}
+
+real *exec_grad_so_far(const exec *x, int v, int segment, int b)
+{
+    const graph *g = x->g;
+    const value *val = &g->values[v];
+    if (val->parent != NONE) return NULL;
+    for (int i = g->n_nodes - 1; i > val->producer; i--) {
+        const node *n = &g->nodes[i];
+        if (n->segment > segment) continue;
+        for (int k = 0; k < n->n_inputs; k++)
+            if (root_of(g, n->inputs[k]) == v) return in_buffer(x, n->grads[k].base, val, b);
+    }
+    return in_buffer(x, val->grad_buffer, val, b);
+}
+
+int exec_leaving(const graph *g, int segment, int except, int *out)
+{
+    int count = 0;
+    for (int i = g->n_nodes - 1; i >= 0 && g->nodes[i].segment > segment; i--)
+        for (int k = 0; k < g->nodes[i].n_inputs; k++) {
+            int v = root_of(g, g->nodes[i].inputs[k]), seen = v == except;
+            for (int j = 0; j < count && !seen; j++) seen = out[j] == v;
+            if (!seen && g->nodes[g->values[v].producer].segment <= segment) out[count++] = v;
+        }
+    return count;
 }
 
 void exec_begin_state(exec *x)

@@ -30,6 +30,8 @@ typedef struct exec {
     int side;         /* 0 forward, 1 backward: which buffer of a value */
     bool eval;        /* running statistics instead of those of the batch; no new state */
     bool profiling;   /* in exec_profile */
+    bool skip_params; /* backward: only what gradients of values need */
+    int first_b;      /* where sequence 0 is in the buffers: passes over one sequence (extra) */
     /* The batch of this pass. */
     const int32_t *tokens;    /* [B, T+1] */
     const uint8_t *loss_mask; /* [B, T], bidirectional only */
@@ -80,6 +82,16 @@ typedef bool exec_progress(void *user, int stage, int n_stages, int layer);
 err_code exec_forward(exec *x, exec_progress *progress, void *user, double *loss);
 /* Afterwards gradients of parameters are without grad_scale; those of values still have it. */
 err_code exec_backward(exec *x, exec_progress *progress, void *user);
+
+/* Parts of a pass, with plan_options.keep_values: segments first..last, forward from the values
+ * that enter them, backward from the gradients of those that leave them. A gradient so far: that of
+ * value v as the segments after `segment` leave it and segment finds it, for sequence b; NULL: v
+ * has none then, or is a view. exec_leaving: the values but `except` that are made up to `segment`
+ * and read after it; returns how many, out has room for all values. */
+err_code exec_forward_part(exec *x, int first, int last, exec_progress *progress, void *user);
+err_code exec_backward_part(exec *x, int first, int last, exec_progress *progress, void *user);
+real *exec_grad_so_far(const exec *x, int v, int segment, int b);
+int exec_leaving(const graph *g, int segment, int except, int *out);
 
 /* State: at its start; as the last forward pass (without eval) and the backward pass that followed
  * left it. */

@@ -52,7 +52,8 @@ void graph_init(graph *g, const run_spec *spec, arena *a)
     g->values = table(a, g->max_values, sizeof *g->values);
     g->params = table(a, g->max_params, sizeof *g->params);
     g->taps = table(a, g->max_taps, sizeof *g->taps);
-    g->failed = !g->nodes || !g->values || !g->params || !g->taps;
+    g->stream = table(a, depth + 1, sizeof *g->stream);
+    g->failed = !g->nodes || !g->values || !g->params || !g->taps || !g->stream;
 }
 
 err_code graph_finish(const graph *g, error *err)

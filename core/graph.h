@@ -160,7 +160,8 @@ typedef struct graph {
     int max_nodes, max_values, max_params, max_taps;
     int segment, n_segments;
     int layer;
-    int loss_value;                     /* [1, 1] per sequence */
+    int loss_value; /* [1, 1] per sequence */
+    int *stream;    /* [L + 1] the value that leaves block l; 0: that enters the first */
     size_t n_constants, constants_work; /* doubles: the most that a fill asks for */
     int reference_tap; /* resid_out of the last block: what grad_norm_rel divides by */
     bool failed;

@@ -116,6 +116,7 @@ static void place_values(maker *m)
             touch(m, v->buffer[1], last_stage(m, n));
         }
     }
+    for (int i = 0; i < m->p->n_buffers && m->o->keep_values; i++) touch(m, i, m->p->n_stages - 1);
     for (int i = 0; i < g->n_nodes; i++) {
         const node *n = &g->nodes[i];
         for (int k = 0; k < n->n_inputs; k++)

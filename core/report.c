@@ -11,7 +11,7 @@ enum series { SERIES_VAR, SERIES_MAX_ABS, SERIES_GRAD_NORM, SERIES_GRAD_RMS };
 
 typedef struct writer {
     const sink *to;
-    const bool *wanted;
+    const bool *wanted, *sites;
     int step;
     size_t n;
     measurement rows[BATCH];
@@ -156,12 +156,20 @@ static void write_run(session *s, const report_pass *pass, writer *w)
     write_row(w, -1, SITE_run, NULL, METRIC_fp16_grad_flush_layer, layer_or_absent(flush_layer));
 }
 
+static void write_extra(void *user, int layer, site where, metric m, metric_value v)
+{
+    writer *w = user;
+    if (w->sites[where]) write_row(w, layer, where, NULL, m, v);
+}
+
 void report_measurements(session *s, const report_pass *pass, const sink *to)
 {
-    writer w = {.to = to, .wanted = s->spec->measure.metrics, .step = pass->step};
+    const spec_measure *measure = &s->spec->measure;
+    writer w = {.to = to, .wanted = measure->metrics, .sites = measure->sites, .step = pass->step};
     for (size_t i = 0; i < 4 * (size_t)(s->spec->depth + 2); i++) s->series[i] = (double)NAN;
     write_taps(s, pass, &w);
     if (s->spec->measure.sites[SITE_param] && s->probe.parameter) write_params(s, pass, &w);
+    if (s->extras.step == pass->step) extra_report(s, write_extra, &w);
     if (s->spec->measure.sites[SITE_run]) write_run(s, pass, &w);
     flush(&w);
 }
@@ -179,7 +187,7 @@ uint64_t report_rows(const session *s)
     for (int m = 0; m < METRIC_COUNT; m++)
         if (s->spec->measure.metrics[m] && in_group(m, "parameter"))
             rows += (uint64_t)s->g.n_params;
-    return rows;
+    return rows + extra_rows(s->spec);
 }
 
 static bool emit(const sink *to,

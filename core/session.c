@@ -38,10 +38,11 @@ err_code session_build(session *s, const run_spec *spec, bool want_tensors, aren
     err_code code = graph_finish(&s->g, err);
     if (code) return code;
     probe_init(&s->probe, &s->g);
-    s->backward = spec->train.steps > 0 || want_tensors ||
+    s->backward = spec->train.steps > 0 || want_tensors || extra_any(spec) ||
                   (spec->measure.n_steps && probe_wants_backward(&s->probe));
-    plan_options o = {.keep_param_grads = spec->train.steps > 0,
+    plan_options o = {.keep_param_grads = spec->train.steps > 0 || extra_param_grads(spec),
                       .keep_all = want_tensors,
+                      .keep_values = extra_any(spec),
                       .backward = s->backward};
     return plan_make(&s->p, &s->g, &o, meta, err);
 }
@@ -98,5 +99,6 @@ void session_layout(session *s, int n_threads, arena *a)
     batches_layout(&s->data, s->spec, a);
     layout_training(s, a);
     probe_layout(&s->probe, &s->g, n_threads, a);
+    extra_layout(s, n_threads, a);
     if (s->want_tensors) s->staging = arena_alloc(a, largest_value(&s->g) * sizeof(real));
 }

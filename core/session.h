@@ -3,6 +3,7 @@
 #define CORE_SESSION_H
 
 #include "core/data.h"
+#include "core/extra.h"
 #include "core/probe.h"
 
 typedef struct session {
@@ -19,6 +20,7 @@ typedef struct session {
     double *weight_sq;   /* [n_params] of the weights before the update */
     double *series;      /* [4, depth + 2] what the growth laws are fitted to */
     double *constants_work;
+    extras extras;
     real *staging; /* one value, contiguous; only with want_tensors */
     bool want_tensors, backward;
 } session;

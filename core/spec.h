@@ -196,7 +196,9 @@ typedef struct spec_measure {
     int n_steps;
     bool sites[SITE_COUNT];
     bool metrics[METRIC_COUNT];
-    bool eval; /* probes see the network as it is used: running statistics, no update of them */
+    bool eval;  /* probes see the network as it is used: running statistics, no update of them */
+    int probes; /* random vectors of the metrics that are estimated from some */
+    int iterations; /* of those that are found step by step */
 } spec_measure;
 
 typedef struct run_spec {

@@ -151,11 +151,13 @@ static void build(graph *g)
         graph_param(g, PARAM_DISTANCE, "distance_bias.weight", (size_t)b.position->buckets,
                     (size_t)spec->model.n_heads);
     if (place->begin) x = place->begin(&b, x);
+    if (!g->failed) g->stream[0] = x;
     for (int l = 1; l <= spec->depth; l++) {
         builder_begin(&b, l);
         name_stream(&b, x);
         x = spec->model.parallel ? place->parallel_block(&b, x) : place->block(&b, x);
         tap *t = graph_site(g, x, SITE_resid_out);
+        if (!g->failed) g->stream[l] = x;
         if (l == spec->depth) g->reference_tap = t ? (int)(t - g->taps) : graph_hidden_tap(g, x);
     }
     builder_begin(&b, spec->depth + 1);

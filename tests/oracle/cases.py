@@ -12,6 +12,7 @@ import copy
 import itertools
 
 import catalogue
+import extras
 import fields
 import measure
 
@@ -441,9 +442,27 @@ def named():
     return jobs
 
 
+def passes_of_their_own():
+    """extras.py: probes and iterations as many as there are dimensions."""
+    measured = dict(steps=[0, 2], sites=["embed", "resid_out", "run"], probes=64, iterations=100)
+    small_one = dict(model__d_model=8, model__d_ff=8, model__vocab=7, data__seq_len=5, train__steps=2)
+    jobs = [
+        small("extra-pre", **small_one, strategy__norm="layernorm", model__activation="gelu"),
+        small("extra-post", **small_one, strategy__placement="post_ln", strategy__norm="rmsnorm", model__bias=True,
+              model__mask="bidirectional"),
+        small("extra-peri", **small_one, strategy__placement="peri_ln", model__activation="swiglu",
+              model__position="rope", model__qk_norm=True, train__loss="grad_iid", train__optimizer="sgd"),
+        small("extra-parallel", **small_one, depth=1, model__parallel=True, strategy__embed_norm=True,
+              train__clip=None, train__optimizer="sgd"),
+    ]
+    for job in jobs:
+        job["measure"] = dict(measured, metrics=extras.METRICS)
+    return jobs
+
+
 def everything():
     jobs = pairwise() + special() + strategies() + row_norms() + batch_statistics() + attention_forms() + modifiers()
-    jobs += mixed() + named()
+    jobs += mixed() + named() + passes_of_their_own()
     names = [j["name"] for j in jobs]
     assert len(set(names)) == len(names)
     assert PENDING <= set(names)

@@ -20,6 +20,7 @@ import torch
 
 import attention
 import batch_norms
+import extras
 import fields
 import measure
 import norms
@@ -358,6 +359,7 @@ def run(job, profiled=False):
         seen = probe(net, data, step) if probed and job["measure"]["eval"] else None
         result["state"] = {f"{name}.{row}": np.array(value, dtype=float)
                            for name, site in net.running.items() for row, value in site.state().items()}
+        more_measured = extras.probe(net, data, step) if probed else {}
         loss = data.loss(net, step)
         grads, site_grads = gradients(net, loss)
         grad_norm = math.sqrt(sum(float((g * g).sum()) for g in grads.values()))
@@ -374,6 +376,8 @@ def run(job, profiled=False):
                       for n, w in net.P.items()}
             result["probes"][step] = (acts, d_acts, {n: g for n, (_, g, _) in params.items()})
             for key, value in measure.probe(job, acts, d_acts, params, loss).items():
+                result["measurements"][(step,) + key] = value
+            for key, value in more_measured.items():
                 result["measurements"][(step,) + key] = value
         if more:
             net.project()  # after the update that param_update_ratio is about
