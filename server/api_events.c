@@ -28,6 +28,23 @@ static time_t now_s(void)
     return t.tv_sec;
 }
 
+/* Of the event that says that the job has ended. */
+static void write_verdict(events *e, json_out *o)
+{
+    sqlite3 *db = store_reader(e->http->store, NULL);
+    sqlite3_stmt *s = NULL;
+    bool there = db &&
+                 sqlite3_prepare_v2(db, "SELECT verdict, sentence FROM jobs WHERE id = ?", -1, &s,
+                                    NULL) == SQLITE_OK &&
+                 sqlite3_bind_int64(s, 1, e->job_id) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW;
+    json_key(o, "verdict");
+    json_string(o, there ? (const char *)sqlite3_column_text(s, 0) : NULL);
+    json_key(o, "sentence");
+    json_string(o, there ? (const char *)sqlite3_column_text(s, 1) : NULL);
+    sqlite3_finalize(s);
+    store_release(e->http->store, db);
+}
+
 static void write_event(events *e, const char *kind, const job_progress *p)
 {
     json_out *o = &e->out;
@@ -51,6 +68,7 @@ static void write_event(events *e, const char *kind, const job_progress *p)
     json_begin_object(o);
     api_write_progress(o, p);
     json_end(o);
+    if (strcmp(kind, "end") == 0) write_verdict(e, o);
     json_end(o);
     json_text(o, "\n\n");
 }

@@ -9,7 +9,8 @@
     "optimizer, lr, "                                                                              \
     "steps, precision, parameters, flops, peak_bytes, corpus, corpus_hash, started_at, "           \
     "finished_at, "                                                                                \
-    "wall_ms, diverged, diverged_step, diverged_layer, diverged_site, steps_done, error_json, "    \
+    "wall_ms, diverged, diverged_step, diverged_layer, diverged_site, steps_done, verdict, "       \
+    "sentence, error_json, "                                                                       \
     "spec, provenance FROM runs "
 
 /* Writes the columns under their own names, whatever they are. */

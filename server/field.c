@@ -6,6 +6,7 @@
 
 #include "server/hf_config.h"
 #include "server/json_out.h"
+#include "server/rule.h"
 #include "server/strategy.h"
 
 #define MEMBER(member) .offset = offsetof(run_spec, member), .size = sizeof(((run_spec *)0)->member)
@@ -119,7 +120,9 @@ const registry *field_registry_at(int i)
     while (engine_f32.registries[n]) n++;
     if (i < n) return engine_f32.registries[i];
     if (i - n < N_OWN) return &own[i - n];
-    return i - n == N_OWN ? &strategy_registry : i - n == N_OWN + 1 ? &hf_model_registry : NULL;
+    static const registry *const last[] = {&strategy_registry, &hf_model_registry, &rule_registry};
+    i -= n + N_OWN;
+    return i < (int)(sizeof last / sizeof *last) ? last[i] : NULL;
 }
 
 const registry *field_registry(const char *kind)

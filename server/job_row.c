@@ -15,13 +15,15 @@ enum {
     TEXT_STARTED,
     TEXT_FINISHED,
     TEXT_ERROR,
-    TEXT_RESOLVED
+    TEXT_RESOLVED,
+    TEXT_VERDICT,
+    TEXT_SENTENCE
 };
 
 /* Texts first, in the order of the enum. */
 #define JOB_COLUMNS                                                                                \
     "SELECT j.hash, j.name, j.state, j.created_at, j.started_at, j.finished_at, j.error_json, "    \
-    "j.resolved, j.id, j.runs_total, "                                                             \
+    "j.resolved, j.verdict, j.sentence, j.id, j.runs_total, "                                      \
     "(SELECT count(*) FROM runs r WHERE r.job_id = j.id AND r.state = 'done'), "                   \
     "(SELECT count(*) FROM runs r WHERE r.job_id = j.id AND r.state = 'failed') FROM jobs j "
 
@@ -102,6 +104,7 @@ static void write_links(json_out *o, int64_t id)
     api_link(o, "series", "/api/v1/jobs/{id}/series", id);
     api_link(o, "steps", "/api/v1/jobs/{id}/steps", id);
     api_link(o, "chart", "/api/v1/jobs/{id}/chart", id);
+    api_link(o, "verdict", "/api/v1/jobs/{id}/verdict", id);
     api_link(o, "events", "/api/v1/jobs/{id}/events", id);
     json_end(o);
 }
@@ -155,6 +158,8 @@ void job_row_write(json_out *o, http *h, const job_row *j, bool existing, const 
         document(o, "coverage", echo->coverage);
         document(o, "notes", echo->notes ? echo->notes : "[]");
     }
+    text(o, "verdict", j->text[TEXT_VERDICT]);
+    text(o, "sentence", j->text[TEXT_SENTENCE]);
     document(o, "error", j->text[TEXT_ERROR]);
     write_links(o, j->id);
     json_end(o);

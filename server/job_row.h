@@ -9,7 +9,7 @@
 
 #include "server/request.h"
 
-enum { JOB_ROW_TEXTS = 8 };
+enum { JOB_ROW_TEXTS = 10 };
 
 typedef struct job_row {
     int64_t id;

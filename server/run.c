@@ -11,6 +11,7 @@
 #include "server/reader.h"
 #include "server/run_output.h"
 #include "server/run_tensors.h"
+#include "server/run_verdict.h"
 #include "server/text.h"
 
 #include <cJSON.h>
@@ -47,6 +48,7 @@ typedef struct run_state {
     int n_corpora;
     int gallery;         /* row that is run, or -1 */
     gallery_check check; /* of it */
+    run_verdict verdict;
     run_tensors tensors;
     run_output output;
     FILE *to;
@@ -96,6 +98,7 @@ static void on_measure(void *user, const measurement *m, size_t n)
 {
     run_state *s = user;
     run_output_measure(&s->output, m, n);
+    run_verdict_measure(&s->verdict, m, n);
     if (s->gallery >= 0) gallery_check_measure(&s->check, s->run, m, n);
 }
 
@@ -191,11 +194,17 @@ static err_code compute(run_state *s, int index, error *err)
     if (!code) code = reserve(s, cost.peak_bytes, block_worth_huge(s->passes), err);
     if (code) return code;
     run_output_run(&s->output, index);
+    code = run_verdict_run(&s->verdict, index, err);
+    if (code) return code;
     double began = now_s();
     code = e->run(&run->spec, &input, s->memory, cost.peak_bytes, &s->team, &to, &summary, err);
     if (code && s->tensors.why.code) *err = s->tensors.why;
     if (code) return err->code;
-    run_output_run_end(&s->output, &summary, 1e3 * (now_s() - began), c ? c->hash : NULL);
+    double wall_ms = 1e3 * (now_s() - began);
+    json_out text = {0};
+    run_verdict_run_end(&s->verdict, &summary, &text);
+    run_output_run_end(&s->output, &summary, wall_ms, c ? c->hash : NULL, text.text);
+    json_deinit(&text);
     return any ? run_tensors_commit(&s->tensors, &run->spec, err) : ERR_OK;
 }
 
@@ -208,7 +217,8 @@ static err_code compute_all(run_state *s, run_format format, error *err)
     for (int i = 0; i < s->job.n_runs && !code; i++) code = compute(s, i, err);
     clear_bar(s);
     error lost;
-    bool cut = run_output_end(&s->output, code ? err : NULL, &lost) != ERR_OK;
+    if (!code) code = run_verdict_end(&s->verdict, err);
+    bool cut = run_output_end(&s->output, s->verdict.text, code ? err : NULL, &lost) != ERR_OK;
     if (cut && !interrupted) *err = lost, code = lost.code; /* it is also why the engine stopped */
     free(provenance);
     return code;
@@ -345,6 +355,7 @@ static err_code run_job(run_state *s, error *err)
     if (!code) code = open_tensors(s, err);
     if (!code) code = open_output(s, &format, err);
     if (!code) code = team_start(&s->team, s->lim.threads, err);
+    if (!code) code = run_verdict_init(&s->verdict, &s->job, err);
     if (code) return code;
     s->bar = !s->options->flag[OPTION_quiet] && isatty(STDERR_FILENO);
     for (int i = 0; i < s->job.n_runs; i++) s->passes += s->job.runs[i].spec.train.steps + 1;
@@ -359,6 +370,7 @@ static void close_all(run_state *s)
     if (s->to && s->to != stdout) fclose(s->to);
     block_unmap(s->memory, s->memory_bytes);
     run_tensors_close(&s->tensors);
+    run_verdict_deinit(&s->verdict);
     for (int i = 0; i < s->n_corpora; i++) free(s->corpora[i].bytes);
     job_deinit(&s->job);
 }
@@ -372,8 +384,12 @@ static bool is_input_error(err_code code)
 /* What came of what was expected, when a job of the gallery has run. */
 static int finish(const run_state *s)
 {
-    bool failed = s->gallery >= 0 && gallery_check_print(&s->check, stderr) > 0;
-    return failed ? RUN_UNEXPECTED : 0;
+    bool unexpected = s->gallery >= 0 && gallery_check_print(&s->check, stderr) > 0;
+    const options *o = s->options;
+    if (!o->flag[OPTION_quiet]) study_print(stderr, &s->verdict.study);
+    if (unexpected) return RUN_UNEXPECTED;
+    if (!o->flag[OPTION_check]) return 0;
+    return run_verdict_status(s->verdict.study.level, o->flag[OPTION_strict]);
 }
 
 int run_main(const options *o)

@@ -4,11 +4,13 @@
 
 #include "server/option.h"
 
-enum { RUN_UNEXPECTED = 4 };
+enum { RUN_WARNED = 3, RUN_UNEXPECTED = 4 };
 
 /* The exit status: 0 done (a run that diverged is done), 1 failed, 2 bad input, RUN_UNEXPECTED when
- * a job of the gallery has not come out as expected. Errors are one line on standard error,
- * "normscope: /model/n_heads: …"; there also one line for each expectation of a gallery job. */
+ * a job of the gallery has not come out as expected or, with --check, the verdict is fail;
+ * RUN_WARNED when, with --check --strict, it is warn. Errors are one line on standard error,
+ * "normscope: /model/n_heads: …"; there also one line for each expectation of a gallery job and,
+ * unless --quiet, the verdict. */
 int run_main(const options *o);
 
 #endif

@@ -87,7 +87,7 @@ static void write_failure(json_out *to, const error *failure)
     json_end(to);
 }
 
-static void end_json(run_output *o, const error *failure)
+static void end_json(run_output *o, const char *verdict, const error *failure)
 {
     static const char *const names[] = {"run_id", "step", "loss", "lr", "grad_norm"};
     json_end(&o->text);
@@ -96,14 +96,22 @@ static void end_json(run_output *o, const error *failure)
     columns(&o->text, "step_columns", names, sizeof names / sizeof *names);
     member_raw(&o->text, "steps", o->steps.text);
     member_raw(&o->text, "runs", o->runs.text);
+    member_raw(&o->text, "verdict", verdict);
     if (failure) write_failure(&o->text, failure);
     json_end(&o->text);
     json_text(&o->text, "\n");
 }
 
-static void end_text(run_output *o, const error *failure)
+static void end_text(run_output *o, const char *verdict, const error *failure)
 {
-    if (o->format == RUN_JSON) end_json(o, failure);
+    if (o->format == RUN_JSON) end_json(o, verdict, failure);
+    if (o->format == RUN_NDJSON && verdict) {
+        json_begin_object(&o->text);
+        member_text(&o->text, "type", "verdict");
+        member_raw(&o->text, "verdict", verdict);
+        json_end(&o->text);
+        json_text(&o->text, "\n");
+    }
     if (o->format != RUN_NDJSON || !failure) return;
     json_begin_object(&o->text);
     member_text(&o->text, "type", "error");
@@ -112,11 +120,11 @@ static void end_text(run_output *o, const error *failure)
     json_text(&o->text, "\n");
 }
 
-err_code run_output_end(run_output *o, const error *failure, error *err)
+err_code run_output_end(run_output *o, const char *verdict, const error *failure, error *err)
 {
     err_code code = ERR_OK;
     if (!failure || o->written) {
-        end_text(o, failure);
+        end_text(o, verdict, failure);
         flush(o, 0);
     }
     if (o->text.failed || o->steps.failed || o->runs.failed || o->head.failed)
@@ -300,13 +308,15 @@ static void write_end(json_out *to,
 void run_output_run_end(run_output *o,
                         const run_summary *s,
                         double wall_ms,
-                        const char *corpus_hash)
+                        const char *corpus_hash,
+                        const char *verdict)
 {
     if (o->format == RUN_CSV) return;
     json_out *to = o->format == RUN_JSON ? &o->runs : &o->text;
     json_begin_object(to);
     if (o->format == RUN_NDJSON) member_text(to, "type", "end");
     write_end(to, o, s, wall_ms, corpus_hash);
+    member_raw(to, "verdict", verdict);
     json_end(to);
     if (o->format == RUN_NDJSON) json_text(to, "\n");
     flush(o, FLUSH_AT);

@@ -1,8 +1,9 @@
 /* Results of `normscope run` as JSON, CSV or NDJSON, written as they come.
  *
  * json     one object: name, hash, resolved, provenance, columns and rows (measurements),
- * step_columns and steps (losses), runs (how each ended) csv      the measurements with a header
- * line ndjson   one object per line: {"type":"run"|"measurement"|"step"|"end", …}
+ * step_columns and steps (losses), runs (how each ended, with its verdict), verdict
+ * (schema/verdict.json without job_id and state) csv      the measurements with a header line
+ * ndjson   one object per line: {"type":"run"|"measurement"|"step"|"end"|"verdict", …}
  *
  * Columns of a measurement: run_id, seed, arm, step, layer, site, metric, param, value, reason;
  * run_id counts from 0. Values that are not finite are strings in JSON and bare words in CSV.
@@ -39,10 +40,11 @@ void run_output_step(run_output *o, const step_record *s);
 void run_output_run_end(run_output *o,
                         const run_summary *s,
                         double wall_ms,
-                        const char *corpus_hash); /* NULL: no corpus */
+                        const char *corpus_hash, /* NULL: no corpus */
+                        const char *verdict);    /* members of an object; NULL: none */
 /* failure: why the job did not end, or NULL; json and ndjson say it ("error"), and when nothing has
- * been written yet, nothing is. ERR_MEMORY or ERR_IO when anything was lost on the way. Frees
- * everything but `to`. */
-err_code run_output_end(run_output *o, const error *failure, error *err);
+ * been written yet, nothing is. verdict: an object (study_json), or NULL. ERR_MEMORY or ERR_IO when
+ * anything was lost on the way. Frees everything but `to`. */
+err_code run_output_end(run_output *o, const char *verdict, const error *failure, error *err);
 
 #endif

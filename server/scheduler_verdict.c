@@ -1,6 +1,9 @@
 /* What becomes of runs, written to the store; kept and tried again when the store cannot take it.
  */
+#include "server/judgement.h"
 #include "server/scheduler_internal.h"
+
+#include <stdlib.h>
 
 void verdict_add(scheduler *s, slot *t, verdict_kind kind, const error *why)
 {
@@ -12,13 +15,30 @@ void verdict_add(scheduler *s, slot *t, verdict_kind kind, const error *why)
     t->reported = 0;
 }
 
+/* The result with what the rules make of it. */
+static err_code finish(scheduler *s, const verdict *v, error *err)
+{
+    run_result r = intake_result(&v->in);
+    judgement *j = calloc(1, sizeof *j);
+    if (!j) return error_set(err, ERR_MEMORY, "", "no memory for a verdict");
+    err_code code = judgement_make(j, v->run.spec, &r, err);
+    if (code == ERR_OK) {
+        r.rules = &j->rules;
+        r.findings = j->findings;
+        r.level = j->level;
+    }
+    /* What cannot be judged is still a result. */
+    if (code != ERR_MEMORY) code = store_finish_run(s->store, v->run.run_id, &r, err);
+    judgement_deinit(j);
+    free(j);
+    return code;
+}
+
 static err_code write_one(scheduler *s, verdict *v, error *err)
 {
-    run_result r;
     switch (v->kind) {
     case VERDICT_FINISH:
-        r = intake_result(&v->in);
-        return store_finish_run(s->store, v->run.run_id, &r, err);
+        return finish(s, v, err);
     case VERDICT_FAIL:
         return store_fail_run(s->store, v->run.run_id, &v->why, err);
     case VERDICT_REQUEUE:

@@ -22,11 +22,15 @@
  * The state of a job follows from its runs in the same transaction: queued while all of them are,
  * done when all are done, failed when all have ended and one failed, running in between; cancelled
  * is final. A transition from any other state is refused with ERR_CONFLICT and changes nothing.
+ *
+ * Verdicts: what the rules found in a run is stored with its result; when the last run of a job has
+ * ended, its arms and the job are judged in that same transaction (store_verdicts.c).
  */
 #ifndef SERVER_STORE_H
 #define SERVER_STORE_H
 
 #include "server/job.h"
+#include "server/verdict.h"
 
 #include <sqlite3.h>
 
@@ -86,8 +90,11 @@ typedef struct run_result {
     const step_record *steps;
     size_t n_steps;
     double wall_ms;
-    const char *provenance;  /* JSON: build, blas kernel, threads, cpu; or NULL */
-    const char *corpus_hash; /* or NULL: what was found when the job was added */
+    const char *provenance;          /* JSON: build, blas kernel, threads, cpu; or NULL */
+    const char *corpus_hash;         /* or NULL: what was found when the job was added */
+    const rules *rules;              /* by which it was judged; NULL: it was not */
+    const verdict_finding *findings; /* one per rule */
+    verdict_level level;
 } run_result;
 
 err_code store_finish_run(store *s, int64_t run_id, const run_result *r, error *err);

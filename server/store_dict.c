@@ -100,6 +100,7 @@ err_code store_dict_load(store *s, error *err)
     for (int i = 0; i < SITE_COUNT && code == ERR_OK; i++) code = put_site(s, i, err);
     for (int i = 0; i < METRIC_COUNT && code == ERR_OK; i++) code = put_metric(s, i, err);
     for (int i = 1; i < REASON_COUNT && code == ERR_OK; i++) code = put_reason(s, i, err);
+    if (code == ERR_OK) code = store_put_rules(s, err);
     if (code == ERR_OK) code = load_params(s, err);
     return store_end(s, code, err);
 }

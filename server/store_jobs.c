@@ -1,6 +1,7 @@
 /* Jobs in the store: add, find, delete, cancel, and the state that follows from the runs. */
 #include "server/reader.h"
 #include "server/store_internal.h"
+#include "server/study.h"
 #include "server/version.h"
 
 #include <math.h>
@@ -34,7 +35,8 @@ err_code store_derive_job(store *s, int64_t job_id, error *err)
     if (!st) return ERR_STORE;
     sqlite3_bind_int64(st, 1, job_id);
     store_bind_text(st, 2, now);
-    return store_do(s, st, "update a job", err);
+    code = store_do(s, st, "update a job", err);
+    return code ? code : store_judge_job(s, job_id, err);
 }
 
 /* -- add -- */
@@ -132,7 +134,12 @@ static err_code insert_job(store *s, const job *j, const char *request, int64_t 
     sqlite3_bind_text(st, 4, request ? request : "", -1, SQLITE_STATIC);
     sqlite3_bind_text(st, 5, j->resolved ? j->resolved : "", -1, SQLITE_STATIC);
     sqlite3_bind_int(st, 6, j->n_runs);
+    json_out differs = {0};
+    study_differs(&differs, j);
+    store_bind_text(st, 7, differs.text);
     err_code code = store_do(s, st, "store a job", err);
+    sqlite3_clear_bindings(st);
+    json_deinit(&differs);
     if (code != ERR_OK) return code;
     *id = sqlite3_last_insert_rowid(s->db);
     for (int i = 0; i < j->n_runs && code == ERR_OK; i++)

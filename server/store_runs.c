@@ -227,6 +227,7 @@ static err_code finish_run(store *s, int64_t run_id, const run_result *r, error 
     err_code code = transition(s, st, run_id, &job_id, err);
     if (code == ERR_OK) code = add_measurements(s, run_id, r, err);
     if (code == ERR_OK) code = add_steps(s, run_id, r, err);
+    if (code == ERR_OK && r->rules) code = store_judge_run(s, run_id, r, err);
     if (code == ERR_OK) code = store_derive_job(s, job_id, err);
     return code;
 }

@@ -1,0 +1,104 @@
+#include "server/run_verdict.h"
+
+#include "server/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static err_code no_memory(error *err)
+{
+    return error_set(err, ERR_MEMORY, "", "not enough memory for the verdict");
+}
+
+err_code run_verdict_init(run_verdict *v, const job *j, error *err)
+{
+    *v = (run_verdict){.job = j};
+    verdict_rules(&v->rules, NULL, 0);
+    study_init(&v->study, &v->rules, false);
+    v->findings = calloc((size_t)j->n_runs * (size_t)v->rules.n, sizeof *v->findings);
+    v->judged = calloc((size_t)j->n_runs, sizeof *v->judged);
+    return v->findings && v->judged ? ERR_OK : no_memory(err);
+}
+
+err_code run_verdict_run(run_verdict *v, int index, error *err)
+{
+    v->run = index;
+    verdict_intake_deinit(&v->intake);
+    bool ok = verdict_intake_init(&v->intake, &v->rules, &v->job->runs[index].spec);
+    return ok ? ERR_OK : no_memory(err);
+}
+
+void run_verdict_measure(run_verdict *v, const measurement *m, size_t n)
+{
+    verdict_intake_measure(&v->intake, m, n);
+}
+
+verdict_level run_verdict_run_end(run_verdict *v, const run_summary *summary, json_out *text)
+{
+    verdict_finding *f = v->findings + (size_t)v->run * (size_t)v->rules.n;
+    verdict_level level = verdict_judge(f, &v->intake, summary);
+    json_out sentence = {0};
+    v->judged[v->run] = true;
+    study_sentence(&sentence, &v->rules, f, level);
+    json_begin_object(text);
+    json_key(text, "verdict");
+    json_string(text, verdict_level_name(level));
+    json_key(text, "sentence");
+    json_string(text, sentence.text);
+    json_end(text);
+    json_deinit(&sentence);
+    return level;
+}
+
+static const char *placement_of(const run_spec *spec)
+{
+    const registry *const *all = engine_for(spec->precision)->registries;
+    for (; *all; all++)
+        if (strcmp((*all)->kind, "placements") == 0)
+            return (*all)->rows[spec->strategy.placement]->name;
+    return NULL;
+}
+
+/* Runs of one arm stand together, seeds fastest. */
+static void add_arms(run_verdict *v)
+{
+    const job *j = v->job;
+    for (int i = 0, n; i < j->n_runs; i += n) {
+        int judged = 0;
+        for (n = 0; i + n < j->n_runs && strcmp(j->runs[i].arm, j->runs[i + n].arm) == 0; n++)
+            judged += v->judged[i + n];
+        study_add(&v->study, *j->runs[i].arm ? j->runs[i].arm : "{}",
+                  placement_of(&j->runs[i].spec), j->runs[i].spec.depth,
+                  v->findings + (size_t)i * (size_t)v->rules.n, judged);
+    }
+}
+
+err_code run_verdict_end(run_verdict *v, error *err)
+{
+    json_out differs = {0}, o = {0};
+    add_arms(v);
+    bool ok = study_end(&v->study);
+    study_differs(&differs, v->job);
+    json_begin_object(&o);
+    if (ok) study_json(&o, &v->study, differs.text);
+    json_end(&o);
+    v->text = json_take(&o);
+    json_deinit(&differs);
+    return ok && v->text ? ERR_OK : no_memory(err);
+}
+
+void run_verdict_deinit(run_verdict *v)
+{
+    verdict_intake_deinit(&v->intake);
+    study_deinit(&v->study);
+    free(v->findings);
+    free(v->judged);
+    free(v->text);
+    *v = (run_verdict){0};
+}
+
+int run_verdict_status(verdict_level level, bool strict)
+{
+    if (level == LEVEL_FAIL) return RUN_UNEXPECTED;
+    return level == LEVEL_WARN && strict ? RUN_WARNED : 0;
+}

@@ -1,0 +1,215 @@
+#include "server/study.h"
+
+#include "server/field.h"
+
+#include <cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void study_init(study *s, const rules *r, bool finds_depth)
+{
+    *s = (study){.rules = r, .finds_depth = finds_depth};
+}
+
+void study_deinit(study *s)
+{
+    for (int i = 0; i < s->n; i++) {
+        free(s->arms[i].arm);
+        free(s->arms[i].others);
+        free(s->arms[i].label);
+        free(s->arms[i].sentence);
+        free(s->arms[i].findings);
+    }
+    free(s->arms);
+    free(s->sentence);
+    *s = (study){.rules = s->rules};
+}
+
+/* --- labels ----------------------------------------------------------------------------------- */
+
+static bool is_strategy(const char *key)
+{
+    return strcmp(key, "strategy") == 0 || strcmp(key, "strategy.name") == 0 ||
+           strcmp(key, "strategy.placement") == 0;
+}
+
+static void label_value(json_out *o, const cJSON *v)
+{
+    if (cJSON_IsString(v)) {
+        json_text(o, v->valuestring);
+        return;
+    }
+    char *text = cJSON_PrintUnformatted(v);
+    json_text(o, text ? text : "");
+    free(text);
+}
+
+/* "post_ln at 48 blocks, init gpt2": the swept values, and what every network has. */
+static char *label_of(const char *arm, const char *placement, int depth)
+{
+    json_out o = {0};
+    char blocks[32];
+    const cJSON *member;
+    cJSON *tree = cJSON_Parse(arm);
+    const cJSON *strategy = NULL;
+    cJSON_ArrayForEach(member, tree) if (is_strategy(member->string)) strategy = member;
+    if (strategy)
+        label_value(&o, strategy);
+    else
+        json_text(&o, placement ? placement : "network");
+    snprintf(blocks, sizeof blocks, " at %d block%s", depth, depth == 1 ? "" : "s");
+    json_text(&o, blocks);
+    cJSON_ArrayForEach(member, tree)
+    {
+        if (member == strategy || strcmp(member->string, "depth") == 0) continue;
+        json_text(&o, ", ");
+        json_text(&o, member->string);
+        json_text(&o, " ");
+        label_value(&o, member);
+    }
+    cJSON_Delete(tree);
+    return json_take(&o);
+}
+
+/* The swept values but for the depth; heap. */
+static char *without_depth(const char *arm)
+{
+    cJSON *tree = cJSON_Parse(arm);
+    cJSON_DeleteItemFromObjectCaseSensitive(tree, "depth");
+    char *text = tree ? cJSON_PrintUnformatted(tree) : NULL;
+    cJSON_Delete(tree);
+    return text;
+}
+
+/* --- arms ------------------------------------------------------------------------------------- */
+
+static char *arm_sentence(const study *s, const study_arm *a)
+{
+    json_out o = {0};
+    json_text(&o, a->label);
+    json_text(&o, ": ");
+    if (!a->of.level) {
+        json_text(&o, s->finds_depth ? "not needed" : "no run has ended");
+        return json_take(&o);
+    }
+    study_sentence(&o, s->rules, a->findings, a->of.by_rules);
+    if (a->of.seeds == 1 && a->of.by_rules < LEVEL_FAIL)
+        json_text(&o, " (one seed: run at least two before you believe it)");
+    return json_take(&o);
+}
+
+static bool grow(study *s)
+{
+    if (s->n < s->cap) return true;
+    int cap = s->cap ? 2 * s->cap : 16;
+    study_arm *grown = realloc(s->arms, (size_t)cap * sizeof *grown);
+    if (!grown) return false;
+    s->arms = grown;
+    s->cap = cap;
+    return true;
+}
+
+void study_add(study *s,
+               const char *arm,
+               const char *placement,
+               int depth,
+               const verdict_finding *runs,
+               int n_runs)
+{
+    if (s->failed || (s->failed = !grow(s))) return;
+    study_arm *a = &s->arms[s->n++];
+    *a = (study_arm){.depth = depth, .arm = strdup(arm), .label = label_of(arm, placement, depth)};
+    a->others = without_depth(arm);
+    a->findings = calloc((size_t)s->rules->n, sizeof *a->findings);
+    s->failed = !a->arm || !a->others || !a->label || !a->findings;
+    if (s->failed) return;
+    verdict_arm_judge(&a->of, a->findings, s->rules, runs, n_runs);
+    a->of.depth = depth;
+    a->sentence = arm_sentence(s, a);
+    s->failed = !a->sentence;
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+static int count(const study *s, verdict_level level)
+{
+    int n = 0;
+    for (int i = 0; i < s->n; i++) n += s->arms[i].of.level == level;
+    return n;
+}
+
+static const study_arm *ranked(const study *s, int rank)
+{
+    for (int i = 0; i < s->n; i++)
+        if (s->arms[i].of.rank == rank) return &s->arms[i];
+    return NULL;
+}
+
+static char *job_sentence(const study *s)
+{
+    json_out o = {0};
+    char text[96];
+    int judged = s->n - count(s, LEVEL_NONE);
+    const study_arm *last = ranked(s, judged), *first = ranked(s, 1);
+    if (!last) return NULL;
+    if (judged > 1) {
+        snprintf(text, sizeof text, "%d of %d arms pass", count(s, LEVEL_PASS), judged);
+        json_text(&o, text);
+        snprintf(text, sizeof text, ", %d with a warning", count(s, LEVEL_WARN));
+        if (count(s, LEVEL_WARN)) json_text(&o, text);
+        json_text(&o, ". Best: ");
+        json_text(&o, first->label);
+        json_text(&o, ". Worst: ");
+    }
+    json_text(&o, last->sentence);
+    return json_take(&o);
+}
+
+/* Where the depth is looked for, an arm that fails is no failure: that there is none that passes
+ * is. */
+static verdict_level level_of(const study *s)
+{
+    verdict_level worst = LEVEL_NONE, best = LEVEL_NONE;
+    for (int i = 0; i < s->n; i++) {
+        verdict_level level = s->arms[i].of.level;
+        if (level > worst) worst = level;
+        if (level && (!best || level < best)) best = level;
+    }
+    return s->finds_depth ? best : worst;
+}
+
+bool study_end(study *s)
+{
+    verdict_arm *arms = calloc((size_t)s->n + 1, sizeof *arms);
+    if (!arms) s->failed = true;
+    if (!s->failed) {
+        for (int i = 0; i < s->n; i++) arms[i] = s->arms[i].of;
+        verdict_rank(arms, s->n);
+        for (int i = 0; i < s->n; i++) s->arms[i].of.rank = arms[i].rank;
+        s->level = level_of(s);
+        s->sentence = job_sentence(s);
+        s->failed = s->level && !s->sentence;
+    }
+    free(arms);
+    return !s->failed;
+}
+
+/* --- what differs ----------------------------------------------------------------------------- */
+
+void study_differs(json_out *o, const job *j)
+{
+    json_begin_array(o);
+    for (int id = 0; id < FIELD_COUNT; id++) {
+        const field *f = &field_table[id];
+        bool differs = false;
+        for (int i = 1; i < j->n_runs && f->size && !differs; i++)
+            differs = strcmp(j->runs[i].arm, j->runs[i - 1].arm) != 0 &&
+                      !field_equal(&j->runs[0].spec, &j->runs[i].spec, f);
+        if (!differs) continue;
+        char pointer[FIELD_PATH + 2];
+        snprintf(pointer, sizeof pointer, *f->group ? "/%s/%s" : "%s/%s", f->group, f->name);
+        json_string(o, pointer);
+    }
+    json_end(o);
+}
