@@ -27,6 +27,12 @@ void probe_init(probe *p, const graph *g)
     }
 }
 
+/* Matrices of the running segment that share their size and shape: first + i is sequence b of slot
+ * s at (first + i) = s B + b. */
+struct spectra_group {
+    int first, n;
+};
+
 bool probe_wants_backward(const probe *p)
 {
     return p->gradient || p->parameter;
@@ -79,9 +85,12 @@ static void layout_spectra(probe *p, int n_threads, arena *a)
         segment = own;
         if (slots > p->n_slots) p->n_slots = slots;
     }
-    size_t slot = 2 * (size_t)g->batch;
+    size_t matrices = (size_t)p->n_slots * (size_t)g->batch;
+    p->gram_n = n;
     p->gram_reals = n * n;
-    p->grams = arena_alloc(a, (size_t)p->n_slots * slot * n * n * sizeof *p->grams);
+    p->grams = arena_alloc(a, matrices * n * n * sizeof *p->grams);
+    p->corners = arena_alloc(a, matrices * sizeof *p->corners);
+    p->groups = arena_alloc(a, matrices * sizeof *p->groups);
     p->slot_taps = arena_alloc(a, (size_t)p->n_slots * sizeof *p->slot_taps);
     p->eigenvalues =
         arena_alloc(a, (size_t)n_threads * SPECTRUM_LANES * n * sizeof *p->eigenvalues);
@@ -137,10 +146,9 @@ static char *work_of(const probe *p, int worker)
     return p->work + p->work_bytes * (size_t)worker;
 }
 
-static double *gram_at(const probe *p, int slot, int kind, int b)
+static double *gram_at(const probe *p, int matrix)
 {
-    size_t index = ((size_t)slot * 2 + (size_t)kind) * (size_t)p->g->batch + (size_t)b;
-    return p->grams + index * p->gram_reals;
+    return p->grams + (size_t)matrix * p->gram_reals;
 }
 
 /* An attention matrix: one slab per head. */
@@ -162,8 +170,12 @@ static void grams(probe *p, const probe_tap *pt, const slab *s, int b, char *wor
 {
     char *gram_work =
         work + (p->work_bytes - (p->gram_work_bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN);
-    gram_pair(p->spectrum[0] ? gram_at(p, pt->slot, 0, b) : NULL,
-              p->spectrum[1] ? gram_at(p, pt->slot, 1, b) : NULL, s, gram_work);
+    int matrix = pt->slot * p->g->batch + b;
+    if (p->spectrum[0] && p->spectrum[1])
+        p->corners[matrix] = gram_turned(gram_at(p, matrix), s, gram_work);
+    else
+        gram_of(gram_at(p, matrix), s->x, s->rows, s->cols, s->ld,
+                p->spectrum[1] ? s->col_mean : NULL, gram_work);
 }
 
 static void
@@ -242,48 +254,73 @@ void probe_grads(probe *p, const exec *x, const node *n, const span *s, bool aft
     }
 }
 
-struct spectra {
-    probe *p;
-    int groups; /* of up to SPECTRUM_LANES matrices, per slot */
-};
+static const value *slot_value(const probe *p, int slot)
+{
+    return &p->g->values[p->g->taps[p->slot_taps[slot]].value];
+}
+
+static void keep_ranks(probe *p, int matrix, int kind, const double *eigenvalues)
+{
+    int slot = matrix / p->g->batch, b = matrix % p->g->batch;
+    const value *v = slot_value(p, slot);
+    size_t rows = (size_t)v->rows, cols = (size_t)v->cols;
+    ranks *r = &p->taps[p->slot_taps[slot]].ranks[kind * p->g->batch + b];
+    ranks_reset(r);
+    ranks_add(r, eigenvalues, (int)gram_n(rows, cols), rows, cols, REAL_EPSILON);
+}
 
 static void spectra_task(void *context, int task, int worker)
 {
-    struct spectra *run = context;
-    probe *p = run->p;
-    const graph *g = p->g;
-    int slot = task / run->groups, first = task % run->groups * SPECTRUM_LANES, kinds[2],
-        n_kinds = 0;
-    for (int kind = 0; kind < 2; kind++)
-        if (p->spectrum[kind]) kinds[n_kinds++] = kind;
-    const value *v = &g->values[g->taps[p->slot_taps[slot]].value];
-    probe_tap *pt = &p->taps[p->slot_taps[slot]];
-    size_t rows = (size_t)v->rows, cols = (size_t)v->cols;
-    int n = (int)gram_n(rows, cols), lanes = 0;
+    probe *p = context;
+    const struct spectra_group *group = &p->groups[task];
+    const value *v = slot_value(p, group->first / p->g->batch);
+    const bool both = p->spectrum[0] && p->spectrum[1], by_token = v->rows <= v->cols;
+    const size_t n = gram_n((size_t)v->rows, (size_t)v->cols);
+    double *values[SPECTRUM_LANES],
+        **second = values + SPECTRUM_PAIRS,
+        *at = p->eigenvalues + (size_t)worker * SPECTRUM_LANES * p->gram_n;
     const double *matrices[SPECTRUM_LANES];
-    double *values[SPECTRUM_LANES];
-    for (int i = first; i < n_kinds * g->batch && lanes < SPECTRUM_LANES; i++, lanes++) {
-        matrices[lanes] = gram_at(p, slot, kinds[i / g->batch], i % g->batch);
-        values[lanes] =
-            p->eigenvalues + ((size_t)worker * SPECTRUM_LANES + (size_t)lanes) * (size_t)n;
+    for (int i = 0; i < SPECTRUM_LANES; i++, at += n) values[i] = at;
+    for (int i = 0; i < group->n; i++) matrices[i] = gram_at(p, group->first + i);
+    void *scratch = p->eigen + p->eigen_bytes * (size_t)worker;
+    if (both)
+        spectrum_pairs(matrices, by_token ? NULL : p->corners + group->first, group->n, (int)n,
+                       values, second, scratch);
+    else
+        spectrum_lanes(matrices, group->n, (int)n, values, scratch);
+    for (int i = 0; i < group->n; i++) {
+        const int kind = both ? !by_token : p->spectrum[1];
+        keep_ranks(p, group->first + i, kind, values[i]);
+        if (both) keep_ranks(p, group->first + i, !kind, second[i]);
     }
-    spectrum_lanes(matrices, lanes, n, values, p->eigen + p->eigen_bytes * (size_t)worker);
-    for (int i = 0; i < lanes; i++) {
-        int kind = kinds[(first + i) / g->batch], b = (first + i) % g->batch;
-        ranks *r = &pt->ranks[kind * g->batch + b];
-        ranks_reset(r);
-        ranks_add(r, values[i], n, rows, cols, REAL_EPSILON);
+}
+
+/* Matrices side by side go together while they are alike; returns how many groups. */
+static int group_matrices(probe *p, int slots)
+{
+    const int most = p->spectrum[0] && p->spectrum[1] ? SPECTRUM_PAIRS : SPECTRUM_LANES;
+    int groups = 0;
+    for (int slot = 0; slot < slots; slot++) {
+        const value *v = slot_value(p, slot), *before = slot ? slot_value(p, slot - 1) : NULL;
+        bool alike = before && before->rows == v->rows &&
+                     (before->cols == v->cols || (v->rows <= v->cols && v->rows <= before->cols));
+        for (int b = 0; b < p->g->batch; b++) {
+            bool open = b > 0 || alike;
+            if (!open || p->groups[groups - 1].n == most)
+                p->groups[groups++] = (struct spectra_group){slot * p->g->batch + b, 0};
+            p->groups[groups - 1].n++;
+        }
     }
+    return groups;
 }
 
 void probe_spectra(probe *p, team *t, int segment)
 {
-    int slots = 0, kinds = p->spectrum[0] + p->spectrum[1];
-    if (!kinds) return;
+    int slots = 0;
+    if (!p->spectrum[0] && !p->spectrum[1]) return;
     for (int i = p->segment_taps[segment]; i < p->segment_taps[segment + 1]; i++)
         if (p->taps[i].slot != NONE) p->slot_taps[slots++] = i;
-    struct spectra run = {p, (kinds * p->g->batch + SPECTRUM_LANES - 1) / SPECTRUM_LANES};
-    if (slots) team_run(t, spectra_task, &run, slots * run.groups);
+    if (slots) team_run(t, spectra_task, p, group_matrices(p, slots));
 }
 
 double probe_grad_norm(const probe *p, int tap_index)

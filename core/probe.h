@@ -32,9 +32,11 @@ typedef struct probe {
     real *unscaled; /* a gradient without exec.grad_scale: unscaled_reals for each worker */
     size_t unscaled_reals;
     size_t work_bytes, gram_work_bytes;
-    double *grams; /* [slots, 2, B, n n] */
-    size_t gram_reals;
-    int *slot_taps;    /* taps of the running segment by slot */
+    double *grams;                /* [slots, B, n n]: turned when both spectra are wanted */
+    double *corners;              /* [slots, B] */
+    size_t gram_reals, gram_n;    /* of the largest */
+    int *slot_taps;               /* taps of the running segment by slot */
+    struct spectra_group *groups; /* of its matrices, for one call each */
     int *segment_taps; /* [n_segments + 1] first tap whose value is made in the segment */
     int n_slots;       /* largest over segments */
     double *eigenvalues, *order;

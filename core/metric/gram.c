@@ -1,7 +1,9 @@
 #include "core/metric/gram.h"
 
 #include <cblas.h>
+#include <math.h>
 #include <stdbool.h>
+#include <string.h>
 
 enum { GRAM_ALIGN = 64 };
 
@@ -52,51 +54,79 @@ void gram_of(
                 (int)(by_token ? D : T), 1.0, wide, (int)D, 0.0, K, (int)gram_n(T, D));
 }
 
-/* K_ij - r_i - r_j + r, r_i the mean of row i and r the mean of all; row means of the lower
- * triangle. */
+/* x_i - xbar + (x_last - xbar)/(sqrt(T) - 1) and, last, sqrt(T) xbar: H X, see the header. */
+static void widen_turned(double *wide, const slab *s)
+{
+    const size_t T = s->rows, D = s->cols, last = T - 1;
+    double *const shift = wide + last * D; /* the last row, until it is written */
+    const double root = sqrt((double)T), part = 1 / (root - 1);
+    if (T == 1) {
+        widen(wide, s->x, D);
+        return;
+    }
+    widen_centred(shift, s->x + last * s->ld, s->col_mean, D);
+    for (size_t j = 0; j < D; j++) shift[j] = s->col_mean[j] - shift[j] * part;
+    for (size_t i = 0; i < last; i++) widen_centred(wide + i * D, s->x + i * s->ld, shift, D);
+    for (size_t j = 0; j < D; j++) shift[j] = root * s->col_mean[j];
+}
+
+/* The reflection I - u u' that takes v to ||v|| times the last unit vector, up to sign: returns
+ * ||v||^2. Nothing to do (u = 0) for v = 0. */
+static double reflection_of(double *u, const double *v, size_t n)
+{
+    double largest = 0, rest = 0;
+    for (size_t j = 0; j < n; j++) largest = fmax(largest, fabs(v[j]));
+    memset(u, 0, n * sizeof *u);
+    if (!(largest > 0) || !isfinite(largest)) return 0;
+    for (size_t j = 0; j < n; j++) {
+        u[j] = v[j] / largest;
+        rest += u[j] * u[j];
+    }
+    const double norm = sqrt(rest), last = u[n - 1] + copysign(norm, u[n - 1]);
+    const double factor = 1 / sqrt(norm * fabs(last));
+    for (size_t j = 0; j < n - 1; j++) u[j] *= factor;
+    u[n - 1] = last * factor;
+    return largest * norm * (largest * norm);
+}
+
+/* K <- (I - u u') K (I - u u') = K - u w' - w u', w = K u - u (u'K u)/2; lower triangle. */
 CLONES static void
-centre_by_token(double *restrict C, const double *restrict K, size_t T, double *restrict r)
+reflect(double *restrict K, const double *restrict u, double *restrict w, size_t n)
 {
-    double all = 0;
-    for (size_t i = 0; i < T; i++) r[i] = 0;
-    for (size_t i = 0; i < T; i++) {
-        const double *row = K + i * T;
+    double along = 0;
+    for (size_t i = 0; i < n; i++) w[i] = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double *row = K + i * n;
+        const double ui = u[i];
         double sum = 0;
+#pragma omp simd reduction(+ : sum)
         for (size_t j = 0; j < i; j++) {
-            sum += row[j];
-            r[j] += row[j];
+            sum += row[j] * u[j];
+            w[j] += row[j] * ui;
         }
-        r[i] += sum + row[i];
+        w[i] += sum + row[i] * ui;
     }
-    for (size_t i = 0; i < T; i++) {
-        r[i] /= (double)T;
-        all += r[i];
-    }
-    all /= (double)T;
-    for (size_t i = 0; i < T; i++) {
-        const double shift = all - r[i];
-        for (size_t j = 0; j <= i; j++) C[i * T + j] = K[i * T + j] + (shift - r[j]);
+    for (size_t i = 0; i < n; i++) along += w[i] * u[i];
+    for (size_t i = 0; i < n; i++) w[i] -= along / 2 * u[i];
+    for (size_t i = 0; i < n; i++) {
+        double *row = K + i * n;
+#pragma omp simd
+        for (size_t j = 0; j <= i; j++) row[j] -= u[i] * w[j] + w[i] * u[j];
     }
 }
 
-CLONES static void centre_by_feature(
-    double *restrict C, const double *restrict K, size_t T, size_t D, const double *restrict mean)
+double gram_turned(double *K, const slab *s, void *work)
 {
-    for (size_t i = 0; i < D; i++) {
-        const double scaled = (double)T * mean[i];
-        for (size_t j = 0; j <= i; j++) C[i * D + j] = K[i * D + j] - scaled * mean[j];
+    const size_t T = s->rows, D = s->cols;
+    double *const wide = work;
+    if (T <= D) {
+        widen_turned(wide, s);
+        cblas_dsyrk(CblasRowMajor, CblasLower, CblasNoTrans, (int)T, (int)D, 1.0, wide, (int)D, 0.0,
+                    K, (int)T);
+        return 0;
     }
-}
-
-void gram_pair(double *K, double *centred, const slab *s, void *work)
-{
-    if (K) gram_of(K, s->x, s->rows, s->cols, s->ld, NULL, work);
-    if (!centred) return;
-    if (!K || !(s->residual_sq >= s->sum_sq / 4)) {
-        gram_of(centred, s->x, s->rows, s->cols, s->ld, s->col_mean, work);
-    } else if (s->rows <= s->cols) {
-        centre_by_token(centred, K, s->rows, work);
-    } else {
-        centre_by_feature(centred, K, s->rows, s->cols, s->col_mean);
-    }
+    gram_of(K, s->x, T, D, s->ld, s->col_mean, work);
+    const double square = reflection_of(wide, s->col_mean, D);
+    reflect(K, wide, wide + D, D);
+    return (double)T * square;
 }

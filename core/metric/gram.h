@@ -6,9 +6,15 @@
  * gram_of: with col_mean [D] not NULL, X - 1 col_mean' takes the place of X, subtracted entry by
  * entry, because forming it from K leaves no digits when tokens collapse.
  *
- * gram_pair: K and centred K of one slab (after slab_centre, not causal); either may be NULL. Where
- * at least a quarter of ||X||_F^2 is left after centring, the centred matrix is made from K and two
- * bits at most are lost: C K C with C = I - 11'/T, or X'X - T xbar xbar'. That saves a product.
+ * gram_turned: one matrix that holds the spectra of X and of the centred CX, C = I - 11'/T, and
+ * from which spectrum_pairs takes both for the work of one. It reads a slab after slab_centre. T <=
+ * D   HX (HX)', H the reflection that takes 1/sqrt(T) to the last unit vector e: the spectrum is
+ * that of X; without its last row and column it is (but for a 0) that of CX, because H C H = I - e
+ * e'. The rows of H X are (CX)_i + (CX)_T/(sqrt(T) - 1), and sqrt(T) xbar': made from explicitly
+ * centred ones, so that the small block keeps all its digits. Returns 0. T > D    H (CX)'CX H, H
+ * the reflection that takes xbar to ||xbar|| e: its spectrum is that of CX; with the number
+ * returned, T ||xbar||^2, added to the last diagonal entry it is that of X, X'X = (CX)'CX + T xbar
+ * xbar'.
  *
  * X is converted to float64 first. A sequence with non-finite entries gives NaN. work:
  * gram_work_bytes, K: gram_bytes, both 64-byte aligned. Calls cblas_dsyrk. Allocates nothing. Any
@@ -29,6 +35,6 @@ size_t gram_work_bytes(size_t T, size_t D);
 void gram_of(
     double *K, const real *x, size_t T, size_t D, size_t ld, const double *col_mean, void *work);
 
-void gram_pair(double *K, double *centred, const slab *s, void *work);
+double gram_turned(double *K, const slab *s, void *work);
 
 #endif

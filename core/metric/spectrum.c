@@ -58,12 +58,23 @@ typedef struct source {
     bool finite;
 } source;
 
-static void scale(source *from, const double *gram, int n)
+static void scale(source *from, const double *gram, int n, double corner)
 {
+    int other = 0;
     *from = (source){.gram = gram};
-    from->finite = gram && exponent_of(gram, n, &from->exponent);
+    from->finite = gram && exponent_of(gram, n, &from->exponent) && isfinite(corner);
+    if (from->finite) frexp(corner, &other);
+    if (corner > 0 && other > from->exponent) from->exponent = other;
     from->factor = ldexp(1, -from->exponent);
 }
+
+/* What is asked for: see spectrum_pairs. */
+typedef struct lanes_job {
+    const double *const *gram;
+    const double *corner; /* [lanes], or NULL */
+    int lanes, n;
+    double *const *first, *const *second; /* second may be NULL */
+} lanes_job;
 
 /* Eigenvalues of [[a, b], [b, c]], bb = b^2: the larger by adding what has one sign, the other from
  * the determinant (as LAPACK dlae2). */
@@ -96,11 +107,24 @@ static double shift_of(double first, double second, double bb)
 #include "core/metric/lanes_kernel.h"
 #include "core/metric/spectrum_kernel.h"
 
+static void solve(const lanes_job *job, void *scratch, int width)
+{
+    if (width == 8) {
+        solve_8(job, scratch);
+    } else {
+        solve_4(job, scratch);
+    }
+}
+
+static int width_for(int n)
+{
+    return n < SECOND_CACHE_N ? lanes_width() : 4;
+}
+
 void spectrum_lanes(
     const double *const *gram, int lanes, int n, double *const *eigenvalues, void *scratch)
 {
-    const int width = n < SECOND_CACHE_N ? lanes_width() : 4;
-    spectrum_lanes_width(gram, lanes, n, eigenvalues, scratch, width);
+    spectrum_lanes_width(gram, lanes, n, eigenvalues, scratch, width_for(n));
 }
 
 void spectrum_lanes_width(const double *const *gram,
@@ -110,9 +134,30 @@ void spectrum_lanes_width(const double *const *gram,
                           void *scratch,
                           int width)
 {
-    if (width == 8) {
-        solve_lanes_8(gram, lanes, n, eigenvalues, scratch);
-    } else {
-        solve_lanes_4(gram, lanes, n, eigenvalues, scratch);
-    }
+    const lanes_job job = {.gram = gram, .lanes = lanes, .n = n, .first = eigenvalues};
+    solve(&job, scratch, width);
+}
+
+void spectrum_pairs(const double *const *gram,
+                    const double *corner,
+                    int lanes,
+                    int n,
+                    double *const *first,
+                    double *const *second,
+                    void *scratch)
+{
+    spectrum_pairs_width(gram, corner, lanes, n, first, second, scratch, width_for(n));
+}
+
+void spectrum_pairs_width(const double *const *gram,
+                          const double *corner,
+                          int lanes,
+                          int n,
+                          double *const *first,
+                          double *const *second,
+                          void *scratch,
+                          int width)
+{
+    const lanes_job job = {gram, corner, lanes, n, first, second};
+    solve(&job, scratch, width);
 }

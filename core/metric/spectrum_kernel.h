@@ -192,31 +192,64 @@ LANES_CLONES static void L(reduce)(reduction *t)
     t->d[0] = L(row_of)(t, 0)[0];
 }
 
-static void L(unpack)(const source *from, const f64v *d, int lane, int n, double *eigenvalues)
+/* A matrix that has lost its last row and column has a 0 instead. */
+static void
+L(unpack)(const source *from, const tridiagonal *t, int lane, int n, double *eigenvalues)
 {
-    for (int i = 0; i < n; i++)
-        eigenvalues[i] = from->finite ? ldexp(d[i][lane], from->exponent) : NAN;
+    for (int i = 0; i < n; i++) {
+        const double found = i < t->n ? t->d[i][lane] : 0;
+        eigenvalues[i] = from->finite ? ldexp(found, from->exponent + t->exponent[lane]) : NAN;
+    }
     if (from->finite) order_sort(eigenvalues, (size_t)n);
 }
 
-static void L(solve_lanes)(
-    const double *const *gram, int lanes, int n, double *const *eigenvalues, void *scratch)
+/* The second tridiagonal matrix of a group, from the first: without its last entry, or with the
+ * corners added to it. */
+static void
+L(second)(tridiagonal *t, const reduction *r, f64v *at, const source *from, const double *corner)
 {
+    const int n = r->n;
+    memcpy(at, r->d, (size_t)n * sizeof *at);
+    memcpy(at + n, r->e, (size_t)n * sizeof *at);
+    for (int k = 0; corner && k < LANES; k++)
+        at[n - 1][k] += from[k].finite ? corner[k] * from[k].factor : 0;
+    at[2 * n - 1] = (f64v){0};
+    if (corner || n > 1) L(tridiagonal_init)(t, at, at + n, at + 2 * n, corner ? n : n - 1);
+}
+
+/* One reduction per group, and of each a tridiagonal matrix or two. */
+static void L(solve)(const lanes_job *job, void *scratch)
+{
+    const int n = job->n, groups = (job->lanes + LANES - 1) / LANES;
     reduction r;
     tridiagonal t[GROUPS] = {0};
     source from[SPECTRUM_LANES] = {0};
     f64v *at = L(carve)(&r, scratch, n);
-    const int groups = (lanes + LANES - 1) / LANES;
-    for (int k = 0; k < groups * LANES; k++) scale(&from[k], k < lanes ? gram[k] : NULL, n);
-    for (int g = 0; g < groups; g++, at += GROUP_VECTORS * n) {
+    int made = 0;
+    for (int k = 0; k < groups * LANES; k++)
+        scale(&from[k], k < job->lanes ? job->gram[k] : NULL, n,
+              job->corner && k < job->lanes ? job->corner[k] : 0);
+    for (int g = 0; g < groups; g++) {
+        double corner[LANES] = {0};
+        for (int k = 0; k < LANES && job->corner && g * LANES + k < job->lanes; k++)
+            corner[k] = job->corner[g * LANES + k];
         r.d = at;
         r.e = at + n;
         L(pack)(&r, from + g * LANES);
         L(reduce)(&r);
-        L(tridiagonal_init)(&t[g], r.d, r.e, at + 2 * n, n);
+        if (job->second) {
+            f64v *const own = at + GROUP_VECTORS * n;
+            L(second)(&t[made + 1], &r, own, from + g * LANES, job->corner ? corner : NULL);
+        }
+        L(tridiagonal_init)(&t[made], r.d, r.e, at + 2 * n, n);
+        made += job->second ? 2 : 1;
+        at += (job->second ? 2 : 1) * GROUP_VECTORS * n;
     }
-    for (int g = 0; g < groups; g += TOGETHER)
-        L(tridiagonal_solve)(t + g, groups - g < TOGETHER ? groups - g : TOGETHER);
-    for (int k = 0; k < lanes; k++)
-        L(unpack)(&from[k], t[k / LANES].d, k % LANES, n, eigenvalues[k]);
+    for (int g = 0; g < made; g += TOGETHER)
+        L(tridiagonal_solve)(t + g, made - g < TOGETHER ? made - g : TOGETHER);
+    for (int k = 0; k < job->lanes; k++) {
+        const int g = k / LANES * (job->second ? 2 : 1);
+        L(unpack)(&from[k], &t[g], k % LANES, n, job->first[k]);
+        if (job->second) L(unpack)(&from[k], &t[g + 1], k % LANES, n, job->second[k]);
+    }
 }

@@ -1,16 +1,18 @@
 /* Eigenvalues of symmetric tridiagonal matrices, one per lane, in one or two groups of lanes.
  *
  * d [n] the diagonals, e [n] the squares of the off-diagonals: e[i] couples i and i + 1, e[n - 1]
- * is ignored. Both are overwritten; d ends up with the eigenvalues in no particular order.
- * split [n] is work space. Entries must be finite and at most about 1 in size. A lane that has not
- * converged after 30 n sweeps (never seen) ends up NaN.
+ * is ignored. Both are overwritten; d ends up with the eigenvalues in no particular order, divided
+ * by two to the power of exponent. split [n] is work space. Entries must be finite. A lane that has
+ * not converged after 30 n sweeps (never seen) ends up NaN.
  *
  * A sweep is one chain of dependent divisions, so two groups go through it together in the time of
- * one. Each lane has its own position and its own end of sweep; lanes at different
- * positions share one loop in which those that have nothing to do at an index are masked, so that a
- * lane's bits depend on that lane only. Off-diagonals below eps times the largest entry of the lane
- * count as zero: eigenvalues are exact to that and no further. Included by spectrum.c, by way of
- * spectrum_kernel.h, once for each width.
+ * one. Both quotients of a step, 1/r and r/p, come from 1/(r p), because divisions are what it
+ * waits for; where p is too small for that the cosine counts as zero, which is 1e-119 from the
+ * truth. The two may differ in size. Each lane has its own position and its own end of sweep; lanes
+ * at different positions share one loop in which those that have nothing to do at an index are
+ * masked, so that a lane's bits depend on that lane only. Off-diagonals below eps times the largest
+ * entry of the lane count as zero: eigenvalues are exact to that and no further. Included by
+ * spectrum.c, by way of spectrum_kernel.h, once for each width.
  */
 #undef tridiagonal
 #define tridiagonal L(tridiagonal)
@@ -21,6 +23,7 @@ typedef struct tridiagonal {
     int n;
     /* Where each lane stands: it works on [at, end], and is finished when at == n. */
     int64_t at[LANES], end[LANES], sweeps[LANES];
+    int exponent[LANES];
     f64v shift, negligible;
 } tridiagonal;
 
@@ -106,11 +109,13 @@ INLINE void L(sweep)(tridiagonal *const *q, const int groups, int64_t low, int64
         for (int g = 0; g < groups; g++) {
             const i64v active = LANES_ABS((double)i - middle[g]) <= reach[g];
             const f64v alpha = q[g]->d[i], bb = q[g]->e[i], shift = q[g]->shift;
-            const f64v r = p[g] + bb, over_r = one / r, over_c = r / p[g];
+            const i64v divides = p[g] > 0x1p-500;
+            const f64v r = p[g] + bb, divisor = LANES_SELECT(divides, p[g], one);
+            const f64v inverse = one / (r * divisor), over_r = divisor * inverse;
             const f64v new_c = p[g] * over_r, new_s = bb * over_r, start = alpha - shift;
             const f64v new_gamma = new_c * start - new_s * gamma[g];
             const f64v new_p =
-                LANES_SELECT(new_c > 0x1p-1000, new_gamma * new_gamma * over_c, c[g] * bb);
+                LANES_SELECT(divides, new_gamma * new_gamma * (r * (r * inverse)), c[g] * bb);
             q[g]->d[i + 1] = LANES_SELECT(active, gamma[g] + (alpha - new_gamma), keep_d[g]);
             q[g]->e[i + 1] = LANES_SELECT(active, s[g] * r, keep_e[g]);
             keep_d[g] = LANES_SELECT(active, shift + new_gamma, alpha);
@@ -156,7 +161,7 @@ LANES_CLONES static void L(tridiagonal_solve)(tridiagonal *t, int groups)
         int64_t low = t->n, high = 0;
         for (int g = 0; g < groups; g++) {
             const int64_t from = L(least_at)(&t[g]);
-            if (from == t->n) continue;
+            if (from == t[g].n) continue;
             L(find_splits)(&t[g], (int)from);
             if (L(aim_group)(&t[g], &low, &high)) open[n_open++] = &t[g];
         }
@@ -169,8 +174,31 @@ LANES_CLONES static void L(tridiagonal_solve)(tridiagonal *t, int groups)
     }
 }
 
+/* Brings the largest entry of each lane near 1, by a power of two: where a small matrix was part of
+ * a larger one, squares of its entries would get lost. */
+LANES_CLONES static void L(tridiagonal_scale)(tridiagonal *t)
+{
+    f64v most = {0}, most_e = {0}, factor;
+    for (int i = 0; i < t->n; i++) {
+        const f64v size = LANES_ABS(t->d[i]);
+        most = LANES_MAX(size, most);
+        most_e = LANES_MAX(t->e[i], most_e);
+    }
+    for (int k = 0; k < LANES; k++) {
+        frexp(fmax(most[k], sqrt(most_e[k])), &t->exponent[k]);
+        if (t->exponent[k] < -1000) t->exponent[k] = 0;
+        factor[k] = ldexp(1, -t->exponent[k]);
+    }
+    for (int i = 0; i < t->n; i++) {
+        t->d[i] *= factor;
+        t->e[i] *= factor;
+        t->e[i] *= factor;
+    }
+}
+
 static void L(tridiagonal_init)(tridiagonal *t, f64v *d, f64v *e, f64v *split, int n)
 {
     *t = (tridiagonal){.d = d, .e = e, .split = (i64v *)split, .n = n};
     e[n - 1] = (f64v){0};
+    L(tridiagonal_scale)(t);
 }

@@ -233,6 +233,7 @@ END_TEST
 
 static const size_t shapes[][3] = {{1, 1, 1},  {1, 9, 9},    {5, 12, 16},
                                    {12, 5, 5}, {33, 20, 24}, {16, 16, 16}};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 START_TEST(test_gram_is_its_definition)
 {
@@ -264,35 +265,90 @@ START_TEST(test_gram_is_its_definition)
 }
 END_TEST
 
-/* The short way to the centred matrix, and the long one when tokens have collapsed. */
-START_TEST(test_gram_pair_agrees_with_two_products)
+/* Both spectra of one turned matrix beside those of the two Gram matrices on their own: gaussian,
+ * with a mean, and collapsed so far that no digit of the centred one is left in X X'. */
+START_TEST(test_turned_gram_has_both_spectra)
 {
-    const size_t T = shapes[_i][0], D = shapes[_i][1], ld = shapes[_i][2], n = gram_n(T, D);
+    const size_t *shape = shapes[_i / 2 % SHAPES], T = shape[0], D = shape[1], ld = shape[2];
+    const size_t n = gram_n(T, D), bytes = gram_bytes(T, D);
+    const double offsets[] = {0, 1, REAL_BITS == 64 ? 0x1p40 : 0x1p12};
     void *memory = numbers_block(slab_bytes(T, D)), *work = numbers_block(gram_work_bytes(T, D));
-    double *k = numbers_block(gram_bytes(T, D)), *want = numbers_block(gram_bytes(T, D));
-    double *centred = numbers_block(gram_bytes(T, D));
-    for (int collapsed = 0; collapsed < 2; collapsed++) {
+    void *scratch = numbers_block(spectrum_scratch_bytes((int)n));
+    double *k = numbers_block(bytes), *plain = numbers_block(bytes),
+           *centred = numbers_block(bytes);
+    double *eig[4];
+    for (int q = 0; q < 4; q++) eig[q] = calloc(n, sizeof **eig);
+    for (int o = 0; o < 3; o++) {
         real *x = numbers_matrix(T * ld, 23);
-        for (size_t i = 0; i < T * ld; i++) x[i] += (real)(collapsed * 1e4);
+        for (size_t i = 0; i < T * ld; i++) x[i] += (real)(offsets[o] * (1 + (double)(i % ld % 3)));
         slab s;
         slab_sums(&s, x, T, D, ld, false, memory);
         slab_centre(&s);
-        gram_pair(k, centred, &s, work);
-        gram_of(want, x, T, D, ld, s.col_mean, work);
+        const double corner = gram_turned(k, &s, work);
+        gram_of(plain, x, T, D, ld, NULL, work);
+        gram_of(centred, x, T, D, ld, s.col_mean, work);
+        const bool by_token = T <= D;
+        spectrum_pairs_width((const double *const *)&k, by_token ? NULL : &corner, 1, (int)n,
+                             &eig[!by_token], &eig[by_token], scratch, numbers_width(_i));
+        solve_one(plain, (int)n, eig[2]);
+        solve_one(centred, (int)n, eig[3]);
         for (size_t i = 0; i < n; i++) {
-            for (size_t j = 0; j <= i; j++)
-                ck_close(centred[i * n + j], want[i * n + j], 1e-13, 1e-14 * s.residual_sq);
+            ck_close(eig[0][i], eig[2][i], 0, 4e-15 * (double)n * eig[2][n - 1]);
+            /* the common mean has rounding of its own: what it adds to all rows */
+            const double mean_noise = 1e-15 * offsets[o] * sqrt(eig[3][n - 1] * (double)(T * D));
+            ck_close(eig[1][i], eig[3][i], 0, 4e-15 * (double)n * eig[3][n - 1] + mean_noise);
         }
-        gram_pair(NULL, centred, &s, work);
-        for (size_t i = 0; i < n; i++)
-            ck_assert(memcmp(centred + i * n, want + i * n, (i + 1) * sizeof *want) == 0);
         free(x);
     }
+    for (int q = 0; q < 4; q++) free(eig[q]);
     free(k);
-    free(want);
+    free(plain);
     free(centred);
     free(memory);
     free(work);
+    free(scratch);
+}
+END_TEST
+
+/* The second spectrum in any lane, beside any other matrix: the bits of that matrix alone; and the
+ * matrix without its last row and column, where that is 1e20 as large as the rest. */
+START_TEST(test_pairs_do_not_see_each_other)
+{
+    const int n = sizes[_i / 2], width = numbers_width(_i);
+    const size_t row = (size_t)n * sizeof(double);
+    void *scratch = numbers_block(spectrum_scratch_bytes(n));
+    double *k[SPECTRUM_PAIRS], *eig[4][SPECTRUM_PAIRS], corner[SPECTRUM_PAIRS];
+    for (int q = 0; q < SPECTRUM_PAIRS; q++) {
+        k[q] = make(q % KINDS, n, 70 + (uint64_t)q);
+        corner[q] = pow(10, q);
+        for (int j = 0; q % 2 && j < n; j++) k[q][(n - 1) * n + j] *= j == n - 1 ? 1e20 : 1e10;
+        for (int e = 0; e < 4; e++) eig[e][q] = calloc((size_t)n, sizeof(double));
+    }
+    for (int how = 0; how < 2; how++) {
+        spectrum_pairs_width((const double *const *)k, how ? corner : NULL, SPECTRUM_PAIRS, n,
+                             eig[0], eig[1], scratch, width);
+        for (int q = SPECTRUM_PAIRS - 1; q >= 0; q--) {
+            spectrum_pairs_width((const double *const *)&k[q], how ? &corner[q] : NULL, 1, n,
+                                 &eig[2][q], &eig[3][q], scratch, width);
+            ck_assert(memcmp(eig[0][q], eig[2][q], row) == 0);
+            ck_assert(memcmp(eig[1][q], eig[3][q], row) == 0);
+        }
+        for (int q = 0; q < SPECTRUM_PAIRS; q++) {
+            double *other = calloc((size_t)(n * n), sizeof *other), *want = calloc((size_t)n, 8);
+            for (int i = 0; i < n - 1 + how; i++) memcpy(other + i * n, k[q] + i * n, row);
+            if (how) other[n * n - 1] += corner[q];
+            lapack(other, n, want);
+            for (int i = 0; i < n; i++)
+                ck_close(eig[1][q][i], want[i], 0, 4 * n * DBL_EPSILON * want[n - 1]);
+            free(other);
+            free(want);
+        }
+    }
+    for (int q = 0; q < SPECTRUM_PAIRS; q++) {
+        free(k[q]);
+        for (int e = 0; e < 4; e++) free(eig[e][q]);
+    }
+    free(scratch);
 }
 END_TEST
 
@@ -303,20 +359,24 @@ START_TEST(test_centred_rank_is_one_less)
     real *x = numbers_matrix(T * D, 900 + (uint64_t)_i);
     for (size_t i = 0; i < T * D; i++) x[i] += (real)(0.2 * (_i % 9));
     void *memory = numbers_block(slab_bytes(T, D)), *work = numbers_block(gram_work_bytes(T, D));
-    double *k = numbers_block(gram_bytes(T, D)), *centred = numbers_block(gram_bytes(T, D));
+    double *k = numbers_block(gram_bytes(T, D));
     double eig[8], out[RANKS_COUNT];
     slab s;
     slab_sums(&s, x, T, D, D, false, memory);
     slab_centre(&s);
-    gram_pair(k, centred, &s, work);
-    solve_one(centred, (int)n, eig);
+    const double corner = gram_turned(k, &s, work);
+    double whole[8], *first = whole, *second = eig;
+    void *scratch = numbers_block(spectrum_scratch_bytes((int)n));
+    if (T > D) first = eig, second = whole;
+    spectrum_pairs((const double *const *)&k, T > D ? &corner : NULL, 1, (int)n, &first, &second,
+                   scratch);
+    free(scratch);
     ck_assert_int_eq(ranks_of(eig, (int)n, T, D, 0x1p-52, out), REASON_NONE);
     ck_close(out[4], (double)(T - 1), 0, 0);
     free(x);
     free(memory);
     free(work);
     free(k);
-    free(centred);
 }
 END_TEST
 
@@ -450,8 +510,8 @@ int main(void)
     tcase_add_test(c, test_nan_and_infinity_end_in_nan);
     tcase_add_test(c, test_scale_follows_exactly);
     tcase_add_loop_test(c, test_gram_is_its_definition, 0, (int)(sizeof shapes / sizeof *shapes));
-    tcase_add_loop_test(c, test_gram_pair_agrees_with_two_products, 0,
-                        (int)(sizeof shapes / sizeof *shapes));
+    tcase_add_loop_test(c, test_turned_gram_has_both_spectra, 0, 2 * SHAPES);
+    tcase_add_loop_test(c, test_pairs_do_not_see_each_other, 0, 2 * SIZES);
     tcase_add_loop_test(c, test_centred_rank_is_one_less, 0, 60);
     tcase_add_loop_test(c, test_equal_eigenvalues_count_themselves, 1, 13);
     tcase_add_test(c, test_ranks_are_their_definitions);
