@@ -146,6 +146,7 @@ bench: ## speed and memory of specs A to D; PEER=/path/to/torch_probe.py beside 
 	@deploy/install-deps run bench
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BUILD)/normscope bench --strategies
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BUILD)/normscope bench --metrics tests/jobs/A.json tests/jobs/C.json
 	@python3 -B tests/bench/compare.py --program $(BUILD)/normscope $(ARGS)
 
 reproduce: ## published numbers at init measured again (ARGS="--seeds 8 --only peri")

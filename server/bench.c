@@ -1,5 +1,6 @@
 #include "server/bench.h"
 
+#include "server/bench_group.h"
 #include "server/bench_print.h"
 #include "server/bench_strategy.h"
 #include "server/blas.h"
@@ -13,7 +14,7 @@
 
 typedef struct bench {
     int threads, rounds;
-    bool json;
+    bool json, groups; /* groups of metrics instead of passes */
     json_out out;
 } bench;
 
@@ -31,21 +32,36 @@ static err_code read_job(job *j, const char *path, const bench *b, error *err)
     return code;
 }
 
+static err_code bench_job_passes(bench *b, const job *j, error *err)
+{
+    bench_job *result = malloc(sizeof *result);
+    if (!result) return error_set(err, ERR_MEMORY, "", "out of memory");
+    err_code code = bench_job_measure(result, j, b->threads, b->rounds, err);
+    if (!code && b->json) bench_json_job(&b->out, result);
+    if (!code && !b->json) bench_print_job(stdout, result);
+    bench_job_deinit(result);
+    free(result);
+    return code;
+}
+
+static err_code bench_job_groups(bench *b, const job *j, error *err)
+{
+    bench_groups *all = malloc(sizeof *all);
+    if (!all) return error_set(err, ERR_MEMORY, "", "out of memory");
+    err_code code = bench_group_measure(all, j, b->rounds, err);
+    if (!code && b->json) bench_json_groups(&b->out, all);
+    if (!code && !b->json) bench_print_groups(stdout, all);
+    free(all);
+    return code;
+}
+
 static err_code bench_job_file(bench *b, const char *path, error *err)
 {
     job j;
     job_init(&j);
     err_code code = read_job(&j, path, b, err);
-    bench_job *result = code ? NULL : malloc(sizeof *result);
-    if (!code && !result) code = error_set(err, ERR_MEMORY, "", "out of memory");
-    if (!code) {
-        code = bench_job_measure(result, &j, b->threads, b->rounds, err);
-        if (!code && b->json) bench_json_job(&b->out, result);
-        if (!code && !b->json) bench_print_job(stdout, result);
-        fflush(stdout);
-        bench_job_deinit(result);
-    }
-    free(result);
+    if (!code) code = b->groups ? bench_job_groups(b, &j, err) : bench_job_passes(b, &j, err);
+    fflush(stdout);
     job_deinit(&j);
     return code;
 }
@@ -59,7 +75,7 @@ static void begin(bench *b)
         json_raw(&b->out, provenance ? provenance : "null");
         json_key(&b->out, "rounds");
         json_integer(&b->out, b->rounds);
-        json_key(&b->out, "jobs");
+        json_key(&b->out, b->groups ? "metrics" : "jobs");
         json_begin_array(&b->out);
     } else {
         printf("%s, kernel %s%s; %d rounds\n\n", blas_library(), blas_kernel(),
@@ -106,7 +122,8 @@ static err_code bench_all(bench *b, const options *o, error *err)
     for (int i = 0; i < o->n_arguments && !code; i++)
         code = bench_job_file(b, o->arguments[i], err);
     if (b->json) json_end(&b->out);
-    if (!code && (o->n_arguments == 0 || o->flag[OPTION_depths])) code = bench_depths(b, err);
+    if (!code && ((o->n_arguments == 0 && !b->groups) || o->flag[OPTION_depths]))
+        code = bench_depths(b, err);
     if (!code && o->flag[OPTION_strategies]) code = bench_strategy_rows(b, err);
     if (b->json) json_end(&b->out);
     if (!code && b->out.failed) code = error_set(err, ERR_MEMORY, "", "out of memory");
@@ -119,6 +136,7 @@ int bench_main(const options *o)
     bench b = {.threads = (int)o->number[OPTION_threads], .rounds = (int)o->number[OPTION_repeat]};
     error err = {0};
     b.json = strcmp(format, "json") == 0;
+    b.groups = o->flag[OPTION_metrics];
     if (!b.json && strcmp(format, "text") != 0) {
         fprintf(stderr, "normscope: --format is %.40s; allowed: text, json\n", format);
         return 2;
