@@ -4,7 +4,6 @@
 #include "core/metric/spectrum.h"
 
 #include "core/metric/lanes.h"
-#include "core/metric/order.h"
 
 #include <float.h>
 #include <stdbool.h>
@@ -90,13 +89,6 @@ static void solve_2x2(double *a, double *c, double bb)
     const double first = sum < 0 ? (sum - root) / 2 : (sum + root) / 2;
     *a = first;
     *c = big / first * small - sqrt(bb) / first * sqrt(bb);
-}
-
-/* The eigenvalue of the leading 2x2 block that is nearer to its first entry. */
-static double shift_of(double first, double second, double bb)
-{
-    const double root = sqrt(bb), t = (second - first) / (2 * root);
-    return first - root / (t + copysign(sqrt(t * t + 1), t));
 }
 
 #define LANES 8

@@ -192,15 +192,39 @@ LANES_CLONES static void L(reduce)(reduction *t)
     t->d[0] = L(row_of)(t, 0)[0];
 }
 
-/* A matrix that has lost its last row and column has a 0 instead. */
-static void
-L(unpack)(const source *from, const tridiagonal *t, int lane, int n, double *eigenvalues)
+/* Each lane ascending: Batcher's merge exchange (Knuth, volume 3, 5.2.2M), whose comparisons do not
+ * depend on the values. */
+LANES_CLONES static void L(sort)(f64v *d, int n)
 {
-    for (int i = 0; i < n; i++) {
-        const double found = i < t->n ? t->d[i][lane] : 0;
-        eigenvalues[i] = from->finite ? ldexp(found, from->exponent + t->exponent[lane]) : NAN;
+    int top = 1;
+    while (2 * top < n) top *= 2;
+    for (int p = top; p > 0; p /= 2) {
+        for (int q = top, r = 0, apart = p;; apart = q - p, q /= 2, r = p) {
+            for (int i = 0; i < n - apart; i++) {
+                if ((i & p) != r) continue;
+                const f64v a = d[i], b = d[i + apart];
+                const i64v swapped = b < a;
+                d[i] = LANES_SELECT(swapped, b, a);
+                d[i + apart] = LANES_SELECT(swapped, a, b);
+            }
+            if (q == p) break;
+        }
     }
-    if (from->finite) order_sort(eigenvalues, (size_t)n);
+}
+
+/* A matrix that has lost its last row and column has a 0 instead. */
+static void L(tridiagonal_finish)(tridiagonal *t, int n)
+{
+    for (; t->n < n; t->n++) t->d[t->n] = (f64v){0};
+    L(sort)(t->d, n);
+}
+
+static void L(unpack)(const source *from, const tridiagonal *t, int lane, double *eigenvalues)
+{
+    const int exponent = from->exponent + t->exponent[lane];
+    const double half = ldexp(1, exponent / 2), rest = ldexp(1, exponent - exponent / 2);
+    for (int i = 0; i < t->n; i++)
+        eigenvalues[i] = from->finite ? t->d[i][lane] * half * rest : NAN;
 }
 
 /* The second tridiagonal matrix of a group, from the first: without its last entry, or with the
@@ -214,7 +238,7 @@ L(second)(tridiagonal *t, const reduction *r, f64v *at, const source *from, cons
     for (int k = 0; corner && k < LANES; k++)
         at[n - 1][k] += from[k].finite ? corner[k] * from[k].factor : 0;
     at[2 * n - 1] = (f64v){0};
-    if (corner || n > 1) L(tridiagonal_init)(t, at, at + n, at + 2 * n, corner ? n : n - 1);
+    L(tridiagonal_init)(t, at, at + n, at + 2 * n, corner ? n : n - 1);
 }
 
 /* One reduction per group, and of each a tridiagonal matrix or two. */
@@ -247,9 +271,10 @@ static void L(solve)(const lanes_job *job, void *scratch)
     }
     for (int g = 0; g < made; g += TOGETHER)
         L(tridiagonal_solve)(t + g, made - g < TOGETHER ? made - g : TOGETHER);
+    for (int g = 0; g < made; g++) L(tridiagonal_finish)(&t[g], n);
     for (int k = 0; k < job->lanes; k++) {
         const int g = k / LANES * (job->second ? 2 : 1);
-        L(unpack)(&from[k], &t[g], k % LANES, n, job->first[k]);
-        if (job->second) L(unpack)(&from[k], &t[g + 1], k % LANES, n, job->second[k]);
+        L(unpack)(&from[k], &t[g], k % LANES, job->first[k]);
+        if (job->second) L(unpack)(&from[k], &t[g + 1], k % LANES, job->second[k]);
     }
 }

@@ -6,10 +6,14 @@
  * not converged after 30 n sweeps (never seen) ends up NaN.
  *
  * A sweep is one chain of dependent divisions, so two groups go through it together in the time of
- * one. Both quotients of a step, 1/r and r/p, come from 1/(r p), because divisions are what it
- * waits for; where p is too small for that the cosine counts as zero, which is 1e-119 from the
- * truth. The two may differ in size. Each lane has its own position and its own end of sweep; lanes
- * at different positions share one loop in which those that have nothing to do at an index are
+ * one; they may differ in n. With p, c, s, gamma as in LAPACK dsterf and r = p + b^2, a step is
+ *
+ *   t = p (alpha - shift) - b^2 gamma,  gamma = t/r,  p = t^2/(r p),  c = p/r,  s = b^2/r
+ *
+ * with one quotient, 1/(r p), and nothing but it and a product between one p and the next. Where p
+ * is too small for that the cosine counts as zero, which moves p by less than 1e-58 of its scale.
+ * Each lane has its own position and its own end of sweep; lanes at different positions share one
+ * loop in which those that have nothing to do at an index are
  * masked, so that a lane's bits depend on that lane only. Off-diagonals below eps times the largest
  * entry of the lane count as zero: eigenvalues are exact to that and no further. Included by
  * spectrum.c, by way of spectrum_kernel.h, once for each width.
@@ -45,21 +49,47 @@ INLINE void L(find_negligible)(tridiagonal *q)
     q->negligible = most * most;
 }
 
-INLINE void L(find_splits)(tridiagonal *q, int from)
+/* split[i] from split[i + 1], first: d and e of i, d of i + 1. */
+#undef FIND_SPLIT
+#define FIND_SPLIT(first, i, at_d, at_e, next_d, negligible)                                       \
+    do {                                                                                           \
+        const double eps2_ = DBL_EPSILON / 2 * (DBL_EPSILON / 2);                                  \
+        const i64v small_ = (at_e) <= LANES_ABS((at_d) * (next_d)) * eps2_ + (negligible);         \
+        (first) = (small_ & ((i64v){0} + (i))) | (~small_ & (first));                              \
+    } while (0)
+
+INLINE void L(find_splits)(tridiagonal *q)
 {
-    const double eps2 = DBL_EPSILON / 2 * (DBL_EPSILON / 2);
-    i64v first = (i64v){0} + (q->n - 1);
-    q->split[q->n - 1] = first;
-    for (int i = q->n - 2; i >= from; i--) {
-        const f64v limit = LANES_ABS(q->d[i] * q->d[i + 1]) * eps2 + q->negligible;
-        const i64v small = q->e[i] <= limit;
-        first = (small & ((i64v){0} + i)) | (~small & first);
+    i64v first = {0}; /* e[n - 1] is 0: the last entry splits */
+    f64v next = {0};
+    for (int64_t i = q->n - 1; i >= 0; i--) {
+        FIND_SPLIT(first, i, q->d[i], q->e[i], next, q->negligible);
         q->split[i] = first;
+        next = q->d[i];
     }
 }
 
-/* Moves lane k past every eigenvalue that stands alone or in a pair, then aims its next sweep.
- * False when the lane is finished. */
+/* The eigenvalue of the leading 2x2 block that is nearer to its first entry, of every lane that is
+ * not finished. */
+INLINE void L(find_shifts)(tridiagonal *q)
+{
+    f64v first = {0}, second = {0}, bb = LANES_ALL(1.0), root, t, hypotenuse;
+    for (int k = 0; k < LANES; k++) {
+        const int64_t l = q->at[k];
+        if (l >= q->n) continue;
+        first[k] = q->d[l][k];
+        second[k] = q->d[l + 1][k];
+        bb[k] = q->e[l][k];
+    }
+    for (int k = 0; k < LANES; k++) root[k] = sqrt(bb[k]);
+    t = (second - first) / (2 * root);
+    hypotenuse = t * t + 1;
+    for (int k = 0; k < LANES; k++) hypotenuse[k] = sqrt(hypotenuse[k]);
+    q->shift = first - root / (t + LANES_SELECT(t < 0, -hypotenuse, hypotenuse));
+}
+
+/* Moves lane k past every eigenvalue that stands alone or in a pair. False when the lane is
+ * finished. */
 static bool L(aim)(tridiagonal *q, int k)
 {
     const int64_t n = q->n;
@@ -81,7 +111,6 @@ static bool L(aim)(tridiagonal *q, int k)
     }
     q->at[k] = l;
     q->end[k] = l < n ? q->split[l][k] : n;
-    q->shift[k] = l < n ? shift_of(q->d[l][k], q->d[l + 1][k], q->e[l][k]) : 0;
     return l < n;
 }
 
@@ -92,7 +121,8 @@ INLINE void L(sweep)(tridiagonal *const *q, const int groups, int64_t low, int64
     const f64v one = LANES_ALL(1.0);
     f64v middle[TOGETHER], reach[TOGETHER]; /* at <= i < end: |i - middle| <= reach */
     f64v keep_d[TOGETHER], keep_e[TOGETHER], gamma[TOGETHER];
-    f64v p[TOGETHER], c[TOGETHER], s[TOGETHER];
+    f64v p[TOGETHER], c[TOGETHER], s[TOGETHER], above[TOGETHER];
+    i64v first[TOGETHER];
     for (int g = 0; g < groups; g++) {
         for (int k = 0; k < LANES; k++) {
             middle[g][k] = (double)(q[g]->at[k] + q[g]->end[k] - 1) / 2;
@@ -104,20 +134,26 @@ INLINE void L(sweep)(tridiagonal *const *q, const int groups, int64_t low, int64
         p[g] = gamma[g] * gamma[g];
         c[g] = one;
         s[g] = (f64v){0};
+        above[g] = high + 1 < q[g]->n ? q[g]->d[high + 1] : (f64v){0};
+        first[g] = high + 1 < q[g]->n ? q[g]->split[high + 1] : (i64v){0};
     }
     for (int64_t i = high - 1; i >= low; i--) {
         for (int g = 0; g < groups; g++) {
             const i64v active = LANES_ABS((double)i - middle[g]) <= reach[g];
             const f64v alpha = q[g]->d[i], bb = q[g]->e[i], shift = q[g]->shift;
-            const i64v divides = p[g] > 0x1p-500;
+            const i64v divides = p[g] > 0x1p-300;
             const f64v r = p[g] + bb, divisor = LANES_SELECT(divides, p[g], one);
-            const f64v inverse = one / (r * divisor), over_r = divisor * inverse;
-            const f64v new_c = p[g] * over_r, new_s = bb * over_r, start = alpha - shift;
-            const f64v new_gamma = new_c * start - new_s * gamma[g];
-            const f64v new_p =
-                LANES_SELECT(divides, new_gamma * new_gamma * (r * (r * inverse)), c[g] * bb);
-            q[g]->d[i + 1] = LANES_SELECT(active, gamma[g] + (alpha - new_gamma), keep_d[g]);
-            q[g]->e[i + 1] = LANES_SELECT(active, s[g] * r, keep_e[g]);
+            const f64v inverse = one / (r * divisor), start = alpha - shift;
+            const f64v t = p[g] * start - bb * gamma[g], over_r = divisor * inverse;
+            const f64v new_c = p[g] * over_r, new_s = bb * over_r, new_gamma = t * over_r;
+            const f64v new_p = LANES_SELECT(divides, t * t * inverse, c[g] * bb);
+            const f64v done_d = LANES_SELECT(active, gamma[g] + (alpha - new_gamma), keep_d[g]);
+            const f64v done_e = LANES_SELECT(active, s[g] * r, keep_e[g]);
+            q[g]->d[i + 1] = done_d;
+            q[g]->e[i + 1] = done_e;
+            FIND_SPLIT(first[g], i + 1, done_d, done_e, above[g], q[g]->negligible);
+            q[g]->split[i + 1] = first[g];
+            above[g] = done_d;
             keep_d[g] = LANES_SELECT(active, shift + new_gamma, alpha);
             keep_e[g] = LANES_SELECT(active, new_s * new_p, bb);
             gamma[g] = LANES_SELECT(active, new_gamma, start);
@@ -129,6 +165,8 @@ INLINE void L(sweep)(tridiagonal *const *q, const int groups, int64_t low, int64
     for (int g = 0; g < groups; g++) {
         q[g]->d[low] = keep_d[g];
         q[g]->e[low] = keep_e[g];
+        FIND_SPLIT(first[g], low, keep_d[g], keep_e[g], above[g], q[g]->negligible);
+        q[g]->split[low] = first[g];
     }
 }
 
@@ -142,27 +180,21 @@ static bool L(aim_group)(tridiagonal *q, int64_t *low, int64_t *high)
         *low = q->at[k] < *low ? q->at[k] : *low;
         *high = q->end[k] > *high ? q->end[k] : *high;
     }
+    if (any) L(find_shifts)(q);
     return any;
-}
-
-static int64_t L(least_at)(const tridiagonal *q)
-{
-    int64_t least = q->n;
-    for (int k = 0; k < LANES; k++) least = q->at[k] < least ? q->at[k] : least;
-    return least;
 }
 
 LANES_CLONES static void L(tridiagonal_solve)(tridiagonal *t, int groups)
 {
     tridiagonal *open[TOGETHER];
-    for (int g = 0; g < groups; g++) L(find_negligible)(&t[g]);
+    for (int g = 0; g < groups; g++) {
+        L(find_negligible)(&t[g]);
+        L(find_splits)(&t[g]);
+    }
     for (;;) {
         int n_open = 0;
         int64_t low = t->n, high = 0;
         for (int g = 0; g < groups; g++) {
-            const int64_t from = L(least_at)(&t[g]);
-            if (from == t[g].n) continue;
-            L(find_splits)(&t[g], (int)from);
             if (L(aim_group)(&t[g], &low, &high)) open[n_open++] = &t[g];
         }
         if (n_open == 0) return;
@@ -199,6 +231,6 @@ LANES_CLONES static void L(tridiagonal_scale)(tridiagonal *t)
 static void L(tridiagonal_init)(tridiagonal *t, f64v *d, f64v *e, f64v *split, int n)
 {
     *t = (tridiagonal){.d = d, .e = e, .split = (i64v *)split, .n = n};
-    e[n - 1] = (f64v){0};
+    if (n > 0) e[n - 1] = (f64v){0};
     L(tridiagonal_scale)(t);
 }
