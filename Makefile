@@ -6,7 +6,8 @@ SAN ?=
 Q = $(if $(V),,@echo '  $@' && )# make V=1 shows the commands
 CFLAGS_USER := $(CFLAGS)
 JOBS ?= $(shell nproc)
-BUILD_ID := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
+# A source archive brings .build-id (make dist).
+BUILD_ID := $(shell cat .build-id 2>/dev/null || git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 ifeq ($(WERROR),1)
@@ -157,11 +158,13 @@ reproduce: ## published numbers at init measured again (ARGS="--seeds 8 --only p
 golden: ## rewrite tests/golden from the PyTorch oracle (needs torch and numpy)
 	python3 -B tests/oracle/make_goldens.py
 
+include deploy/deploy.mk
+
 clean: ## remove build/
 	rm -rf $(BUILD)
 
 help: ## this list
-	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort
+	@grep -hE '^[a-z0-9-]+:.*## ' $(filter %Makefile %.mk,$(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | sort
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .PHONY: all run test bench reproduce golden schema asan tsan sanitized fuzz fuzzers lint test-bins clean help always

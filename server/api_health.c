@@ -78,6 +78,7 @@ void api_index(request *r, reply *out)
         {"openapi", "/api/v1/openapi.json"},
         {"version", "/api/v1/version"},
         {"health", "/healthz"},
+        {"service_metrics", "/metrics"},
         {"dashboard", "/"},
     };
     (void)r;

@@ -174,7 +174,9 @@ static err_code start_daemon(http *h, int fd, int family, error *err)
 static err_code start(http *h, error *err)
 {
     http_listen l;
-    err_code code = http_listen_parse(&l, h->options.listen, err);
+    int fd = h->options.listen_fd;
+    err_code code = fd > 0 ? http_listen_given(&l, fd, &h->port, err)
+                           : http_listen_parse(&l, h->options.listen, err);
     if (code != ERR_OK) return code;
     code = http_auth_init(&h->auth, l.host, l.loopback, h->options.hosts, err);
     if (code == ERR_OK && h->options.token_file)
@@ -187,8 +189,7 @@ static err_code start(http *h, error *err)
     h->conns = conn_table_new(&bounds);
     if (!h->conns)
         return error_set(err, ERR_MEMORY, "", "no memory or no thread for the HTTP server");
-    int fd;
-    code = http_listen_open(&l, &fd, &h->port, err);
+    if (fd <= 0) code = http_listen_open(&l, &fd, &h->port, err);
     return code == ERR_OK ? start_daemon(h, fd, l.family, err) : code;
 }
 
@@ -199,6 +200,7 @@ err_code http_start(http **out, store *s, scheduler *sch, const http_options *o,
     if (!h) return error_set(err, ERR_MEMORY, "", "no memory for the HTTP server");
     h->store = s;
     h->scheduler = sch;
+    pthread_rwlock_init(&h->token_lock, NULL);
     err_code code =
         copy_options(h, o) ? start(h, err) : error_set(err, ERR_MEMORY, "", "no memory");
     /* Needed while starting only; not ours. */
@@ -208,6 +210,17 @@ err_code http_start(http **out, store *s, scheduler *sch, const http_options *o,
         return code;
     }
     *out = h;
+    return ERR_OK;
+}
+
+err_code http_new_token(http *h, const char *token_file, error *err)
+{
+    http_auth fresh = {0};
+    err_code code = http_auth_token_file(&fresh, token_file, err);
+    if (code != ERR_OK) return code;
+    pthread_rwlock_wrlock(&h->token_lock);
+    memcpy(h->auth.token, fresh.token, sizeof fresh.token);
+    pthread_rwlock_unlock(&h->token_lock);
     return ERR_OK;
 }
 
@@ -222,6 +235,7 @@ void http_stop(http *h)
     atomic_store(&h->stopping, true);
     if (h->daemon) MHD_stop_daemon(h->daemon);
     conn_table_free(h->conns);
+    pthread_rwlock_destroy(&h->token_lock);
     free((char *)h->options.static_dir);
     free((char *)h->options.demo_job);
     free(h);

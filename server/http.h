@@ -13,6 +13,7 @@
 
 typedef struct http_options {
     const char *listen;     /* "127.0.0.1:8080", "[::1]:0" (0: any free port) */
+    int listen_fd;          /* > 0: a listening socket that takes the place of listen; taken over */
     const char *static_dir; /* NULL: the files embedded in the binary */
     const char *token_file; /* NULL: none; required when not loopback */
     const char *hosts;      /* comma list of further Host names allowed */
@@ -29,6 +30,9 @@ typedef struct http http;
 
 err_code http_start(http **out, store *s, scheduler *sch, const http_options *o, error *err);
 int http_port(const http *h); /* the port it listens on */
+/* The token file is read again; requests that begin after count by it. ERR_IO, ERR_RANGE, and the
+ * old token goes on counting. */
+err_code http_new_token(http *h, const char *token_file, error *err);
 void http_stop(http *h);
 
 #endif

@@ -100,6 +100,22 @@ static err_code read_token(char *out, size_t size, int fd, const char *path, err
     return ERR_OK;
 }
 
+/* "sha256:…": the hash is in the file. false: it begins like one and is none. */
+static bool set_token(http_auth *a, const char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *hex = text + sizeof HTTP_AUTH_HASHED - 1;
+    bool hashed = strncmp(text, HTTP_AUTH_HASHED, sizeof HTTP_AUTH_HASHED - 1) == 0;
+    if (hashed && (strlen(hex) != 2 * HTTP_AUTH_DIGEST || hex[strspn(hex, digits)])) return false;
+    for (int i = 0; hashed && i < HTTP_AUTH_DIGEST; i++)
+        a->token[i] = (uint8_t)((strchr(digits, hex[2 * i]) - digits) * 16 +
+                                (strchr(digits, hex[2 * i + 1]) - digits));
+    if (!hashed) digest_of(a->token, text, strlen(text));
+    a->is_hashed = hashed;
+    a->has_token = true;
+    return true;
+}
+
 err_code http_auth_token_file(http_auth *a, const char *path, error *err)
 {
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -115,10 +131,9 @@ err_code http_auth_token_file(http_auth *a, const char *path, error *err)
     else
         code = read_token(text, sizeof text - 1, fd, path, err);
     close(fd);
-    if (code == ERR_OK) {
-        digest_of(a->token, text, strlen(text));
-        a->has_token = true;
-    }
+    if (code == ERR_OK && !set_token(a, text))
+        code = error_set(err, ERR_RANGE, "/token_file",
+                         "%s: after sha256: come 64 digits 0-9a-f and nothing else", path);
     explicit_bzero(text, sizeof text);
     return code;
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define HTTP_AUTH_HASHED "sha256:"
 enum { HTTP_AUTH_HOSTS = 32, HTTP_AUTH_HOST = 256, HTTP_AUTH_DIGEST = 32 };
 
 typedef struct http_auth {
@@ -20,6 +21,7 @@ typedef struct http_auth {
     int n_hosts;
     bool any_literal; /* not bound to loopback */
     bool has_token;
+    bool is_hashed;                  /* the file held the hash, not the token */
     uint8_t token[HTTP_AUTH_DIGEST]; /* SHA-256 */
 } http_auth;
 
@@ -28,8 +30,9 @@ typedef struct http_auth {
 err_code
 http_auth_init(http_auth *a, const char *address, bool loopback, const char *hosts, error *err);
 
-/* A regular file, no symbolic link, mode 0600 or less, 16 to 512 printable characters in one line.
- * ERR_IO or ERR_RANGE, pointer "/token_file". */
+/* A regular file, no symbolic link, mode 0600 or less, 16 to 512 printable characters in one line:
+ * the token, or HTTP_AUTH_HASHED and its SHA-256 in lower-case hex. a is changed only when all is
+ * well. ERR_IO or ERR_RANGE, pointer "/token_file". */
 err_code http_auth_token_file(http_auth *a, const char *path, error *err);
 
 bool http_auth_host(const http_auth *a, const char *host);

@@ -100,3 +100,23 @@ err_code http_listen_open(const http_listen *l, int *fd, int *port, error *err)
     *port = bound_port(l, s);
     return ERR_OK;
 }
+
+err_code http_listen_given(http_listen *l, int fd, int *port, error *err)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    http_listen bound = {0};
+    socklen_t n = sizeof bound.address;
+    *l = bound;
+    if (getsockname(fd, &bound.address.any, &n) == 0) {
+        bound.family = bound.address.any.sa_family;
+        const void *address = bound.family == AF_INET6 ? (const void *)&bound.address.v6.sin6_addr
+                                                       : (const void *)&bound.address.v4.sin_addr;
+        if (bound.family == AF_INET || bound.family == AF_INET6)
+            inet_ntop(bound.family, address, host, sizeof host);
+    }
+    *port = host[0] ? port_of(&bound) : 0;
+    if (host[0] && (bound.family == AF_INET6 ? set_v6(l, host, (uint16_t)*port)
+                                             : set_v4(l, host, (uint16_t)*port)))
+        return ERR_OK;
+    return error_set(err, ERR_IO, "/listen", "the socket that was handed over is not of TCP");
+}

@@ -26,4 +26,7 @@ err_code http_listen_parse(http_listen *l, const char *text, error *err);
 /* ERR_IO with what to do when the port is taken. *port is the one that was given. */
 err_code http_listen_open(const http_listen *l, int *fd, int *port, error *err);
 
+/* The same of a socket that listens already. ERR_IO when it is not one of IP. */
+err_code http_listen_given(http_listen *l, int fd, int *port, error *err);
+
 #endif

@@ -7,6 +7,7 @@
 #include "server/http_auth.h"
 
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 struct http {
@@ -14,6 +15,7 @@ struct http {
     scheduler *scheduler;
     http_options options; /* strings inside are copies */
     http_auth auth;
+    pthread_rwlock_t token_lock; /* of the token in auth; the rest of it does not change */
     conn_table *conns;
     struct MHD_Daemon *daemon;
     int port;

@@ -1,6 +1,10 @@
+#include "server/backup.h"
 #include "server/bench.h"
 #include "server/blas.h"
+#include "server/completion.h"
 #include "server/describe.h"
+#include "server/health.h"
+#include "server/manual.h"
 #include "server/openapi.h"
 #include "server/option.h"
 #include "server/provenance.h"
@@ -8,6 +12,7 @@
 #include "server/run.h"
 #include "server/serve.h"
 #include "server/text.h"
+#include "server/token.h"
 #include "server/version.h"
 #include "server/worker.h"
 
@@ -52,6 +57,16 @@ static int dispatch(const options *o)
         return schema_main(o);
     case COMMAND_bench:
         return bench_main(o);
+    case COMMAND_backup:
+        return backup_main(o);
+    case COMMAND_token:
+        return token_main(o);
+    case COMMAND_health:
+        return health_main(o);
+    case COMMAND_completion:
+        return completion_main(o);
+    case COMMAND_manual:
+        return manual_main(o);
     case COMMAND_version:
         return version_main(o);
     case COMMAND_worker:

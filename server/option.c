@@ -13,6 +13,11 @@ enum {
     DESCRIBE = 1 << COMMAND_describe,
     SCHEMA = 1 << COMMAND_schema,
     BENCH = 1 << COMMAND_bench,
+    BACKUP = 1 << COMMAND_backup,
+    TOKEN = 1 << COMMAND_token,
+    HEALTH = 1 << COMMAND_health,
+    COMPLETION = 1 << COMMAND_completion,
+    MANUAL = 1 << COMMAND_manual,
     VERSION = 1 << COMMAND_version,
     WORKER = 1 << COMMAND_worker
 };
@@ -73,12 +78,15 @@ static err_code unknown_command(const char *name, error *err)
         rows[i] = &entries[i];
     }
     int near = registry_nearest(&(registry){.rows = rows, .n = COMMAND_COUNT}, name);
-    return error_set(
-        err, ERR_UNKNOWN_NAME, "",
-        "there is no command %.40s; %s%s%sallowed: serve, run, describe, schema, bench, "
-        "version (normscope --help)",
-        name, near < 0 ? "" : "did you mean ", near < 0 ? "" : commands[near].name,
-        near < 0 ? "" : "? ");
+    char allowed[160] = "";
+    size_t n = 0;
+    for (int i = 0; i < COMMAND_COUNT && n < sizeof allowed; i++)
+        if (i != COMMAND_worker)
+            n += (size_t)snprintf(allowed + n, sizeof allowed - n, "%s%s", n ? ", " : "",
+                                  commands[i].name);
+    return error_set(err, ERR_UNKNOWN_NAME, "", "no command %.24s; %s%s%sallowed: %s", name,
+                     near < 0 ? "" : "did you mean ", near < 0 ? "" : commands[near].name,
+                     near < 0 ? "" : "? ", allowed);
 }
 
 /* --- values ----------------------------------------------------------------------------------- */
@@ -144,7 +152,7 @@ static err_code set_flag(options *out, int id, const char *what, const char *tex
 
 /* --- environment and fallbacks ---------------------------------------------------------------- */
 
-static void environment_name(char out[64], const char *name)
+void option_environment_name(char out[64], const char *name)
 {
     int n = snprintf(out, 64, "NORMSCOPE_%s", name);
     for (int i = 0; i < n && i < 63; i++)
@@ -154,7 +162,7 @@ static void environment_name(char out[64], const char *name)
 static err_code read_environment(options *out, int id, error *err)
 {
     char name[64];
-    environment_name(name, table[id].name);
+    option_environment_name(name, table[id].name);
     const char *text = getenv(name);
     if (!text || out->given[id]) return ERR_OK;
     if (table[id].type != FLAG && !*text) return ERR_OK;
@@ -249,6 +257,32 @@ err_code option_parse(options *out, int argc, char *const *argv, error *err)
     return code ? code : fill(out, err);
 }
 
+/* --- the table, for others ----------------------------------------------------------------------
+ */
+
+bool option_row_of(option_row *out, option_command c, int id)
+{
+    const option *o = &table[id];
+    if (!(o->commands & 1u << c)) return false;
+    *out = (option_row){o->name, o->argument, o->fallback, o->doc, o->type == LIST};
+    return true;
+}
+
+const char *option_command_name(option_command c)
+{
+    return commands[c].name;
+}
+
+const char *option_command_arguments(option_command c)
+{
+    return commands[c].arguments;
+}
+
+const char *option_command_summary(option_command c)
+{
+    return commands[c].summary;
+}
+
 /* --- help ------------------------------------------------------------------------------------- */
 
 static void program_help(FILE *to)
@@ -260,7 +294,7 @@ static void program_help(FILE *to)
           to);
     for (int i = 0; i < COMMAND_COUNT; i++)
         if (i != COMMAND_worker)
-            fprintf(to, "  %-9s %-14s %s\n", commands[i].name, commands[i].arguments,
+            fprintf(to, "  %-10s %-14s %s\n", commands[i].name, commands[i].arguments,
                     commands[i].summary);
     fputs("\nnormscope COMMAND --help lists the options of a command.\n", to);
 }

@@ -51,6 +51,18 @@ typedef struct options {
  * are no arguments. ERR_UNKNOWN_NAME, ERR_UNKNOWN_FIELD, ERR_MISSING_FIELD, ERR_TYPE, ERR_RANGE. */
 err_code option_parse(options *out, int argc, char *const *argv, error *err);
 
+/* The table itself, for completions and the manual page. */
+typedef struct option_row {
+    const char *name, *argument, *fallback, *doc; /* argument "": a flag; fallback may be NULL */
+    bool repeats;
+} option_row;
+
+bool option_row_of(option_row *out, option_command c, int id); /* false: none of that command */
+const char *option_command_name(option_command c);
+const char *option_command_arguments(option_command c);
+const char *option_command_summary(option_command c);
+void option_environment_name(char out[64], const char *name);
+
 /* The help of one command, or with COMMAND_COUNT of the program. */
 void option_help(FILE *to, option_command command);
 

@@ -208,12 +208,21 @@ static bool check_origin(request *r, const char *method)
     return refuse(r);
 }
 
+static bool has_token(request *r)
+{
+    pthread_rwlock_rdlock(&r->http->token_lock);
+    bool ok = http_auth_token(&r->http->auth, r->frame.authorization);
+    pthread_rwlock_unlock(&r->http->token_lock);
+    return ok;
+}
+
 /* The page itself is open, so that it can ask for the token, and so is health; neither holds
  * results. */
 static bool check_token(request *r, const route_path *path)
 {
-    bool needed = path->n > 0 && strcmp(path->segments[0], "api") == 0;
-    if (!needed || http_auth_token(&r->http->auth, r->frame.authorization)) return true;
+    const char *first = path->n > 0 ? path->segments[0] : "";
+    bool needed = strcmp(first, "api") == 0 || strcmp(first, "metrics") == 0;
+    if (!needed || has_token(r)) return true;
     reply_problem(&r->reply, PROBLEM_UNAUTHORIZED, NULL,
                   "send the header Authorization: Bearer TOKEN");
     r->reply.challenge = true;

@@ -7,6 +7,7 @@
 #include "server/gallery_check.h"
 #include "server/hf_print.h"
 #include "server/job_edit.h"
+#include "server/machine.h"
 #include "server/provenance.h"
 #include "server/reader.h"
 #include "server/run_output.h"
@@ -16,7 +17,6 @@
 
 #include <cJSON.h>
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,9 +228,8 @@ static err_code compute_all(run_state *s, run_format format, error *err)
 
 static int count_cores(void)
 {
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return n < 1 ? 1 : n > TEAM_MAX ? TEAM_MAX : n;
+    int n = machine_cores();
+    return n > TEAM_MAX ? TEAM_MAX : n;
 }
 
 /* The job's text: a file, or a row of the gallery. */

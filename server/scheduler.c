@@ -1,8 +1,8 @@
 /* The scheduler as others see it. Its thread is in scheduler_loop.c. */
+#include "server/machine.h"
 #include "server/scheduler_internal.h"
 
 #include <math.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,17 +19,11 @@ static void wake(scheduler *s)
 
 /* -- start and stop -- */
 
-static int cores(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
-}
-
 static err_code fill_defaults(scheduler_options *o, error *err)
 {
     if (o->threads <= 0) o->threads = 1;
-    if (o->workers <= 0) o->workers = cores() / o->threads > 0 ? cores() / o->threads : 1;
+    if (o->workers <= 0) o->workers = machine_cores() / o->threads;
+    if (o->workers <= 0) o->workers = 1;
     if (o->queue_runs <= 0) o->queue_runs = 16384;
     if (o->memory_bytes == 0)
         o->memory_bytes = limits_default().peak_bytes / 2 * 3; /* it is half */

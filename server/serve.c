@@ -3,7 +3,9 @@
 #include "server/blas.h"
 #include "server/demo.h"
 #include "server/http.h"
+#include "server/systemd.h"
 #include "server/text.h"
+#include "server/token.h"
 #include "server/version.h"
 
 #include <signal.h>
@@ -17,6 +19,7 @@ typedef struct daemon_parts {
     store *store;
     scheduler *scheduler;
     http *http;
+    int listen_fd; /* from the service manager; -1: none */
     bool has_demo;
 } daemon_parts;
 
@@ -76,19 +79,40 @@ static void print_start(const daemon_parts *d, bool demo)
     if (demo)
         printf(
             "  demo       the demo study has been submitted; the dashboard shows it as it runs\n");
-    printf("  try        curl -s http://%s/api/v1/jobs%s%s%s -H 'Content-Type: application/json' "
+    printf("  try        curl -s http://%s/api/v1/jobs%s -H 'Content-Type: application/json' "
            "-d '{\"model\":\"tiny\",\"strategy\":\"peri_ln\",\"depth\":24}'\n",
-           address, token ? " -H \"Authorization: Bearer $(cat " : "", token ? token : "",
-           token ? ")\"" : "");
+           address, token ? " -H \"Authorization: Bearer $TOKEN\"" : "");
     fflush(stdout);
 }
 
 /* --- parts ------------------------------------------------------------------------------------ */
 
+/* The first start makes the token and says it, this once. */
+static err_code first_token(const options *o, error *err)
+{
+    const char *path = o->text[OPTION_token_file];
+    char token[TOKEN_TEXT];
+    if (!o->flag[OPTION_make_token]) return ERR_OK;
+    if (!path)
+        return error_set(err, ERR_COMBINATION, "", "--make-token needs --token-file as well");
+    err_code code = token_make(token, path, false, err);
+    if (code == ERR_CONFLICT) return ERR_OK; /* it is there */
+    if (code) return code;
+    printf("normscope: the access token, shown this once (normscope token --new makes another):\n"
+           "  %s\n",
+           token);
+    fflush(stdout);
+    explicit_bzero(token, sizeof token);
+    return ERR_OK;
+}
+
 static err_code start_http(daemon_parts *d, error *err)
 {
     const options *o = d->options;
+    err_code code = first_token(o, err);
+    if (code) return code;
     http_options settings = {.listen = o->text[OPTION_listen],
+                             .listen_fd = d->listen_fd,
                              .static_dir = o->text[OPTION_static_dir],
                              .token_file = o->text[OPTION_token_file],
                              .hosts = o->text[OPTION_hosts],
@@ -152,23 +176,41 @@ static void stop(daemon_parts *d)
     if (d->store) store_close(d->store);
 }
 
+/* SIGHUP: another token. true: it was nothing of that kind, and ends the daemon like the others. */
+static bool is_end(daemon_parts *d, int signal_number)
+{
+    const char *path = d->options->text[OPTION_token_file];
+    error err;
+    if (signal_number != SIGHUP || !path) return true;
+    if (http_new_token(d->http, path, &err))
+        warn(&err, "the token stays as it was");
+    else
+        say("the token file has been read again");
+    return false;
+}
+
 /* A database that failed to write is not trusted again by this process: it ends, and the next one
  * recovers from the log. Returns true then, false when a signal asked for the end. */
 static bool wait_for_end(daemon_parts *d, const sigset_t *ends)
 {
     const struct timespec second = {.tv_sec = 1};
-    while (sigtimedwait(ends, NULL, &second) < 0) {
-        if (store_healthy(d->store)) continue;
+    for (;;) {
+        int signal_number = sigtimedwait(ends, NULL, &second);
+        if (signal_number > 0 && is_end(d, signal_number)) return false;
+        if (store_healthy(d->store)) {
+            systemd_notify("WATCHDOG=1");
+            continue;
+        }
         say("the database could not be written; this process ends so that the next one recovers");
         return true;
     }
-    return false;
 }
 
 int serve_main(const options *o)
 {
-    daemon_parts d = {.options = o, .lim = limits_of(o)};
+    daemon_parts d = {.options = o, .lim = limits_of(o), .listen_fd = systemd_take_socket()};
     sigset_t ends;
+    struct sigaction hang_up;
     error err = {0};
     if (o->n_arguments) {
         fprintf(stderr, "normscope: serve takes no arguments; options begin with --\n");
@@ -178,6 +220,8 @@ int serve_main(const options *o)
     sigemptyset(&ends);
     sigaddset(&ends, SIGINT);
     sigaddset(&ends, SIGTERM);
+    if (sigaction(SIGHUP, NULL, &hang_up) == 0 && hang_up.sa_handler != SIG_IGN)
+        sigaddset(&ends, SIGHUP); /* under nohup it stays ignored */
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
     signal(SIGPIPE, SIG_IGN);
     blas_single_thread();
@@ -187,7 +231,9 @@ int serve_main(const options *o)
         text_complain(&err);
         return err.code == ERR_RANGE ? 2 : 1; /* an option that makes no sense is bad input */
     }
+    systemd_notify("READY=1");
     bool failed = wait_for_end(&d, &ends);
+    systemd_notify("STOPPING=1");
     printf("normscope: stopping\n");
     fflush(stdout);
     stop(&d);
