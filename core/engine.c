@@ -9,6 +9,7 @@
 #include "core/outline_walk.h"
 #include "core/placement.h"
 #include "core/profile.h"
+#include "core/proxy/proxy.h"
 #include "core/report.h"
 #include "core/schedule.h"
 #include "core/strategy.h"
@@ -97,30 +98,15 @@ static double count_passes(const session *s)
     return s->spec->train.steps + 1 + (has_eval(s) ? probes : 0) + probes * extra_passes(s);
 }
 
-static void fill_estimate(session *s, int n_threads, size_t tables, estimate *out)
-{
-    arena counting;
-    arena_init(&counting, NULL, 0);
-    session_layout(s, n_threads, &counting);
-    double flops = pass_flops(&s->g);
-    *out = (estimate){
-        .parameters = s->p.param_count,
-        .flops = flops * (s->backward ? 3.0 : 1.0) * count_passes(s) +
-                 (exec_profiles(&s->g) ? flops : 0),
-        .traffic_bytes = pass_traffic(&s->g, s->backward),
-        .peak_bytes = tables + counting.used,
-        /* a run that diverges is probed once more */
-        .measurements = report_rows(s) * (uint64_t)(s->spec->measure.n_steps + 1),
-    };
-}
+/* A session that is planned and gone when visit returns; table_bytes are what its tables take. */
+typedef void planned(session *s, size_t table_bytes, void *user);
 
 /* The only allocations of core/ are here and in outline: tables of the graph, gone before they
  * return. */
 static err_code
-estimate_run(const run_spec *spec, int n_threads, bool want_tensors, estimate *out, error *err)
+plan_only(const run_spec *spec, bool want_tensors, planned *visit, void *user, error *err)
 {
-    err_code code = check(spec, err);
-    if (code) return code;
+    err_code code = ERR_OK;
     size_t bytes = session_table_bytes(spec);
     void *tables = aligned_alloc(ARENA_ALIGN, bytes / ARENA_ALIGN * ARENA_ALIGN + ARENA_ALIGN);
     session *s = malloc(sizeof *s);
@@ -131,11 +117,67 @@ estimate_run(const run_spec *spec, int n_threads, bool want_tensors, estimate *o
     arena meta;
     arena_init(&meta, tables, bytes);
     code = session_build(s, spec, want_tensors, &meta, err);
-    if (!code) fill_estimate(s, n_threads, sizeof *s + meta.used + 2 * ARENA_ALIGN, out);
+    if (!code) visit(s, meta.used, user);
 out:
     free(s);
     arena_release(tables, bytes);
     free(tables);
+    return code;
+}
+
+struct estimating {
+    int n_threads;
+    proxy_family family; /* add_proxies */
+    double units;
+    estimate *out;
+};
+
+static void fill_estimate(session *s, size_t table_bytes, void *user)
+{
+    struct estimating *e = user;
+    arena counting;
+    arena_init(&counting, NULL, 0);
+    session_layout(s, e->n_threads, &counting);
+    double flops = pass_flops(&s->g);
+    *e->out = (estimate){
+        .parameters = s->p.param_count,
+        .flops = flops * (s->backward ? 3.0 : 1.0) * count_passes(s) +
+                 (exec_profiles(&s->g) ? flops : 0),
+        .traffic_bytes = pass_traffic(&s->g, s->backward),
+        .peak_bytes = sizeof *s + table_bytes + 2 * ARENA_ALIGN + counting.used,
+        /* a run that diverges is probed once more */
+        .measurements =
+            report_rows(s) * (uint64_t)(s->spec->measure.n_steps + 1) + proxy_rows(s->spec),
+    };
+}
+
+/* Proxies have passes of their own, in the same memory. */
+static void add_proxies(session *s, size_t table_bytes, void *user)
+{
+    struct estimating *e = user;
+    proxy_work work;
+    arena counting;
+    arena_init(&counting, NULL, 0);
+    session_layout(s, e->n_threads, &counting);
+    proxy_layout(s, e->family, e->n_threads, &work, &counting);
+    uint64_t bytes = proxy_pass_bytes() + table_bytes + 2 * ARENA_ALIGN + counting.used;
+    if (bytes > e->out->peak_bytes) e->out->peak_bytes = bytes;
+    e->out->flops += 3 * pass_flops(&s->g) * e->units;
+}
+
+static err_code
+estimate_run(const run_spec *spec, int n_threads, bool want_tensors, estimate *out, error *err)
+{
+    struct estimating e = {.n_threads = n_threads, .out = out};
+    err_code code = check(spec, err);
+    if (!code) code = plan_only(spec, want_tensors, fill_estimate, &e, err);
+    for (int f = 0; f < PROXY_FAMILIES && !code; f++) {
+        run_spec derived;
+        e.family = (proxy_family)f;
+        e.units = proxy_family_units(spec, e.family);
+        if (!proxy_needs(spec, e.family) || !proxy_derive(spec, e.family, &derived)) continue;
+        code = plan_only(&derived, true, add_proxies, &e, err);
+    }
     return code;
 }
 
@@ -166,7 +208,7 @@ typedef struct runner {
     const sink *to;
     run_summary *summary;
     int step;
-    double passes;     /* complete */
+    double passes;     /* complete, those of proxies among them */
     double inside;     /* of the extras of this step, so far */
     double pass_share; /* of the whole run */
 } runner;
@@ -199,25 +241,6 @@ static bool on_extra_stage(void *user, int at, int n_stages, int layer)
     double most = extra_passes(r->s);
     r->inside += extra_stage_share(&r->s->x, at);
     return !r->to->progress || tell(r, layer, r->inside < most ? r->inside : most);
-}
-
-static void use_batch(session *s, int step)
-{
-    const spec_data *d = &s->spec->data;
-    size_t k = (size_t)(step % d->batches), rows = (size_t)d->batch, length = (size_t)d->seq_len;
-    exec *x = &s->x;
-    x->tokens = s->data.tokens + k * rows * (length + 1);
-    x->loss_mask = s->data.loss_mask ? s->data.loss_mask + k * rows * length : NULL;
-    x->inputs =
-        s->data.inputs ? s->data.inputs + k * rows * length * (size_t)s->spec->model.d_model : NULL;
-    x->grad_seed = s->data.grad_seed;
-    x->step = step;
-    double places = (double)(rows * length);
-    if (x->loss_mask) {
-        places = 0;
-        for (size_t i = 0; i < rows * length; i++) places += x->loss_mask[i] != 0;
-    }
-    x->loss_scale = loss_table[s->spec->train.loss]->uses_tokens ? 1 / places : 1;
 }
 
 static bool is_probed(const spec_measure *m, int step)
@@ -360,7 +383,7 @@ static err_code extra_step(runner *r, bool eval, error *err)
 static err_code run_step(runner *r, bool *stop, error *err)
 {
     bool probed = is_probed(&r->s->spec->measure, r->step), eval = probed && has_eval(r->s);
-    use_batch(r->s, r->step);
+    session_use_batch(r->s, r->step);
     err_code code = probed ? extra_step(r, eval, err) : ERR_OK;
     if (!code && eval) code = eval_step(r, err);
     return code ? code : train_step(r, probed && !eval, eval, stop, err);
@@ -368,7 +391,7 @@ static err_code run_step(runner *r, bool *stop, error *err)
 
 static err_code profile(runner *r, error *err)
 {
-    use_batch(r->s, 0);
+    session_use_batch(r->s, 0);
     return exec_profile(&r->s->x, on_stage, r) ? cancelled(err) : ERR_OK;
 }
 
@@ -396,7 +419,7 @@ static err_code train(runner *r, error *err)
     session *s = r->s;
     int passes = s->spec->train.steps + 1;
     bool stop = false;
-    r->pass_share = 1.0 / (count_passes(s) + exec_profiles(&s->g));
+    r->pass_share = 1 / (r->passes + count_passes(s) + exec_profiles(&s->g));
     err_code code = start(r, err);
     if (code) return code;
     for (int i = 0; i < OPTIMIZER_STATES; i++)
@@ -419,12 +442,33 @@ static err_code check_input(const run_spec *spec, const run_input *input, error 
     return ERR_OK;
 }
 
-static void fill_constants(session *s)
+/* The proxies that need no pass: the size of the network. */
+static void write_size(const session *s, const sink *to)
 {
-    for (int i = 0; i < s->g.n_nodes; i++) {
-        const node *n = &s->g.nodes[i];
-        if (n->fill) n->fill(&s->g, n, s->x.constants + n->constants, s->constants_work);
+    const spec_measure *m = &s->spec->measure;
+    const double sizes[] = {(double)s->p.param_count, pass_flops(&s->g)};
+    const metric metrics[] = {METRIC_param_count, METRIC_pass_flops};
+    for (int i = 0; i < 2; i++) {
+        measurement row = {.layer = -1, .site = SITE_run, .metric = metrics[i], .value = sizes[i]};
+        if (m->metrics[metrics[i]] && m->sites[SITE_run] && to->measure)
+            to->measure(to->user, &row, 1);
     }
+}
+
+/* A session with its tables, at the beginning of the memory. */
+static err_code build(session **out,
+                      arena *a,
+                      const run_spec *spec,
+                      const sink *to,
+                      void *memory,
+                      size_t memory_bytes,
+                      error *err)
+{
+    arena_init(a, memory, memory_bytes);
+    *out = arena_alloc(a, sizeof **out);
+    if (!*out)
+        return error_set(err, ERR_MEMORY, "", "%zu bytes are too few for this run", memory_bytes);
+    return session_build(*out, spec, to->want_probe_tensors, a, err);
 }
 
 static err_code run(const run_spec *spec,
@@ -441,11 +485,20 @@ static err_code run(const run_spec *spec,
     if (!code) code = check_input(spec, input, err);
     if (code) return code;
     arena a;
-    arena_init(&a, memory, memory_bytes);
-    session *s = arena_alloc(&a, sizeof *s);
-    if (!s)
-        return error_set(err, ERR_MEMORY, "", "%zu bytes are too few for this run", memory_bytes);
-    code = session_build(s, spec, to->want_probe_tensors, &a, err);
+    session *s;
+    code = build(&s, &a, spec, to, memory, memory_bytes, err);
+    if (!code && proxy_any(spec)) {
+        proxy_job job = {.spec = spec,
+                         .input = input,
+                         .memory = memory,
+                         .memory_bytes = memory_bytes,
+                         .team = t,
+                         .to = to,
+                         .total = proxy_units(spec) + count_passes(s) + exec_profiles(&s->g)};
+        arena_release(memory, memory_bytes);
+        code = proxy_run(&job, err);
+        if (!code) code = build(&s, &a, spec, to, memory, memory_bytes, err);
+    }
     if (!code) {
         arena counting;
         arena_init(&counting, NULL, 0);
@@ -457,11 +510,9 @@ static err_code run(const run_spec *spec,
     }
     if (!code) {
         session_layout(s, t->size, &a);
-        s->x.team = t;
-        batches_fill(&s->data, spec, input);
-        init_fill(&s->g, s->x.params, s->init_scratch, t);
-        fill_constants(s);
-        runner r = {.s = s, .to = to, .summary = summary};
+        session_fill(s, input, t);
+        runner r = {.s = s, .to = to, .summary = summary, .passes = proxy_units(spec)};
+        write_size(s, to);
         code = train(&r, err);
     }
     arena_release(memory, memory_bytes);

@@ -63,15 +63,17 @@ typedef struct tensor_view {
     void *data;
 } tensor_view;
 
-enum tensor_when { TENSOR_INITIAL, TENSOR_FINAL, TENSOR_PROBE };
+enum tensor_when { TENSOR_INITIAL, TENSOR_FINAL, TENSOR_PROBE, TENSOR_PROXY };
 
 /* Where results go. All callbacks come from the thread that called run. Any may be NULL.
  * progress returns false to cancel; it is called at least once per block of each pass.
  * tensor: TENSOR_INITIAL and TENSOR_FINAL for every parameter and data tensor, before the first and
  * after the last pass; TENSOR_PROBE for each site value ("act.<layer>.<site>") and gradient
  * ("grad.<layer>.<site>") and parameter gradient ("grad.<parameter>") at probed steps, when
- * want_probe_tensors is set (costs memory: all of them are kept). A false return ends the run with
- * ERR_IO. */
+ * want_probe_tensors is set (costs memory: all of them are kept). TENSOR_PROXY: the parameters and
+ * data of a network made for a proxy (core/proxy/proxy.h), to be overwritten as at TENSOR_INITIAL;
+ * step is 0 where weights and data are the run's, 1 where the data are its own (SynFlow), 2 where
+ * both are (Zen-score). A false return ends the run with ERR_IO. */
 typedef struct sink {
     void *user;
     void (*measure)(void *user, const measurement *m, size_t n);

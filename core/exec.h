@@ -36,7 +36,7 @@ typedef struct exec {
     const int32_t *tokens;    /* [B, T+1] */
     const uint8_t *loss_mask; /* [B, T], bidirectional only */
     const real *inputs;       /* [B, T, D], gaussian source only */
-    const real *grad_seed;    /* [B, T, D], synthetic losses only */
+    const real *grad_seed;    /* [B, T, D], synthetic losses only; NULL: ones */
     double loss_scale;        /* 1 / positions that carry the loss */
     double grad_scale;        /* a power of two on every gradient while the backward pass runs */
     int step;                 /* updates made: key of stochastic rounding */

@@ -1,6 +1,7 @@
 #include "core/session.h"
 
 #include "core/init.h"
+#include "core/loss.h"
 #include "core/model.h"
 #include "core/optimizer.h"
 
@@ -101,4 +102,39 @@ void session_layout(session *s, int n_threads, arena *a)
     probe_layout(&s->probe, &s->g, n_threads, a);
     extra_layout(s, n_threads, a);
     if (s->want_tensors) s->staging = arena_alloc(a, largest_value(&s->g) * sizeof(real));
+}
+
+static void fill_constants(session *s)
+{
+    for (int i = 0; i < s->g.n_nodes; i++) {
+        const node *n = &s->g.nodes[i];
+        if (n->fill) n->fill(&s->g, n, s->x.constants + n->constants, s->constants_work);
+    }
+}
+
+void session_fill(session *s, const run_input *input, team *t)
+{
+    s->x.team = t;
+    batches_fill(&s->data, s->spec, input);
+    init_fill(&s->g, s->x.params, s->init_scratch, t);
+    fill_constants(s);
+}
+
+void session_use_batch(session *s, int step)
+{
+    const spec_data *d = &s->spec->data;
+    size_t k = (size_t)(step % d->batches), rows = (size_t)d->batch, length = (size_t)d->seq_len;
+    exec *x = &s->x;
+    x->tokens = s->data.tokens + k * rows * (length + 1);
+    x->loss_mask = s->data.loss_mask ? s->data.loss_mask + k * rows * length : NULL;
+    x->inputs =
+        s->data.inputs ? s->data.inputs + k * rows * length * (size_t)s->spec->model.d_model : NULL;
+    x->grad_seed = s->data.grad_seed;
+    x->step = step;
+    double places = (double)(rows * length);
+    if (x->loss_mask) {
+        places = 0;
+        for (size_t i = 0; i < rows * length; i++) places += x->loss_mask[i] != 0;
+    }
+    x->loss_scale = loss_table[s->spec->train.loss]->uses_tokens ? 1 / places : 1;
 }

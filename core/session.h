@@ -31,6 +31,11 @@ session_build(session *s, const run_spec *spec, bool want_tensors, arena *meta, 
 /* The rest, from a counting or real arena. */
 void session_layout(session *s, int n_threads, arena *a);
 
+/* After session_layout: data, initial weights and constants. */
+void session_fill(session *s, const run_input *input, team *t);
+/* Passes read the batch of this step from now on. */
+void session_use_batch(session *s, int step);
+
 /* Bytes of tables that session_build takes from meta: an upper bound. */
 size_t session_table_bytes(const run_spec *spec);
 

@@ -201,6 +201,11 @@ typedef struct spec_measure {
     int iterations; /* of those that are found step by step */
 } spec_measure;
 
+/* Networks that core/proxy makes of a run's; a job's is DERIVED_NONE. DERIVED_SUM: the loss is the
+ * sum of the vocabulary logits. DERIVED_SYNFLOW: the stream is multiplied by a constant after each
+ * block. */
+enum spec_derived { DERIVED_NONE, DERIVED_SUM, DERIVED_SYNFLOW };
+
 typedef struct run_spec {
     spec_model model;
     spec_strategy strategy;
@@ -212,6 +217,7 @@ typedef struct run_spec {
     spec_measure measure;
     int precision; /* enum spec_precision */
     uint64_t seed;
+    int derived; /* enum spec_derived */
 } run_spec;
 
 #endif

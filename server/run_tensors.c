@@ -72,8 +72,17 @@ static err_code dump(run_tensors *t, enum tensor_when when, int step, const tens
     return safetensors_add(&t->dump, prefix, v, &t->why);
 }
 
+/* A network made for a proxy starts from the same weights and data where it has them. */
+static err_code load_proxy(run_tensors *t, int step, const tensor_view *v)
+{
+    bool wanted = t->has_weights && (is_data(v->name) ? step == 0 : step < 2);
+    const safetensors_entry *e = wanted ? safetensors_find(&t->weights, v->name) : NULL;
+    return e ? safetensors_read(&t->weights, e, v, &t->why) : ERR_OK;
+}
+
 bool run_tensors_tensor(run_tensors *t, enum tensor_when when, int step, const tensor_view *v)
 {
+    if (when == TENSOR_PROXY) return load_proxy(t, step, v) == ERR_OK;
     err_code code = ERR_OK;
     t->asked |= when == TENSOR_INITIAL;
     if (when == TENSOR_INITIAL && t->has_weights) code = load(t, v);

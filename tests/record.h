@@ -66,7 +66,7 @@ static inline bool
 record_tensor_view(void *user, enum tensor_when when, int step, const tensor_view *t)
 {
     record *r = user;
-    if (when == TENSOR_INITIAL) {
+    if (when == TENSOR_INITIAL || when == TENSOR_PROXY) {
         if (r->edit != NULL) r->edit(r->user, r->spec, t);
         return true;
     }

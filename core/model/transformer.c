@@ -125,7 +125,10 @@ static void build_head(builder *b, int x)
     if (b->place->logits) logits = b->place->logits(b, logits);
     if (!isnan(m->final_softcap)) logits = op_softcap_build(g, logits, m->final_softcap);
     graph_site(g, logits, SITE_lm_logits);
-    op_cross_entropy_build(g, logits);
+    if (b->spec->derived == DERIVED_SUM)
+        op_project_build(g, logits);
+    else
+        op_cross_entropy_build(g, logits);
 }
 
 static void project(graph *g, const placement *place)
@@ -156,6 +159,7 @@ static void build(graph *g)
         builder_begin(&b, l);
         name_stream(&b, x);
         x = spec->model.parallel ? place->parallel_block(&b, x) : place->block(&b, x);
+        if (spec->derived == DERIVED_SYNFLOW) x = op_scale_build(g, x, 1);
         tap *t = graph_site(g, x, SITE_resid_out);
         if (!g->failed) g->stream[l] = x;
         if (l == spec->depth) g->reference_tap = t ? (int)(t - g->taps) : graph_hidden_tap(g, x);

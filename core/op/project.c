@@ -1,5 +1,6 @@
 /* A synthetic loss: loss = sum over tokens of g . x with given g [B, T, D], so dx = g exactly.
- * With g iid the token correlation of the gradient is 0, with one row repeated it is 1. */
+ * With g iid the token correlation of the gradient is 0, with one row repeated it is 1. Without a
+ * seed g is 1: the loss is the sum of x. */
 #include "core/op.h"
 
 int op_project_build(graph *g, int x)
@@ -17,13 +18,18 @@ static size_t count_of(const exec *x, const node *n)
     return (size_t)x->g->seq_len * (size_t)x->g->values[n->inputs[0]].cols;
 }
 
+static const real *seed_of(const exec *x, int b, size_t count)
+{
+    return x->grad_seed ? x->grad_seed + (size_t)b * count : NULL;
+}
+
 static void forward(const exec *x, const node *n, const span *s)
 {
     size_t count = count_of(x, n);
     for (int b = s->b0; b < s->b1; b++) {
-        const real *v = exec_value(x, n->inputs[0], b), *g = x->grad_seed + (size_t)b * count;
+        const real *v = exec_value(x, n->inputs[0], b), *g = seed_of(x, b, count);
         double sum = 0;
-        for (size_t i = 0; i < count; i++) sum += (double)g[i] * (double)v[i];
+        for (size_t i = 0; i < count; i++) sum += g ? (double)g[i] * (double)v[i] : (double)v[i];
         x->losses[b] = sum;
         *exec_value(x, n->outputs[0], b) = (real)sum;
     }
@@ -34,9 +40,12 @@ static void backward(const exec *x, const node *n, const span *s)
     size_t count = count_of(x, n);
     real scale = (real)x->grad_scale, beta = exec_grad_prepare(x, n, 0, s->b0, s->b1);
     for (int b = s->b0; b < s->b1; b++) {
-        const real *g = x->grad_seed + (size_t)b * count;
+        const real *g = seed_of(x, b, count);
         real *dx = exec_grad(x, n->inputs[0], b);
-        for (size_t i = 0; i < count; i++) dx[i] = beta == 0 ? scale * g[i] : dx[i] + scale * g[i];
+        for (size_t i = 0; i < count; i++) {
+            real own = scale * (g ? g[i] : 1);
+            dx[i] = beta == 0 ? own : dx[i] + own;
+        }
     }
 }
 

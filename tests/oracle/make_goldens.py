@@ -30,6 +30,7 @@ import fields  # noqa: E402
 import measure  # noqa: E402
 import oracle  # noqa: E402
 import pattern  # noqa: E402
+import proxies  # noqa: E402
 
 OUT = pathlib.Path(__file__).parent.parent / "golden"
 PROVENANCE = dict(script="tests/oracle/make_goldens.py", torch=torch.__version__,
@@ -98,6 +99,7 @@ def main():
         print(f"{len(text):7d} {job['name']}")
     print(f"{total:7d} bytes in all")
     casts.main()
+    proxies.main()
 
 
 if __name__ == "__main__":
