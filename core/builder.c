@@ -2,6 +2,7 @@
 
 #include "core/batch_norm.h"
 #include "core/op.h"
+#include "core/parametrization.h"
 #include "core/placement.h"
 
 #include <math.h>
@@ -169,10 +170,12 @@ static int prepare_head(builder *b, int x, int heads, norm_slot slot)
     return b->place->turned ? b->place->turned(b, x, slot == SLOT_ATTN_K) : x;
 }
 
-static double logit_scale(const spec_model *m)
+static double logit_scale(const run_spec *spec)
 {
+    const spec_model *m = &spec->model;
     double root = sqrt((double)m->head_dim);
-    return m->logit_scale == LOGITS_INV_SQRT ? 1 / root : m->logit_scale == LOGITS_SQRT ? root : 1;
+    if (m->logit_scale == LOGITS_INV_SQRT) return parametrization_logits(spec) / root;
+    return m->logit_scale == LOGITS_SQRT ? root : 1;
 }
 
 static int attend(builder *b, int q, int k, int v)
@@ -183,7 +186,7 @@ static int attend(builder *b, int q, int k, int v)
                           .kv_heads = m->n_kv_heads,
                           .causal = m->mask == MASK_CAUSAL,
                           .window = is_local(b) ? m->window : 0,
-                          .scale = logit_scale(m) * m->logit_factor,
+                          .scale = logit_scale(b->spec) * m->logit_factor,
                           .tau = NONE,
                           .softcap = m->logit_softcap,
                           .bias = b->place->logit_bias,

@@ -7,6 +7,7 @@
 #include "core/model.h"
 #include "core/optimizer.h"
 #include "core/outline_walk.h"
+#include "core/parametrization.h"
 #include "core/placement.h"
 #include "core/profile.h"
 #include "core/proxy/proxy.h"
@@ -41,6 +42,8 @@ static err_code check(const run_spec *spec, error *err)
             return error_set(err, ERR_COMBINATION, "/measure/steps",
                              "step %d is not in 0..train.steps = %d", step, t->steps);
     }
+    if ((code = parametrization_check(spec, err))) return code;
+    if ((code = probe_coordinate_check(spec, err))) return code;
     int exponent;
     if (frexp(spec->rounding.loss_scale, &exponent) != 0.5)
         return error_set(err, ERR_COMBINATION, "/rounding/loss_scale",

@@ -1,6 +1,7 @@
 #include "core/init.h"
 
 #include "core/orthogonal.h"
+#include "core/parametrization.h"
 #include "core/placement.h"
 
 #include "core/base/rng.h"
@@ -93,7 +94,9 @@ double init_usual_std(const run_spec *s)
 double init_default_std(const run_spec *spec)
 {
     const init *row = init_table[spec->init.scheme];
-    return row->std ? row->std(spec) : init_usual_std(spec);
+    if (!row->std) return init_usual_std(spec);
+    run_spec base = parametrization_base(spec);
+    return row->std(&base);
 }
 
 /* Of the same law where that has a standard deviation to set. */
@@ -131,7 +134,7 @@ static double given_std(const spec_init *in, const param *p)
     return init_is_table(p) ? in->embed_std : (double)NAN;
 }
 
-init_rule init_rule_of(const run_spec *spec, const param *p)
+static init_rule standard_rule(const run_spec *spec, const param *p)
 {
     const spec_init *in = &spec->init;
     if (p->kind == PARAM_DISTANCE) return init_normal_rule(init_width_std(spec, 1));
@@ -142,6 +145,11 @@ init_rule init_rule_of(const run_spec *spec, const param *p)
     if (!isnan(std)) r = with_std(r, std);
     init_adjust *adjust = placement_table[spec->strategy.placement]->init;
     return adjust && spec->strategy.init_factor ? adjust(spec, p, r) : r;
+}
+
+init_rule init_rule_of(const run_spec *spec, const param *p)
+{
+    return parametrization_init(spec, p, standard_rule);
 }
 
 /* --- numbers ---------------------------------------------------------------------------------- */

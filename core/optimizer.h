@@ -18,7 +18,8 @@ typedef struct update {
 
 typedef struct optimizer {
     entry entry;
-    int n_states; /* arrays like the parameters, starting at 0 */
+    bool normalizes; /* its updates do not grow with the gradient: parametrization.h */
+    int n_states;    /* arrays like the parameters, starting at 0 */
     /* n entries; returns the sum of (w_new - w_old)^2 */
     double (*update)(const update *u, real *w, const real *grad, real *const *states, size_t n);
 } optimizer;

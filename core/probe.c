@@ -24,6 +24,7 @@ void probe_init(probe *p, const graph *g)
         p->spectrum[is_centred(e->name)] |= !strcmp(e->group, "spectrum");
         p->attention |= !strcmp(e->group, "attention");
         p->parameter |= !strcmp(e->group, "parameter");
+        p->coordinate |= !strcmp(e->group, "coordinate");
     }
 }
 
@@ -64,6 +65,7 @@ static void layout_tap(probe *p, const tap *t, probe_tap *out, arena *a)
     if (has_spectrum(p, t)) pt.ranks = arena_alloc(a, 2 * batch * sizeof *pt.ranks);
     if (t->entropy != NONE && p->attention)
         pt.entropy = arena_alloc(a, batch * rows * sizeof *pt.entropy);
+    if (p->coordinate && !t->hidden) probe_coordinate_layout(&pt.coordinate, g, t, a);
     if (out) *out = pt;
 }
 
@@ -210,8 +212,11 @@ tap_values(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, 
 void probe_values(probe *p, const exec *x, const node *n, const span *s)
 {
     for (int i = n->first_tap; i != NONE; i = p->g->taps[i].next)
-        for (int b = s->b0; b < s->b1; b++)
+        for (int b = s->b0; b < s->b1; b++) {
+            probe_coordinate *c = &p->taps[i].coordinate;
             tap_values(p, &p->g->taps[i], &p->taps[i], x, n, b, work_of(p, s->worker));
+            if (c->sums) probe_coordinate_add(c, x, n, &p->g->taps[i], b);
+        }
 }
 
 /* What is measured is the gradient of the loss, without the scale of this pass. */
@@ -349,6 +354,7 @@ void probe_finish(probe *p, int tap_index, bool with_grads, metric_value out[MET
     if (pt->gradient && with_grads) gradient_finish(&pt->gradient[0], out);
     for (int kind = 0; pt->ranks && kind < 2; kind++)
         if (p->spectrum[kind]) ranks_finish(&pt->ranks[kind * g->batch], kind == 1, out);
+    if (pt->coordinate.sums) probe_coordinate_finish(&pt->coordinate, g, out);
     if (!pt->entropy) return;
     uint32_t *visible = (uint32_t *)(void *)p->work;
     const node *n = &g->nodes[g->values[t->value].producer];

@@ -12,6 +12,7 @@
 #include "core/metric/ranks.h"
 #include "core/metric/value.h"
 #include "core/op.h"
+#include "core/probe_coordinate.h"
 
 typedef struct probe_tap {
     moments *moments;   /* [B] */
@@ -20,13 +21,14 @@ typedef struct probe_tap {
     double *token_sq;   /* [B, rows] */
     ranks *ranks;       /* [2, B]: uncentred, centred */
     real *entropy;      /* [B, H, T] */
-    int slot;           /* of its Gram matrices in the pool while its segment runs */
+    probe_coordinate coordinate;
+    int slot; /* of its Gram matrices in the pool while its segment runs */
 } probe_tap;
 
 typedef struct probe {
     const graph *g;
-    bool moments, gradient, geometry, spectrum[2], attention,
-        parameter; /* groups that are wanted */
+    bool moments, gradient, geometry, spectrum[2], attention, parameter,
+        coordinate; /* groups that are wanted */
     probe_tap *taps;
     char *work;     /* work_bytes for each worker */
     real *unscaled; /* a gradient without exec.grad_scale: unscaled_reals for each worker */

@@ -48,6 +48,7 @@ static bool applies(const tap *t, const report_pass *pass, int m)
         return pass->backward && !(t->is_matrix && (m == METRIC_grad_token_corr));
     if (in_group(m, "moments"))
         return !(t->is_matrix && (m == METRIC_var_feat || m == METRIC_var_token));
+    if (in_group(m, "coordinate")) return true;
     if (in_group(m, "attention")) return t->entropy != NONE;
     return !t->is_matrix && (in_group(m, "geometry") || in_group(m, "spectrum"));
 }

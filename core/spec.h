@@ -20,11 +20,12 @@ enum {
 
 enum spec_mask { MASK_CAUSAL, MASK_BIDIRECTIONAL };           /* names: "causal", "bidirectional" */
 enum spec_precision { PRECISION_FLOAT32, PRECISION_FLOAT64 }; /* "float32", "float64" */
-enum spec_decay { DECAY_MATRICES, DECAY_ALL };                /* "matrices", "all" */
-enum spec_span { SPAN_HEAD, SPAN_JOINT };                     /* "head", "joint" */
-enum spec_sigma { SIGMA_LIVE, SIGMA_FROZEN };                 /* "live", "frozen" */
-enum spec_divisor { DIVISOR_BATCH, DIVISOR_FORWARD };         /* "batch", "forward" */
-enum spec_round_scale { ROUND_TENSOR, ROUND_ROW };            /* "tensor", "row" */
+enum spec_parametrization { PARAMETRIZATION_STANDARD, PARAMETRIZATION_MUP }; /* "standard", "mup" */
+enum spec_decay { DECAY_MATRICES, DECAY_ALL };                               /* "matrices", "all" */
+enum spec_span { SPAN_HEAD, SPAN_JOINT };                                    /* "head", "joint" */
+enum spec_sigma { SIGMA_LIVE, SIGMA_FROZEN };                                /* "live", "frozen" */
+enum spec_divisor { DIVISOR_BATCH, DIVISOR_FORWARD }; /* "batch", "forward" */
+enum spec_round_scale { ROUND_TENSOR, ROUND_ROW };    /* "tensor", "row" */
 /* "inv_sqrt" 1/sqrt(d_k), "one", "sqrt" sqrt(d_k), "cosine" learned per head */
 enum spec_logit_scale { LOGITS_INV_SQRT, LOGITS_ONE, LOGITS_SQRT, LOGITS_COSINE };
 enum spec_branch_gain {
@@ -175,11 +176,13 @@ typedef struct spec_train {
     double beta1, beta2; /* adamw */
     double eps;          /* adamw */
     double weight_decay;
-    int decay;     /* enum spec_decay: which parameters decay */
-    int warmup;    /* steps of linear warm-up */
-    int schedule;  /* registry schedules: constant, cosine */
-    double min_lr; /* cosine: share of lr at the last step */
-    double clip;   /* global gradient norm; NaN: no clipping */
+    int decay;                     /* enum spec_decay: which parameters decay */
+    int warmup;                    /* steps of linear warm-up */
+    int schedule;                  /* registry schedules: constant, cosine */
+    double min_lr;                 /* cosine: share of lr at the last step */
+    double clip;                   /* global gradient norm; NaN: no clipping */
+    int parametrization;           /* enum spec_parametrization */
+    int base_width, base_head_dim; /* mup: of the network that the others learn like */
 } spec_train;
 
 /* Formats are rows of the registry formats; 0 is none. */

@@ -117,6 +117,7 @@ use_set strategy_uses(const run_spec *spec)
     if (!spec->model.tied) uses |= USES(HEAD);
     if (position_table[spec->model.position]->has_table) uses |= USES(POSITIONS);
     if (init_table[spec->init.scheme]->std) uses |= USES(INIT_STD);
+    if (spec->train.parametrization == PARAMETRIZATION_MUP) uses |= USES(MUP);
     return uses | norms | attention_uses(&spec->model) | rounding_uses(&spec->rounding);
 }
 

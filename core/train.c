@@ -1,6 +1,7 @@
 #include "core/train.h"
 
 #include "core/optimizer.h"
+#include "core/parametrization.h"
 #include "core/schedule.h"
 
 double train_grad_sq(const session *s, int p)
@@ -49,6 +50,8 @@ static void update_chunk(void *context, int task, int worker)
     if (n > CHUNK) n = CHUNK;
     update u = run->base;
     u.decay = t->decay == DECAY_ALL || w->rank == 2 ? t->weight_decay : 0;
+    u.rate *= parametrization_rate(s->spec, w);
+    u.decay *= parametrization_decay(s->spec, w);
     real *states[OPTIMIZER_STATES] = {NULL};
     for (int i = 0; i < OPTIMIZER_STATES; i++)
         if (s->states[i]) states[i] = s->states[i] + w->data + first;

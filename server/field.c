@@ -52,6 +52,16 @@ static const entry *const decays[] = {
                                       .summary = "matrices and embeddings; no gains, no biases"},
     [DECAY_ALL] = &(const entry){.name = "all", .summary = "every parameter"},
 };
+static const entry *const parametrizations[] = {
+    [PARAMETRIZATION_STANDARD] =
+        &(const entry){.name = "standard", .summary = "as the init and the learning rate say"},
+    [PARAMETRIZATION_MUP] =
+        &(const entry){.name = "mup",
+                       .summary = "maximal update: with m = d_model / base_width block matrices "
+                                  "start 1/sqrt(m) smaller and learn at 1/m the rate (adamw), "
+                                  "logits are divided by m, attention by d_k in place of its root",
+                       .source = "arXiv:2203.03466"},
+};
 static const entry *const precisions[] = {
     [PRECISION_FLOAT32] = &(const entry){.name = "float32", .summary = "IEEE 754 binary32"},
     [PRECISION_FLOAT64] =
@@ -108,6 +118,7 @@ static const registry own[] = {
     {"divisors", "what the backward pass of powernorm divides by", divisors, 2},
     {"branch_gains", "learned factors on branches", branch_gains, 4},
     {"depth_rules", "factors that depend on the depth L or the block l", depth_rules, 5},
+    {"parametrizations", "how training goes with the width", parametrizations, 2},
     {"round_scales", "what shares a scale of int8", round_scales, 2},
     {"decays", "which parameters decay", decays, 2},
     {"precisions", "arithmetic of a run", precisions, 2},

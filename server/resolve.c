@@ -76,6 +76,10 @@ static void apply_rules(run_spec *s, const bool *given)
         s->strategy.stat_warmup = engine_f32.norm_warmup(s->strategy.norm);
     if (!given[FIELD_init_depth_scale])
         s->init.depth_scale = engine_f32.init_depth_scale(s->init.scheme);
+    if (!given[FIELD_train_base_head_dim]) {
+        int width = s->train.base_width / s->model.n_heads;
+        s->train.base_head_dim = width > 0 ? width : 1;
+    }
     if (!given[FIELD_init_std]) s->init.std = engine_f32.init_std(s);
     if (!given[FIELD_rounding_activations]) s->rounding.activations = s->rounding.format;
     if (!given[FIELD_rounding_gradients]) s->rounding.gradients = s->rounding.format;

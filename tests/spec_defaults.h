@@ -19,6 +19,8 @@ static inline void spec_defaults(run_spec *s, int norm_row)
     m->global_every = 1;
     s->init.gain = 1;
     s->rounding.loss_scale = 1;
+    s->train.base_width = 64;
+    s->train.base_head_dim = 16;
     s->init.embed_std = s->init.position_std = s->init.head_std = (double)NAN;
     spec_strategy *t = &s->strategy;
     t->gain_init = t->out_gain_init = 1;

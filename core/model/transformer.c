@@ -4,6 +4,7 @@
 #include "core/loss.h"
 #include "core/model.h"
 #include "core/op.h"
+#include "core/parametrization.h"
 #include "core/placement.h"
 
 static err_code check_embedding(const run_spec *spec, error *err)
@@ -120,7 +121,7 @@ static void build_head(builder *b, int x)
     bool unit = table != NONE && b->spec->strategy.fixnorm;
     if (table == NONE)
         table = graph_param(g, PARAM_HEAD, "lm_head.weight", (size_t)m->vocab, (size_t)b->width);
-    int logits = op_linear_build(g, x, &table, NULL, 1);
+    int logits = op_linear_scaled_build(g, parametrization_readout(b->spec), x, &table, NULL, 1);
     if (unit) logits = op_unit_rows_build(g, logits, table);
     if (b->place->logits) logits = b->place->logits(b, logits);
     if (!isnan(m->final_softcap)) logits = op_softcap_build(g, logits, m->final_softcap);

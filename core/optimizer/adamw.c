@@ -48,6 +48,7 @@ const optimizer optimizer_adamw = {
     .entry = {.name = "adamw",
               .summary = "Adam with bias correction and decoupled weight decay",
               .source = "arXiv:1711.05101"},
+    .normalizes = true,
     .n_states = 2,
     .update = update_adamw,
 };

@@ -28,6 +28,7 @@ import cases  # noqa: E402
 import casts  # noqa: E402
 import fields  # noqa: E402
 import measure  # noqa: E402
+import mup  # noqa: E402
 import oracle  # noqa: E402
 import pattern  # noqa: E402
 import proxies  # noqa: E402
@@ -58,9 +59,9 @@ def tensor_row(x):
     return digits((np.linalg.norm(x), *pattern.projections(x)))
 
 
-def golden(job):
+def golden(job, run=None):
     profiled = job["name"] in cases.PROFILED
-    r = oracle.run(job, profiled)
+    r = run(job) if run else oracle.run(job, profiled)
     groups = {}
     for (step, layer, site, metric, param), value in r["measurements"].items():
         key = (step, layer, f"param:{param}" if param else site)
@@ -100,6 +101,7 @@ def main():
     print(f"{total:7d} bytes in all")
     casts.main()
     proxies.main()
+    mup.main()
 
 
 if __name__ == "__main__":
