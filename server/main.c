@@ -8,6 +8,7 @@
 #include "server/openapi.h"
 #include "server/option.h"
 #include "server/provenance.h"
+#include "server/rank.h"
 #include "server/reader.h"
 #include "server/run.h"
 #include "server/serve.h"
@@ -51,6 +52,8 @@ static int dispatch(const options *o)
         return serve_main(o);
     case COMMAND_run:
         return run_main(o);
+    case COMMAND_rank:
+        return rank_main(o);
     case COMMAND_describe:
         return describe_main(o);
     case COMMAND_schema:

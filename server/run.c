@@ -9,6 +9,7 @@
 #include "server/job_edit.h"
 #include "server/machine.h"
 #include "server/provenance.h"
+#include "server/ranking.h"
 #include "server/reader.h"
 #include "server/run_output.h"
 #include "server/run_tensors.h"
@@ -49,6 +50,7 @@ typedef struct run_state {
     int gallery;         /* row that is run, or -1 */
     gallery_check check; /* of it */
     run_verdict verdict;
+    ranking *ranking; /* NULL: not asked for */
     run_tensors tensors;
     run_output output;
     FILE *to;
@@ -99,12 +101,17 @@ static void on_measure(void *user, const measurement *m, size_t n)
     run_state *s = user;
     run_output_measure(&s->output, m, n);
     run_verdict_measure(&s->verdict, m, n);
+    for (size_t i = 0; i < n && s->ranking; i++)
+        ranking_measure(s->ranking, m[i].step, m[i].layer, m[i].site, m[i].metric, m[i].value,
+                        m[i].reason == REASON_NONE);
     if (s->gallery >= 0) gallery_check_measure(&s->check, s->run, m, n);
 }
 
 static void on_step(void *user, const step_record *record)
 {
-    run_output_step(&((run_state *)user)->output, record);
+    run_state *s = user;
+    run_output_step(&s->output, record);
+    if (s->ranking && record->step > 0) ranking_loss(s->ranking, record->loss);
 }
 
 static bool on_progress(void *user, const progress *p)
@@ -195,6 +202,7 @@ static err_code compute(run_state *s, int index, error *err)
     if (code) return code;
     run_output_run(&s->output, index);
     code = run_verdict_run(&s->verdict, index, err);
+    if (!code && s->ranking) code = ranking_run(s->ranking, run->arm, err);
     if (code) return code;
     double began = now_s();
     code = e->run(&run->spec, &input, s->memory, cost.peak_bytes, &s->team, &to, &summary, err);
@@ -218,6 +226,7 @@ static err_code compute_all(run_state *s, run_format format, error *err)
     clear_bar(s);
     error lost;
     if (!code) code = run_verdict_end(&s->verdict, err);
+    if (!code && s->ranking) code = ranking_end(s->ranking, err);
     bool cut = run_output_end(&s->output, s->verdict.text, code ? err : NULL, &lost) != ERR_OK;
     if (cut && !interrupted) *err = lost, code = lost.code; /* it is also why the engine stopped */
     free(provenance);
@@ -355,6 +364,8 @@ static err_code run_job(run_state *s, error *err)
     if (!code) code = open_output(s, &format, err);
     if (!code) code = team_start(&s->team, s->lim.threads, err);
     if (!code) code = run_verdict_init(&s->verdict, &s->job, err);
+    if (!code && s->options->flag[OPTION_rank])
+        code = ranking_new(&s->ranking, s->options->text[OPTION_by], err);
     if (code) return code;
     s->bar = !s->options->flag[OPTION_quiet] && isatty(STDERR_FILENO);
     for (int i = 0; i < s->job.n_runs; i++) s->passes += s->job.runs[i].spec.train.steps + 1;
@@ -370,6 +381,7 @@ static void close_all(run_state *s)
     block_unmap(s->memory, s->memory_bytes);
     run_tensors_close(&s->tensors);
     run_verdict_deinit(&s->verdict);
+    ranking_free(s->ranking);
     for (int i = 0; i < s->n_corpora; i++) free(s->corpora[i].bytes);
     job_deinit(&s->job);
 }
@@ -386,6 +398,7 @@ static int finish(const run_state *s)
     bool unexpected = s->gallery >= 0 && gallery_check_print(&s->check, stderr) > 0;
     const options *o = s->options;
     if (!o->flag[OPTION_quiet]) study_print(stderr, &s->verdict.study);
+    if (s->ranking) ranking_print(s->ranking, stderr);
     if (unexpected) return RUN_UNEXPECTED;
     if (!o->flag[OPTION_check]) return 0;
     return run_verdict_status(s->verdict.study.level, o->flag[OPTION_strict]);

@@ -60,6 +60,33 @@ test('the life of a job: 202, Location, runs, series, chart, steps, SQL', async 
   assert.equal(jobs[0].id, id);
 });
 
+test('the ranking of a job, by mean rank and by weights, is that of the command line', async () => {
+  const job = await daemon.finish({ ...small, measure: { metrics: ['proxy', 'token_corr'] } });
+  const borda = await daemon.get(job.links.ranking);
+  assert.equal(borda.method, 'borda');
+  assert.equal(borda.few_seeds, true);
+  assert.deepEqual(borda.arms.map((a) => a.runs), [2, 2]);
+  assert.ok(borda.terms.every((t) => t.measured));
+  assert.ok(borda.arms[0].score <= borda.arms[1].score);
+  const robot = await daemon.get(`${job.links.ranking}?weights=param_count:-1,zen:0.5`);
+  assert.equal(robot.method, 'robot');
+  const file = `${makeDir()}/result.json`;
+  const again = { ...small, measure: { metrics: ['proxy', 'token_corr'] } };
+  writeFileSync(file, (await runProgram(['run', '--quiet', '-'], { input: JSON.stringify(again) })).stdout);
+  for (const [args, reply] of [[[], borda], [['--by', 'param_count:-1,zen:0.5'], robot]]) {
+    const { job_id, state, ...rest } = reply;
+    const told = JSON.parse((await runProgram(['rank', '--json', ...args, file])).stdout);
+    assert.deepEqual(told, rest);
+    assert.equal(state, 'done');
+    assert.ok(job_id > 0);
+  }
+  const bad = await daemon.request('GET', `${job.links.ranking}?weights=zen:2`);
+  assert.equal(bad.status, 400);
+  const none = await daemon.finish(small);
+  assert.deepEqual((await daemon.get(none.links.ranking)).arms.map((a) => a.values.length), [1, 1]);
+  assert.equal((await daemon.request('GET', '/api/v1/jobs/999999/ranking')).status, 404);
+});
+
 test('CSV is what JSON is, by format and by Accept, and a parser takes it', async () => {
   const { id } = await daemon.finish(small);
   const url = `/api/v1/jobs/${id}/series?metric=rms,grad_norm`;
