@@ -365,6 +365,7 @@ def attention_forms():
         small("attn-bias-qv", model__qkv_bias=True, model__k_bias=False),
         small("attn-bias-out", model__attn_out_bias=True),
         small("mlp-bias", model__mlp_bias=True, model__activation="swiglu"),
+        *(small(f"activation-{name}", model__activation=name, model__mlp_bias=True) for name in ("identity", "tanh", "selu")),
         small("relative-bias", model__position="relative_bias", model__n_heads=4, model__n_kv_heads=2, data__seq_len=21,
               model__logit_softcap=1.5),
         small("relative-bias-bidirectional", model__position="relative_bias", model__mask="bidirectional",

@@ -35,6 +35,9 @@ MASK_TOKEN = 0
 ACTIVATIONS = {
     "relu": torch.relu,
     "gelu": lambda z: 0.5 * z * (1 + torch.erf(z / math.sqrt(2))),
+    "identity": lambda z: z,
+    "tanh": torch.tanh,
+    "selu": torch.nn.functional.selu,
     "gelu_tanh": lambda z: 0.5 * z * (1 + torch.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))),
     "silu": lambda z: z * torch.sigmoid(z),
 }
