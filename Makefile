@@ -150,10 +150,11 @@ bench: ## speed and memory of specs A to D; PEER=/path/to/torch_probe.py beside 
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BUILD)/normscope bench --metrics tests/jobs/A.json tests/jobs/C.json
 	@python3 -B tests/bench/compare.py --program $(BUILD)/normscope $(ARGS)
 
-reproduce: ## published numbers at init measured again (ARGS="--seeds 8 --only peri")
+reproduce: ## published numbers and claims at init measured again (ARGS="--seeds 8 --only peri")
 	@deploy/install-deps run
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@python3 -B tests/reproduce/run.py --program $(BUILD)/normscope $(ARGS)
+	@python3 -B tests/reproduce/run_claims.py --program $(BUILD)/normscope
 
 golden: ## rewrite tests/golden from the PyTorch oracle (needs torch and numpy)
 	python3 -B tests/oracle/make_goldens.py
