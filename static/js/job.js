@@ -9,6 +9,7 @@ import { outcome } from './gallery.js';
 import { growthPanel } from './growth.js';
 import { lossPanel } from './losses.js';
 import { runsPanel } from './runs.js';
+import { verdictPanel } from './verdict.js';
 import { jsonView } from './json_view.js';
 import { coverageView, noteList } from './coverage.js';
 
@@ -68,11 +69,13 @@ export async function jobPage(root, { parts, query }) {
   const growth = growthPanel();
   const losses = lossPanel();
   const table = runsPanel();
+  const verdict = verdictPanel();
   const expected = h('div');
 
   const show = () => {
     head.update(job);
     table.update(runs);
+    verdict.update(job, runs).catch((e) => say(e.message));
     picture.update(query, job, runs, (step) => growth.update(job, runs, step).catch((e) => say(e.message)));
     losses.update(query, job, runs).catch((e) => say(e.message));
   };
@@ -113,7 +116,7 @@ export async function jobPage(root, { parts, query }) {
   };
 
   clear(root).append(h('p', { class: 'crumbs' }, h('a', { href: href([]), text: 'Jobs' }), ` / ${job.id}`),
-    head.root, sayBox, expected, picture.root, growth.root, losses.root, table.root,
+    head.root, sayBox, verdict.root, expected, picture.root, growth.root, losses.root, table.root,
     ...[readAs(job)].filter(Boolean), h('div', { class: 'two' }, resolved(job), downloads(job, say)));
   asked = `${job.state} ${job.runs_done} ${job.runs_failed}`;
   show();

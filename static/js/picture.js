@@ -10,18 +10,16 @@ import { leftOut } from './left_out.js';
 import { relate } from './relate.js';
 import { ending } from './runs.js';
 
-const FP16_MAX = 65504;
-const FP16_FLUSH = 2 ** -25;
-
+/* Where numbers leave a format: the largest one, and half the smallest, below which they become zero. */
 const LIMITS = {
-  forward: { y: FP16_MAX, above: true, label: 'fp16 largest number, 65504' },
-  gradient: { y: FP16_FLUSH, above: false, label: 'fp16 flushes to zero below 2⁻²⁵' },
+  forward: [{ y: 65504, above: true, label: 'fp16 largest number, 65504 (fp8 E5M2: 57344)' }, { y: 448, above: true, label: 'fp8 E4M3 largest number, 448' }],
+  gradient: [{ y: 2 ** -25, above: false, label: 'fp16 flushes to zero below 2⁻²⁵' }, { y: 2 ** -17, above: false, label: 'fp8 E5M2 flushes to zero below 2⁻¹⁷' }],
 };
 
 /* Metrics in the unit of the tensor itself, for which a limit of the number format says something. */
 function limitsFor(metric) {
-  if (/^(max_abs|rms|token_rms_(min|median|max))$/.test(metric)) return [LIMITS.forward];
-  if (/^(grad_rms|grad_max_abs)$/.test(metric)) return [LIMITS.gradient];
+  if (/^(max_abs|rms|token_rms_(min|median|max))$/.test(metric)) return LIMITS.forward;
+  if (/^(grad_rms|grad_max_abs)$/.test(metric)) return LIMITS.gradient;
   return [];
 }
 
