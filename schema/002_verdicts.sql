@@ -1,3 +1,4 @@
+-- States of runs are now: queued, running, done, failed, cancelled, skipped.
 -- Verdicts: what the rules say of each run, of each arm of a job, and of the job.
 -- Runs have one more state: skipped, of a job that looks for a depth, when the outcome of another run
 -- has made it unnecessary.

@@ -128,8 +128,11 @@ static void locate(const reading *r, const sweep_arm *arm, error *err)
         const axis *x = &r->sweep.axes[a];
         const axis_value *v = &x->values[arm->value[a]];
         if (!v->given.given[id]) continue;
-        snprintf(err->pointer, sizeof err->pointer, "/sweep/%s/%d%s%s%s", x->path, arm->value[a],
-                 v->is_object ? "/" : "", v->is_object ? f->name : "", rest);
+        if (x->hidden)
+            snprintf(err->pointer, sizeof err->pointer, "/find/max_depth");
+        else
+            snprintf(err->pointer, sizeof err->pointer, "/sweep/%s/%d%s%s%s", x->path,
+                     arm->value[a], v->is_object ? "/" : "", v->is_object ? f->name : "", rest);
         return;
     }
     if (!*f->group || !r->base.given[id]) return;
@@ -196,6 +199,7 @@ expand_arm(reading *r, int number, draft *merged, cost_memo *memo, job *out, err
     if (code) return code;
     width_change width;
     if (resolve_run(&runs[0].spec, merged, &width, err) ||
+        expect_check(out->expect, &runs[0].spec, err) ||
         cost_run(memo, out, number * r->n_seeds, err))
         return blame(r, &arm, err);
     note_width(r, &width);
@@ -398,6 +402,7 @@ static bool make_base(run_spec *base, bool include[FIELD_COUNT], reading *r, con
         include[id] = true;
         field_copy(base, &j->runs[0].spec, f);
     }
+    if (r->find.wanted) include[FIELD__depth] = false; /* find says it, be it one depth only */
     free(plain);
     return true;
 }
@@ -464,11 +469,19 @@ char *expand_resolved(reading *r, const job *j)
     json_out axes = {0}, text = {0}, preset = {0};
     find_varying(r, j);
     if (!make_base(&base, include, r, j)) return NULL;
-    if (r->sweep.n) sweep_text(&axes, &r->sweep);
+    if (sweep_shown(&r->sweep)) sweep_text(&axes, &r->sweep);
     write_preset(&preset, r);
     json_begin_object(&text);
     canonical_names names = {preset.text, kept_strategy(r), r->kept_scale};
     canonical_members(&text, &base, include, names, r->seeds, r->n_seeds, axes.text);
+    if (j->expect && j->expect->n) {
+        json_key(&text, "expect");
+        expect_write(&text, j->expect);
+    }
+    if (r->find.wanted) {
+        json_key(&text, "find");
+        find_write(&text, &r->find);
+    }
     json_end(&text);
     text.failed = text.failed || axes.failed || preset.failed;
     json_deinit(&axes);

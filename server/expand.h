@@ -5,6 +5,8 @@
 #define SERVER_EXPAND_H
 
 #include "server/base.h"
+#include "server/expect.h"
+#include "server/find.h"
 #include "server/job.h"
 #include "server/sweep.h"
 #include "server/width.h"
@@ -19,6 +21,7 @@ typedef struct reading {
     const struct cJSON *document; /* to tell a shorthand from an object, for pointers */
     draft base;                   /* explicit fields */
     sweep sweep;
+    find find;
     uint64_t seeds[SEEDS_MAX];
     int n_seeds;
     int n_arms;

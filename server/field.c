@@ -170,7 +170,7 @@ int field_shorthand(int group)
 bool field_sweepable(const field *f)
 {
     return f->type != FIELD_NAME && f->type != FIELD_HF_CONFIG && f->type != FIELD_SEEDS &&
-           f->type != FIELD_SWEEP;
+           f->type != FIELD_SWEEP && f->type != FIELD_EXPECT && f->type != FIELD_FIND;
 }
 
 void field_path(char out[FIELD_PATH], const field *f)
@@ -268,6 +268,12 @@ void field_allowed(char *out, size_t size, const field *f, int depth_max)
         break;
     case FIELD_SWEEP:
         snprintf(out, size, "an object of field paths and lists of values");
+        break;
+    case FIELD_EXPECT:
+        snprintf(out, size, "a list of up to %d objects", RULE_EXPECT_MAX);
+        break;
+    case FIELD_FIND:
+        snprintf(out, size, "\"max_depth\", or an object with max_depth and min_depth");
         break;
     }
 }

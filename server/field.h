@@ -28,7 +28,9 @@ typedef enum field_type {
     FIELD_SCALE,
     FIELD_STRATEGY,
     FIELD_SEEDS,
-    FIELD_SWEEP
+    FIELD_SWEEP,
+    FIELD_EXPECT,
+    FIELD_FIND
 } field_type;
 
 typedef struct field {

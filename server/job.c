@@ -14,6 +14,7 @@ void job_deinit(job *j)
     free(j->resolved);
     free(j->coverage);
     free(j->notes);
+    free(j->expect);
     free(j->runs);
     *j = (job){0};
 }

@@ -39,6 +39,8 @@ typedef struct job {
     char *resolved;      /* canonical JSON text of the whole job */
     char *coverage; /* JSON text: what became of its hf_config (hf_config.h); NULL: it has none */
     char *notes;    /* JSON text: a list of sentences about what was made of it */
+    struct expectations *expect; /* its own rules; heap, NULL: none */
+    bool finds_depth;            /* "find" */
     job_run *runs;
     int n_runs;
 } job;

@@ -25,7 +25,8 @@ enum {
     "SELECT j.hash, j.name, j.state, j.created_at, j.started_at, j.finished_at, j.error_json, "    \
     "j.resolved, j.verdict, j.sentence, j.id, j.runs_total, "                                      \
     "(SELECT count(*) FROM runs r WHERE r.job_id = j.id AND r.state = 'done'), "                   \
-    "(SELECT count(*) FROM runs r WHERE r.job_id = j.id AND r.state = 'failed') FROM jobs j "
+    "(SELECT count(*) FROM runs r WHERE r.job_id = j.id AND r.state = 'failed'), "                 \
+    "(SELECT count(*) FROM runs r WHERE r.job_id = j.id AND r.state = 'skipped') FROM jobs j "
 
 static bool has_ended(const char *state)
 {
@@ -44,7 +45,8 @@ static bool copy_row(job_row *row, sqlite3_stmt *s)
     *row = (job_row){.id = sqlite3_column_int64(s, JOB_ROW_TEXTS),
                      .runs_total = sqlite3_column_int(s, JOB_ROW_TEXTS + 1),
                      .done = sqlite3_column_int(s, JOB_ROW_TEXTS + 2),
-                     .failed = sqlite3_column_int(s, JOB_ROW_TEXTS + 3)};
+                     .failed = sqlite3_column_int(s, JOB_ROW_TEXTS + 3),
+                     .skipped = sqlite3_column_int(s, JOB_ROW_TEXTS + 4)};
     for (int k = 0; k < JOB_ROW_TEXTS; k++) {
         if (sqlite3_column_type(s, k) == SQLITE_NULL) continue;
         const char *text = (const char *)sqlite3_column_text(s, k);
@@ -91,7 +93,7 @@ static job_progress stored_progress(const job_row *j, const char *state)
 {
     job_progress p = {.eta_s = has_ended(state) ? 0 : NAN};
     bool all = strcmp(state, "done") == 0 || j->runs_total == 0;
-    p.fraction = all ? 1 : (double)(j->done + j->failed) / j->runs_total;
+    p.fraction = all ? 1 : (double)(j->done + j->failed + j->skipped) / j->runs_total;
     return p;
 }
 
@@ -149,6 +151,7 @@ void job_row_write(json_out *o, http *h, const job_row *j, bool existing, const 
     number(o, "runs_total", j->runs_total);
     number(o, "runs_done", j->done);
     number(o, "runs_failed", j->failed);
+    number(o, "runs_skipped", j->skipped);
     number(o, "queue_position", has_ended(state) ? 0 : p.queue_position);
     json_key(o, "progress");
     json_begin_object(o);

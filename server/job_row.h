@@ -13,7 +13,7 @@ enum { JOB_ROW_TEXTS = 10 };
 
 typedef struct job_row {
     int64_t id;
-    int runs_total, done, failed;
+    int runs_total, done, failed, skipped;
     char *text[JOB_ROW_TEXTS]; /* heap; NULL where the column is */
 } job_row;
 

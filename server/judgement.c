@@ -1,5 +1,6 @@
 #include "server/judgement.h"
 
+#include "server/expect.h"
 #include "server/reader.h"
 
 #include <limits.h>
@@ -17,8 +18,10 @@ err_code judgement_rules(judgement *j, const char *spec, error *err)
     lim.blocks = 0;
     memset(&j->rules, 0, sizeof j->rules);
     err_code code = reader_job(spec, strlen(spec), &lim, &j->job, err);
-    verdict_rules(&j->rules, NULL, 0);
-    return code;
+    if (code) return code;
+    const expectations *own = j->job.expect;
+    verdict_rules(&j->rules, own->rules, own->n);
+    return ERR_OK;
 }
 
 err_code judgement_make(judgement *j, const char *spec, const run_result *r, error *err)

@@ -213,6 +213,18 @@ bool live_ended(live *l, int64_t job_id, live_end how, double flops, double repo
     return here;
 }
 
+void live_skipped(live *l, int64_t job_id, int n, double flops)
+{
+    pthread_mutex_lock(&l->lock);
+    live_job *j = n ? find(l, job_id) : NULL;
+    if (j) {
+        j->queued -= n, l->queued -= n;
+        j->flops_ended += flops;
+        touch(l, j, true);
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
 void live_remove(live *l, int64_t job_id)
 {
     pthread_mutex_lock(&l->lock);

@@ -47,6 +47,8 @@ bool live_claimed(live *l, int64_t job_id);
 bool live_progress(live *l, int64_t job_id, const progress *p, double delta);
 /* flops: of the run; reported: what live_progress was told of it so far. */
 bool live_ended(live *l, int64_t job_id, live_end how, double flops, double reported);
+/* Queued runs that are not needed any more; before live_ended of the run that showed it. */
+void live_skipped(live *l, int64_t job_id, int n, double flops);
 void live_remove(live *l, int64_t job_id);
 
 /* As scheduler_progress and scheduler_wait, for jobs that are here. *version: of the newest change.

@@ -78,6 +78,12 @@ static err_code read_member(reading *r, job *out, const cJSON *member, error *er
     case FIELD__sweep:
         code = sweep_read(&r->sweep, member, r->lim->depth, err);
         break;
+    case FIELD__expect:
+        code = expect_read(out->expect, member, r->lim->depth, err);
+        break;
+    case FIELD__find:
+        code = find_read(&r->find, member, r->lim->depth, err);
+        break;
     default:
         code = unknown_member(member, err);
         break;
@@ -100,6 +106,12 @@ static err_code read_document(reading *r, job *out, error *err)
     {
         err_code code = read_member(r, out, member, err);
         if (code) return code;
+    }
+    if (r->find.wanted) {
+        int depth = r->base.given[FIELD__depth] ? r->base.spec.depth : 0;
+        err_code code = find_expand(&r->find, &r->sweep, depth, err);
+        if (code) return code;
+        out->finds_depth = true;
     }
     if (r->n_seeds == 0)
         for (; r->n_seeds < 3; r->n_seeds++) r->seeds[r->n_seeds] = (uint64_t)r->n_seeds;
@@ -143,7 +155,8 @@ read_job(const char *bytes, size_t n, const limits *lim, bool echo, job *out, er
     if (code) return code;
     cJSON *tree = parse(bytes, n);
     reading *r = calloc(1, sizeof *r);
-    if (tree && r) {
+    out->expect = calloc(1, sizeof *out->expect);
+    if (tree && r && out->expect) {
         r->lim = lim;
         r->document = tree;
         code = read_document(r, out, err);
@@ -169,11 +182,20 @@ err_code reader_echo(const char *bytes, size_t n, const limits *lim, job *out, e
 
 char *reader_run_text(const run_spec *spec)
 {
+    return reader_run_text_with(spec, NULL);
+}
+
+char *reader_run_text_with(const run_spec *spec, const expectations *expect)
+{
     bool include[FIELD_COUNT];
     json_out o = {0};
     for (int i = 0; i < FIELD_COUNT; i++) include[i] = true;
     json_begin_object(&o);
     canonical_members(&o, spec, include, (canonical_names){0}, &spec->seed, 1, NULL);
+    if (expect && expect->n) {
+        json_key(&o, "expect");
+        expect_write(&o, expect);
+    }
     json_end(&o);
     return json_take(&o);
 }

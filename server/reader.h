@@ -19,6 +19,9 @@ err_code reader_echo(const char *bytes, size_t n, const limits *lim, job *out, e
 /* The inverse for one run: canonical JSON of a resolved run (reader_job accepts it again and makes
  * exactly one run equal to spec). Heap; NULL when out of memory. */
 char *reader_run_text(const run_spec *spec);
+/* The same with the rules of its job. */
+struct expectations;
+char *reader_run_text_with(const run_spec *spec, const struct expectations *expect);
 
 /* JSON texts generated from the field table and the registries. Heap; NULL when out of memory.
  *

@@ -1,6 +1,8 @@
 /* The field table, the registries and the presets as JSON. */
 #include "server/reader_tables.h"
+#include "server/expect.h"
 #include "server/field.h"
+#include "server/find.h"
 #include "server/json_out.h"
 #include "server/override.h"
 #include "server/preset.h"
@@ -17,6 +19,7 @@ static const char *const type_names[] = {
     [FIELD_NAME] = "name",         [FIELD_PRESET] = "preset",       [FIELD_SEEDS] = "seeds",
     [FIELD_SWEEP] = "sweep",       [FIELD_NUMBERS] = "numbers",     [FIELD_OVERRIDES] = "overrides",
     [FIELD_STRATEGY] = "strategy", [FIELD_HF_CONFIG] = "hf_config", [FIELD_SCALE] = "number",
+    [FIELD_EXPECT] = "expect",     [FIELD_FIND] = "find",
 };
 
 static void text_member(json_out *o, const char *key, const char *value)
@@ -46,7 +49,8 @@ static void write_default(json_out *o, const field *f)
     else if (f->type == FIELD_BOOL)
         json_bool(o, f->number != 0);
     else if (f->type == FIELD_SEEDS || f->type == FIELD_SWEEP || f->type == FIELD_NUMBERS ||
-             f->type == FIELD_OVERRIDES || f->type == FIELD_HF_CONFIG)
+             f->type == FIELD_OVERRIDES || f->type == FIELD_HF_CONFIG || f->type == FIELD_EXPECT ||
+             f->type == FIELD_FIND)
         json_raw(o, f->text);
     else
         json_string(o, f->text);
@@ -398,6 +402,15 @@ static void schema_type(json_out *o, const field *f)
     case FIELD_SWEEP:
         schema_sweep(o);
         break;
+    case FIELD_EXPECT:
+        text_member(o, "type", "array");
+        json_key(o, "items");
+        expect_schema(o);
+        bound(o, "maxItems", RULE_EXPECT_MAX);
+        break;
+    case FIELD_FIND:
+        find_schema(o);
+        break;
     }
 }
 
@@ -411,7 +424,8 @@ static void schema_field(json_out *o, const field *f)
     text_member(o, "description", f->doc);
     if (f->rule) text_member(o, "x-default-rule", f->rule);
     if (f->unit) text_member(o, "x-unit", f->unit);
-    bool has_default = !f->rule && f->type != FIELD_TEXT && f->type != FIELD_HF_CONFIG;
+    bool has_default =
+        !f->rule && f->type != FIELD_TEXT && f->type != FIELD_HF_CONFIG && f->type != FIELD_FIND;
     if (has_default) {
         json_key(o, "default");
         write_default(o, f);

@@ -65,9 +65,9 @@ static double in_scale(const rule *r, double value)
 
 double rule_margin(const rule *r, double value)
 {
-    bool at_most;
+    bool at_most, unused;
     double w = in_scale(r, rule_threshold(r, LEVEL_PASS, value, &at_most)),
-           f = in_scale(r, rule_threshold(r, LEVEL_FAIL, value, &at_most)), v = in_scale(r, value),
+           f = in_scale(r, rule_threshold(r, LEVEL_FAIL, value, &unused)), v = in_scale(r, value),
            gap = fabs(f - w);
     return (at_most ? w - v : v - w) / (gap > 0 && isfinite(gap) ? gap : 1);
 }

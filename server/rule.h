@@ -61,6 +61,7 @@ typedef struct rule {
     bool log;              /* seeds are averaged, and margins measured, in logarithms */
     bool ranks;            /* its margin counts when arms are ranked */
     const char *echoes;    /* a rule that says the same: no sentence names both; NULL: none */
+    bool own;              /* an expectation of the job: every layer counts */
     rule_need need;
     rule_bounds warn, fail;
     /* Sentences for a failure, a warning (NULL: as a failure) and a pass. {value}, {layer} the

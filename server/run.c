@@ -222,7 +222,12 @@ static err_code compute_all(run_state *s, run_format format, error *err)
     err_code code = ERR_OK;
     run_output_begin(&s->output, format, s->to, &s->job, provenance);
     s->started = now_s();
-    for (int i = 0; i < s->job.n_runs && !code; i++) code = compute(s, i, err);
+    for (int i = 0; i < s->job.n_runs && !code; i++) {
+        if (run_verdict_skips(&s->verdict, i))
+            run_output_skipped(&s->output, i);
+        else
+            code = compute(s, i, err);
+    }
     clear_bar(s);
     error lost;
     if (!code) code = run_verdict_end(&s->verdict, err);

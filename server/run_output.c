@@ -321,3 +321,20 @@ void run_output_run_end(run_output *o,
     if (o->format == RUN_NDJSON) json_text(to, "\n");
     flush(o, FLUSH_AT);
 }
+
+void run_output_skipped(run_output *o, int index)
+{
+    const job_run *run = &o->job->runs[index];
+    if (o->format == RUN_CSV) return;
+    json_out *to = o->format == RUN_JSON ? &o->runs : &o->text;
+    json_begin_object(to);
+    if (o->format == RUN_NDJSON) member_text(to, "type", "end");
+    member_integer(to, "run_id", index);
+    json_key(to, "seed");
+    json_unsigned(to, run->spec.seed);
+    member_raw(to, "arm", run->arm);
+    json_key(to, "skipped");
+    json_bool(to, true);
+    json_end(to);
+    if (o->format == RUN_NDJSON) json_text(to, "\n");
+}

@@ -42,6 +42,8 @@ void run_output_run_end(run_output *o,
                         double wall_ms,
                         const char *corpus_hash, /* NULL: no corpus */
                         const char *verdict);    /* members of an object; NULL: none */
+/* A run that was not needed: {"run_id","seed","arm","skipped":true} among the runs. */
+void run_output_skipped(run_output *o, int index);
 /* failure: why the job did not end, or NULL; json and ndjson say it ("error"), and when nothing has
  * been written yet, nothing is. verdict: an object (study_json), or NULL. ERR_MEMORY or ERR_IO when
  * anything was lost on the way. Frees everything but `to`. */

@@ -1,5 +1,7 @@
 #include "server/run_verdict.h"
 
+#include "server/expect.h"
+#include "server/find.h"
 #include "server/run.h"
 
 #include <stdlib.h>
@@ -13,11 +15,15 @@ static err_code no_memory(error *err)
 err_code run_verdict_init(run_verdict *v, const job *j, error *err)
 {
     *v = (run_verdict){.job = j};
-    verdict_rules(&v->rules, NULL, 0);
-    study_init(&v->study, &v->rules, false);
+    if (j->expect)
+        verdict_rules(&v->rules, j->expect->rules, j->expect->n);
+    else
+        verdict_rules(&v->rules, NULL, 0);
+    study_init(&v->study, &v->rules, j->finds_depth);
     v->findings = calloc((size_t)j->n_runs * (size_t)v->rules.n, sizeof *v->findings);
     v->judged = calloc((size_t)j->n_runs, sizeof *v->judged);
-    return v->findings && v->judged ? ERR_OK : no_memory(err);
+    v->skipped = calloc((size_t)j->n_runs, sizeof *v->skipped);
+    return v->findings && v->judged && v->skipped ? ERR_OK : no_memory(err);
 }
 
 err_code run_verdict_run(run_verdict *v, int index, error *err)
@@ -33,12 +39,44 @@ void run_verdict_measure(run_verdict *v, const measurement *m, size_t n)
     verdict_intake_measure(&v->intake, m, n);
 }
 
+bool run_verdict_skips(const run_verdict *v, int index)
+{
+    return v->skipped[index];
+}
+
+/* Runs of one arm stand together, seeds fastest. */
+static int runs_of_arm(const job *j, int first)
+{
+    int n = 0;
+    while (first + n < j->n_runs && strcmp(j->runs[first].arm, j->runs[first + n].arm) == 0) n++;
+    return n;
+}
+
+/* When the last seed of an arm has been judged, other depths may have become unnecessary. */
+static void skip_others(run_verdict *v)
+{
+    const job *j = v->job;
+    verdict_arm arm;
+    verdict_finding f[RULES_MAX];
+    int first = v->run;
+    while (first > 0 && strcmp(j->runs[first - 1].arm, j->runs[v->run].arm) == 0) first--;
+    if (v->run != first + runs_of_arm(j, first) - 1) return;
+    verdict_arm_judge(&arm, f, &v->rules, v->findings + (size_t)first * (size_t)v->rules.n,
+                      v->run - first + 1);
+    for (int i = 0; i < j->n_runs; i++) {
+        const char *a = find_others(j->runs[i].arm), *b = find_others(j->runs[first].arm);
+        bool settled = find_settles(j->runs[i].spec.depth, j->runs[first].spec.depth, arm.by_rules);
+        if (!v->judged[i] && settled && strcmp(a, b) == 0) v->skipped[i] = true;
+    }
+}
+
 verdict_level run_verdict_run_end(run_verdict *v, const run_summary *summary, json_out *text)
 {
     verdict_finding *f = v->findings + (size_t)v->run * (size_t)v->rules.n;
     verdict_level level = verdict_judge(f, &v->intake, summary);
     json_out sentence = {0};
     v->judged[v->run] = true;
+    if (v->job->finds_depth) skip_others(v);
     study_sentence(&sentence, &v->rules, f, level);
     json_begin_object(text);
     json_key(text, "verdict");
@@ -59,14 +97,13 @@ static const char *placement_of(const run_spec *spec)
     return NULL;
 }
 
-/* Runs of one arm stand together, seeds fastest. */
 static void add_arms(run_verdict *v)
 {
     const job *j = v->job;
     for (int i = 0, n; i < j->n_runs; i += n) {
         int judged = 0;
-        for (n = 0; i + n < j->n_runs && strcmp(j->runs[i].arm, j->runs[i + n].arm) == 0; n++)
-            judged += v->judged[i + n];
+        n = runs_of_arm(j, i);
+        for (int k = 0; k < n; k++) judged += v->judged[i + k];
         study_add(&v->study, *j->runs[i].arm ? j->runs[i].arm : "{}",
                   placement_of(&j->runs[i].spec), j->runs[i].spec.depth,
                   v->findings + (size_t)i * (size_t)v->rules.n, judged);
@@ -93,6 +130,7 @@ void run_verdict_deinit(run_verdict *v)
     study_deinit(&v->study);
     free(v->findings);
     free(v->judged);
+    free(v->skipped);
     free(v->text);
     *v = (run_verdict){0};
 }

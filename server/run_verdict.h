@@ -9,13 +9,15 @@ typedef struct run_verdict {
     rules rules;
     verdict_intake intake;
     verdict_finding *findings; /* of all runs, one after the other */
-    bool *judged;              /* [n_runs] */
+    bool *judged, *skipped;    /* [n_runs] */
     int run;
     study study;
     char *text; /* the study as JSON, after run_verdict_end */
 } run_verdict;
 
 err_code run_verdict_init(run_verdict *v, const job *j, error *err);
+/* A run that the outcome of others has made unnecessary ("find"). */
+bool run_verdict_skips(const run_verdict *v, int index);
 err_code run_verdict_run(run_verdict *v, int index, error *err);
 void run_verdict_measure(run_verdict *v, const measurement *m, size_t n);
 /* An object with verdict and sentence of this run into text. Returns its level. */

@@ -184,7 +184,7 @@ static bool from_store(scheduler *s, int64_t job_id, uint64_t version, job_progr
 {
     job_state state;
     if (store_job_state(s->store, job_id, &state, NULL) != ERR_OK) return false;
-    int ended = state.done + state.failed + state.cancelled;
+    int ended = state.done + state.failed + state.cancelled + state.skipped;
     *out = (job_progress){.runs_total = state.runs_total,
                           .runs_done = state.done,
                           .runs_failed = state.failed,

@@ -6,6 +6,7 @@
  *   running -> done     DONE frame, store_finish_run
  *   running -> failed   FAILED frame, or the second death of a worker on this run
  *   running -> queued   first death of a worker on this run; or the daemon stops (not counted)
+ *   queued -> skipped     the end of another run of a job that looks for a depth ("find")
  *   queued, running -> cancelled   scheduler_cancel: the worker is killed and replaced
  *
  * Deaths: the process ended, closed its pipe, sent garbage, sent more rows than its run can have,

@@ -67,6 +67,7 @@ typedef struct verdict {
     intake in;
     error why;
     double reported;
+    skipped_runs skipped; /* by it */
 } verdict;
 
 struct scheduler {

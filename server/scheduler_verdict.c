@@ -16,7 +16,7 @@ void verdict_add(scheduler *s, slot *t, verdict_kind kind, const error *why)
 }
 
 /* The result with what the rules make of it. */
-static err_code finish(scheduler *s, const verdict *v, error *err)
+static err_code finish(scheduler *s, verdict *v, error *err)
 {
     run_result r = intake_result(&v->in);
     judgement *j = calloc(1, sizeof *j);
@@ -28,7 +28,8 @@ static err_code finish(scheduler *s, const verdict *v, error *err)
         r.level = j->level;
     }
     /* What cannot be judged is still a result. */
-    if (code != ERR_MEMORY) code = store_finish_run(s->store, v->run.run_id, &r, err);
+    if (code != ERR_MEMORY)
+        code = store_finish_run_and_skip(s->store, v->run.run_id, &r, &v->skipped, err);
     judgement_deinit(j);
     free(j);
     return code;
@@ -54,6 +55,7 @@ static void tell_live(scheduler *s, const verdict *v)
                                     [VERDICT_FAIL] = LIVE_FAILED,
                                     [VERDICT_REQUEUE] = LIVE_REQUEUED,
                                     [VERDICT_DEATH] = LIVE_REQUEUED};
+    live_skipped(&s->live, v->run.job_id, v->skipped.n, v->skipped.flops);
     live_ended(&s->live, v->run.job_id, ends[v->kind], v->run.flops, v->reported);
 }
 

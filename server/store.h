@@ -18,10 +18,12 @@
  *   running -> failed     store_fail_run
  *   running -> queued     store_requeue_run, store_recover
  *   queued, running -> cancelled   store_cancel_job
+ *   queued -> skipped     store_finish_run of another run of a job that looks for a depth ("find")
  *
  * The state of a job follows from its runs in the same transaction: queued while all of them are,
- * done when all are done, failed when all have ended and one failed, running in between; cancelled
- * is final. A transition from any other state is refused with ERR_CONFLICT and changes nothing.
+ * done when all are done or skipped, failed when all have ended and one failed, running in between;
+ * cancelled is final. A transition from any other state is refused with ERR_CONFLICT and changes
+ * nothing.
  *
  * Verdicts: what the rules found in a run is stored with its result; when the last run of a job has
  * ended, its arms and the job are judged in that same transaction (store_verdicts.c).
@@ -98,6 +100,15 @@ typedef struct run_result {
 } run_result;
 
 err_code store_finish_run(store *s, int64_t run_id, const run_result *r, error *err);
+
+/* The same; of a job that looks for a depth it says which queued runs it has made unnecessary. */
+typedef struct skipped_runs {
+    int n;
+    double flops;
+} skipped_runs;
+
+err_code store_finish_run_and_skip(
+    store *s, int64_t run_id, const run_result *r, skipped_runs *skipped, error *err);
 err_code store_fail_run(store *s, int64_t run_id, const error *why, error *err);
 err_code store_requeue_run(store *s, int64_t run_id, bool count_attempt, error *err);
 /* Queued and running runs of the job become cancelled, the job too. *was_active: it was not ended.
@@ -108,7 +119,7 @@ err_code store_cancel_job(store *s, int64_t job_id, bool *was_active, error *err
 typedef struct job_state {
     int64_t id;
     char state[16];
-    int runs_total, queued, running, done, failed, cancelled;
+    int runs_total, queued, running, done, failed, cancelled, skipped;
     double flops, flops_ended; /* of all runs; of those that ended */
 } job_state;
 

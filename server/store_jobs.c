@@ -92,12 +92,13 @@ static void bind_choices(sqlite3_stmt *st, const run_spec *p)
     store_bind_text(st, 23, p->precision == PRECISION_FLOAT64 ? "float64" : "float32");
 }
 
-static err_code add_run(store *s, int64_t job_id, int idx, const job_run *r, error *err)
+static err_code add_run(store *s, int64_t job_id, int idx, const job *j, error *err)
 {
+    const job_run *r = &j->runs[idx];
     char hash[JOB_HASH];
     err_code code = find_corpus(s, &r->spec, hash, err);
     if (code != ERR_OK) return code;
-    char *spec = reader_run_text(&r->spec);
+    char *spec = reader_run_text_with(&r->spec, j->expect);
     if (!spec) return error_set(err, ERR_MEMORY, "", "cannot store run %d: out of memory", idx);
     sqlite3_stmt *st = store_stmt(s, SQL_ADD_RUN, err);
     if (!st) {
@@ -142,8 +143,7 @@ static err_code insert_job(store *s, const job *j, const char *request, int64_t 
     json_deinit(&differs);
     if (code != ERR_OK) return code;
     *id = sqlite3_last_insert_rowid(s->db);
-    for (int i = 0; i < j->n_runs && code == ERR_OK; i++)
-        code = add_run(s, *id, i, &j->runs[i], err);
+    for (int i = 0; i < j->n_runs && code == ERR_OK; i++) code = add_run(s, *id, i, j, err);
     return code;
 }
 
@@ -255,7 +255,8 @@ err_code store_cancel_job(store *s, int64_t job_id, bool *was_active, error *err
 #define STATE_COLUMNS                                                                              \
     "SELECT j.id, j.state, j.runs_total, sum(r.state = 'queued'), sum(r.state = 'running'), "      \
     "sum(r.state = 'done'), sum(r.state = 'failed'), sum(r.state = 'cancelled'), total(r.flops), " \
-    "total(CASE WHEN r.state NOT IN ('queued', 'running') THEN r.flops END) "                      \
+    "total(CASE WHEN r.state NOT IN ('queued', 'running') THEN r.flops END), "                     \
+    "sum(r.state = 'skipped') "                                                                    \
     "FROM jobs j JOIN runs r ON r.job_id = j.id WHERE "
 
 static void read_job_state(job_state *out, sqlite3_stmt *st)
@@ -270,6 +271,7 @@ static void read_job_state(job_state *out, sqlite3_stmt *st)
     out->cancelled = sqlite3_column_int(st, 7);
     out->flops = sqlite3_column_double(st, 8);
     out->flops_ended = sqlite3_column_double(st, 9);
+    out->skipped = sqlite3_column_int(st, 10);
 }
 
 err_code store_job_state(store *s, int64_t job_id, job_state *out, error *err)

@@ -203,7 +203,8 @@ static err_code transition(store *s, sqlite3_stmt *st, int64_t run_id, int64_t *
     return code;
 }
 
-static err_code finish_run(store *s, int64_t run_id, const run_result *r, error *err)
+static err_code
+finish_run(store *s, int64_t run_id, const run_result *r, skipped_runs *skipped, error *err)
 {
     char now[STORE_TIME];
     const run_summary *u = &r->summary;
@@ -228,15 +229,26 @@ static err_code finish_run(store *s, int64_t run_id, const run_result *r, error 
     if (code == ERR_OK) code = add_measurements(s, run_id, r, err);
     if (code == ERR_OK) code = add_steps(s, run_id, r, err);
     if (code == ERR_OK && r->rules) code = store_judge_run(s, run_id, r, err);
+    if (code == ERR_OK && r->rules) code = store_skip_runs(s, job_id, run_id, skipped, err);
     if (code == ERR_OK) code = store_derive_job(s, job_id, err);
+    return code;
+}
+
+err_code store_finish_run_and_skip(
+    store *s, int64_t run_id, const run_result *r, skipped_runs *skipped, error *err)
+{
+    *skipped = (skipped_runs){0};
+    err_code code = store_begin(s, err);
+    if (code != ERR_OK) return code;
+    code = store_end(s, finish_run(s, run_id, r, skipped, err), err);
+    if (code != ERR_OK) *skipped = (skipped_runs){0};
     return code;
 }
 
 err_code store_finish_run(store *s, int64_t run_id, const run_result *r, error *err)
 {
-    err_code code = store_begin(s, err);
-    if (code != ERR_OK) return code;
-    return store_end(s, finish_run(s, run_id, r, err), err);
+    skipped_runs skipped;
+    return store_finish_run_and_skip(s, run_id, r, &skipped, err);
 }
 
 static err_code fail_run(store *s, int64_t run_id, const error *why, error *err)

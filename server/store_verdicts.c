@@ -3,6 +3,7 @@
 #include "server/store_internal.h"
 #include "server/study.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,17 +153,20 @@ typedef struct gathering {
     int depth;
     verdict_finding *findings; /* [VERDICT_SEEDS * n_rules] */
     int n_runs;                /* of which all rules have been read */
+    bool skipped;              /* one of its seeds was: it says nothing */
     int64_t run_id;
     int n_read; /* rules of the run that is being read */
 } gathering;
 
 static void end_arm(gathering *g)
 {
-    if (g->arm) study_add(g->study, g->arm, g->placement, g->depth, g->findings, g->n_runs);
+    int n = g->skipped ? 0 : g->n_runs;
+    if (g->arm) study_add(g->study, g->arm, g->placement, g->depth, g->findings, n);
     free(g->arm);
     free(g->placement);
     g->arm = g->placement = NULL;
     g->n_runs = g->n_read = 0;
+    g->skipped = false;
 }
 
 static bool begin_arm(gathering *g, sqlite3_stmt *st)
@@ -181,6 +185,8 @@ static bool gather(gathering *g, sqlite3_stmt *st)
     if (!g->arm && !begin_arm(g, st)) return false;
     if (sqlite3_column_int64(st, 0) != g->run_id) g->n_read = 0;
     g->run_id = sqlite3_column_int64(st, 0);
+    const char *state = (const char *)sqlite3_column_text(st, 14);
+    g->skipped |= state && strcmp(state, "skipped") == 0;
     if (sqlite3_column_type(st, 4) == SQLITE_NULL || g->n_runs == VERDICT_SEEDS) return true;
     if (sqlite3_column_int(st, 4) != g->n_read || g->n_read >= g->n_rules) return true;
     g->findings[g->n_runs * g->n_rules + g->n_read++] = read_finding(st);
@@ -287,6 +293,90 @@ static err_code judge_job(store *s,
     if (code == ERR_OK && !study_end(&all)) code = error_set(err, ERR_MEMORY, "", "out of memory");
     if (code == ERR_OK) code = write_study(s, job_id, &all, differs, err);
     study_deinit(&all);
+    return code;
+}
+
+/* --- runs that are not needed any more -------------------------------------------------------- */
+
+/* The arm of this run, when it is the last of it and the job looks for a depth; else *arm NULL. */
+static err_code
+find_ended_arm(store *s, int64_t run_id, char **arm, char **spec, int *depth, error *err)
+{
+    sqlite3_stmt *st = store_stmt(s, SQL_FINDING_JOB, err);
+    *arm = *spec = NULL;
+    if (!st) return ERR_STORE;
+    sqlite3_bind_int64(st, 1, run_id);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        *arm = store_column_dup(st, 0);
+        *spec = store_column_dup(st, 1);
+        *depth = sqlite3_column_int(st, 2);
+    }
+    sqlite3_reset(st);
+    if (rc == SQLITE_ROW && (!*arm || !*spec))
+        return error_set(err, ERR_MEMORY, "", "out of memory");
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK
+                                                 : store_fault(s, s->db, rc, "read a job", err);
+}
+
+static err_code level_of_arm(
+    store *s, int64_t job_id, const char *arm, const char *spec, verdict_level *level, error *err)
+{
+    study all;
+    judgement *j = calloc(1, sizeof *j);
+    if (!j) return error_set(err, ERR_MEMORY, "", "out of memory");
+    err_code code = judgement_rules(j, spec, err);
+    study_init(&all, &j->rules, true);
+    if (code == ERR_OK) code = gather_all(s, job_id, &all, &j->rules, err);
+    *level = LEVEL_NONE;
+    for (int i = 0; i < all.n && code == ERR_OK; i++)
+        if (strcmp(all.arms[i].arm, arm) == 0) *level = all.arms[i].of.by_rules;
+    study_deinit(&all);
+    judgement_deinit(j);
+    free(j);
+    return code;
+}
+
+static err_code
+skip(store *s, int64_t job_id, const char *arm, int from, int to, skipped_runs *skipped, error *err)
+{
+    static const store_sql statements[] = {SQL_COUNT_SKIPPED, SQL_SKIP_RUNS};
+    char now[STORE_TIME];
+    err_code code = ERR_OK;
+    store_now(now);
+    for (int i = 0; i < 2 && code == ERR_OK; i++) {
+        sqlite3_stmt *st = store_stmt(s, statements[i], err);
+        if (!st) return ERR_STORE;
+        sqlite3_bind_int64(st, 1, job_id);
+        store_bind_text(st, 2, arm);
+        sqlite3_bind_int(st, 3, from);
+        sqlite3_bind_int(st, 4, to);
+        if (i == 1) store_bind_text(st, 5, now);
+        if (i == 0 && sqlite3_step(st) == SQLITE_ROW) {
+            skipped->n = sqlite3_column_int(st, 0);
+            skipped->flops = sqlite3_column_double(st, 1);
+        }
+        code = store_do(s, st, "skip runs", err);
+        sqlite3_clear_bindings(st);
+    }
+    return code;
+}
+
+err_code
+store_skip_runs(store *s, int64_t job_id, int64_t run_id, skipped_runs *skipped, error *err)
+{
+    char *arm, *spec;
+    int depth = 0;
+    verdict_level level = LEVEL_NONE;
+    err_code code = find_ended_arm(s, run_id, &arm, &spec, &depth, err);
+    if (code == ERR_OK && arm) code = level_of_arm(s, job_id, arm, spec, &level, err);
+    if (code == ERR_OK && level) {
+        bool fails = level == LEVEL_FAIL;
+        code =
+            skip(s, job_id, arm, fails ? depth + 1 : 0, fails ? INT_MAX : depth - 1, skipped, err);
+    }
+    free(arm);
+    free(spec);
     return code;
 }
 

@@ -34,15 +34,37 @@ static bool is_strategy(const char *key)
            strcmp(key, "strategy.placement") == 0;
 }
 
+static void label_members(json_out *o, const cJSON *object);
+
 static void label_value(json_out *o, const cJSON *v)
 {
     if (cJSON_IsString(v)) {
         json_text(o, v->valuestring);
         return;
     }
+    if (cJSON_IsObject(v)) {
+        label_members(o, v);
+        return;
+    }
     char *text = cJSON_PrintUnformatted(v);
     json_text(o, text ? text : "");
     free(text);
+}
+
+/* "deepnorm alpha 0 beta 1" */
+static void label_members(json_out *o, const cJSON *object)
+{
+    const cJSON *v;
+    int n = 0;
+    cJSON_ArrayForEach(v, object)
+    {
+        json_text(o, n++ ? " " : "");
+        if (strcmp(v->string, "name") != 0) {
+            json_text(o, v->string);
+            json_text(o, " ");
+        }
+        label_value(o, v);
+    }
 }
 
 /* "post_ln at 48 blocks, init gpt2": the swept values, and what every network has. */
@@ -54,10 +76,12 @@ static char *label_of(const char *arm, const char *placement, int depth)
     cJSON *tree = cJSON_Parse(arm);
     const cJSON *strategy = NULL;
     cJSON_ArrayForEach(member, tree) if (is_strategy(member->string)) strategy = member;
+    /* Some strategies have no norm and much else: their placement is no name for them. */
+    bool named = placement && strcmp(placement, "none") != 0;
     if (strategy)
         label_value(&o, strategy);
     else
-        json_text(&o, placement ? placement : "network");
+        json_text(&o, named ? placement : "the network");
     snprintf(blocks, sizeof blocks, " at %d block%s", depth, depth == 1 ? "" : "s");
     json_text(&o, blocks);
     cJSON_ArrayForEach(member, tree)
@@ -146,6 +170,68 @@ static const study_arm *ranked(const study *s, int rank)
     return NULL;
 }
 
+/* --- depths ----------------------------------------------------------------------------------- */
+
+bool study_is_first(const study *s, int at)
+{
+    for (int i = 0; i < at; i++)
+        if (strcmp(s->arms[i].others, s->arms[at].others) == 0) return false;
+    return true;
+}
+
+study_depths study_depths_of(const study *s, int at)
+{
+    study_depths d = {NULL, NULL};
+    for (int i = at; i < s->n; i++) {
+        const study_arm *a = &s->arms[i];
+        if (!a->of.level || strcmp(a->others, s->arms[at].others) != 0) continue;
+        bool fails = a->of.by_rules == LEVEL_FAIL;
+        if (!fails && (!d.pass || a->depth > d.pass->depth)) d.pass = a;
+        if (fails && (!d.fail || a->depth < d.fail->depth)) d.fail = a;
+    }
+    return d;
+}
+
+/* "pre_ln", "post_ln, init gpt2": the label without its depth. */
+static void say_others(json_out *o, const study_arm *a)
+{
+    char blocks[32];
+    snprintf(blocks, sizeof blocks, " at %d block%s", a->depth, a->depth == 1 ? "" : "s");
+    const char *at = strstr(a->label, blocks);
+    size_t n = at ? (size_t)(at - a->label) : strlen(a->label);
+    json_bytes(o, a->label, n);
+    json_text(o, at ? at + strlen(blocks) : "");
+}
+
+/* "post_ln holds to 11 blocks; post_ln at 12 blocks: tokens become identical …" */
+static void say_depths(json_out *o, const study *s, int at)
+{
+    char text[48];
+    study_depths d = study_depths_of(s, at);
+    if (!d.pass && !d.fail) return;
+    say_others(o, d.pass ? d.pass : d.fail);
+    snprintf(text, sizeof text, " holds to %d blocks", d.pass ? d.pass->depth : 0);
+    json_text(o, d.pass ? text : " holds at no depth that was tried");
+    if (!d.fail) return;
+    json_text(o, "; ");
+    json_text(o, d.fail->sentence);
+}
+
+static char *depth_sentence(const study *s)
+{
+    enum { MOST = 4 };
+    json_out o = {0};
+    int said = 0;
+    for (int i = 0; i < s->n && said < MOST; i++) {
+        if (!study_is_first(s, i)) continue;
+        json_text(&o, said++ ? ". " : "");
+        say_depths(&o, s, i);
+    }
+    return json_take(&o);
+}
+
+/* --- the whole, in one sentence --------------------------------------------------------------- */
+
 static char *job_sentence(const study *s)
 {
     json_out o = {0};
@@ -153,6 +239,7 @@ static char *job_sentence(const study *s)
     int judged = s->n - count(s, LEVEL_NONE);
     const study_arm *last = ranked(s, judged), *first = ranked(s, 1);
     if (!last) return NULL;
+    if (s->finds_depth) return depth_sentence(s);
     if (judged > 1) {
         snprintf(text, sizeof text, "%d of %d arms pass", count(s, LEVEL_PASS), judged);
         json_text(&o, text);
@@ -166,17 +253,26 @@ static char *job_sentence(const study *s)
     return json_take(&o);
 }
 
-/* Where the depth is looked for, an arm that fails is no failure: that there is none that passes
- * is. */
-static verdict_level level_of(const study *s)
+static verdict_level worst_level(const study *s)
 {
-    verdict_level worst = LEVEL_NONE, best = LEVEL_NONE;
+    verdict_level worst = LEVEL_NONE;
+    for (int i = 0; i < s->n; i++)
+        if (s->arms[i].of.level > worst) worst = s->arms[i].of.level;
+    return worst;
+}
+
+/* Where the depth is looked for, that an arm fails is no failure: that none passes is, for any
+ * combination of the other values. */
+static verdict_level depth_level(const study *s)
+{
+    verdict_level worst = LEVEL_NONE;
     for (int i = 0; i < s->n; i++) {
-        verdict_level level = s->arms[i].of.level;
+        study_depths d = study_depths_of(s, i);
+        if (!study_is_first(s, i) || (!d.pass && !d.fail)) continue;
+        verdict_level level = d.pass ? d.pass->of.level : LEVEL_FAIL;
         if (level > worst) worst = level;
-        if (level && (!best || level < best)) best = level;
     }
-    return s->finds_depth ? best : worst;
+    return worst;
 }
 
 bool study_end(study *s)
@@ -187,7 +283,7 @@ bool study_end(study *s)
         for (int i = 0; i < s->n; i++) arms[i] = s->arms[i].of;
         verdict_rank(arms, s->n);
         for (int i = 0; i < s->n; i++) s->arms[i].of.rank = arms[i].rank;
-        s->level = level_of(s);
+        s->level = s->finds_depth ? depth_level(s) : worst_level(s);
         s->sentence = job_sentence(s);
         s->failed = s->level && !s->sentence;
     }

@@ -24,7 +24,7 @@ typedef struct study {
     const rules *rules;
     int n, cap;
     study_arm *arms;
-    bool finds_depth; /* arms that were skipped are no matter */
+    bool finds_depth; /* it looks for the depth: arms may have been skipped */
     verdict_level level;
     char *sentence;
     bool failed; /* out of memory: nothing is to be believed */
@@ -47,6 +47,14 @@ void study_deinit(study *s);
 void study_json(json_out *o, const study *s, const char *differs);
 /* A table of the arms with what is wrong with each. */
 void study_print(FILE *to, const study *s);
+
+/* Of the arms with the same other values as arm `at`: the deepest that does not fail, the
+ * shallowest that does; NULL: none. study_is_first: no arm before it has them. */
+typedef struct study_depths {
+    const study_arm *pass, *fail;
+} study_depths;
+study_depths study_depths_of(const study *s, int at);
+bool study_is_first(const study *s, int at);
 
 /* What one rule says about a finding: "tokens become identical by block 9 (mean cosine 0.999)"; of
  * one that is not judged, why. */

@@ -100,28 +100,14 @@ static void write_arms(json_out *o, const study *s)
 
 /* --- depths ----------------------------------------------------------------------------------- */
 
-static bool is_first_of_its_kind(const study *s, int at)
-{
-    for (int i = 0; i < at; i++)
-        if (strcmp(s->arms[i].others, s->arms[at].others) == 0) return false;
-    return true;
-}
-
 static void write_depths(json_out *o, const study *s, int at)
 {
-    int pass = 0, fail = 0;
-    for (int i = at; i < s->n; i++) {
-        const study_arm *a = &s->arms[i];
-        if (!a->of.level || strcmp(a->others, s->arms[at].others) != 0) continue;
-        bool fails = a->of.by_rules == LEVEL_FAIL;
-        if (!fails && a->depth > pass) pass = a->depth;
-        if (fails && (!fail || a->depth < fail)) fail = a->depth;
-    }
+    study_depths d = study_depths_of(s, at);
     json_begin_object(o);
     json_key(o, "arm");
     json_raw(o, s->arms[at].others);
-    integer_or_null(o, "deepest_pass", pass, pass > 0);
-    integer_or_null(o, "shallowest_fail", fail, fail > 0);
+    integer_or_null(o, "deepest_pass", d.pass ? d.pass->depth : 0, d.pass);
+    integer_or_null(o, "shallowest_fail", d.fail ? d.fail->depth : 0, d.fail);
     json_end(o);
 }
 
@@ -130,7 +116,7 @@ static void write_max_depth(json_out *o, const study *s)
 {
     json_begin_array(o);
     for (int i = 0; i < s->n; i++)
-        if (is_first_of_its_kind(s, i)) write_depths(o, s, i);
+        if (study_is_first(s, i)) write_depths(o, s, i);
     json_end(o);
 }
 

@@ -41,11 +41,20 @@ static void place(json_out *o, const verdict_finding *f)
     json_text(o, ")");
 }
 
+/* "at most 0.9" */
+static void bound(json_out *o, const rule *r, const verdict_finding *f)
+{
+    bool at_most;
+    double threshold = rule_threshold(r, f->level, f->value, &at_most);
+    json_text(o, at_most ? "at most " : "at least ");
+    number(o, threshold);
+}
+
 static void
 put_word(json_out *o, const char *word, size_t n, const rule *r, const verdict_finding *f)
 {
-    static const char *const words[] = {"value", "layer", "worst",    "factor",
-                                        "aside", "where", "threshold"};
+    static const char *const words[] = {"metric", "site",   "bound", "value", "layer",
+                                        "worst",  "factor", "aside", "where", "threshold"};
     size_t i = 0;
     bool at_most;
     while (i < sizeof words / sizeof *words &&
@@ -53,24 +62,33 @@ put_word(json_out *o, const char *word, size_t n, const rule *r, const verdict_f
         i++;
     switch (i) {
     case 0:
-        number(o, f->value);
+        json_text(o, r->metric);
         break;
     case 1:
-        layer_number(o, f->layer == VERDICT_NO_LAYER ? f->worst : f->layer);
+        json_text(o, site_registry.rows[r->site]->name);
         break;
     case 2:
-        layer_number(o, f->worst);
+        bound(o, r, f);
         break;
     case 3:
-        number(o, f->factor);
+        number(o, f->value);
         break;
     case 4:
-        number(o, f->aside);
+        layer_number(o, f->layer == VERDICT_NO_LAYER ? f->worst : f->layer);
         break;
     case 5:
-        place(o, f);
+        layer_number(o, f->worst);
         break;
     case 6:
+        number(o, f->factor);
+        break;
+    case 7:
+        number(o, f->aside);
+        break;
+    case 8:
+        place(o, f);
+        break;
+    case 9:
         number(o, rule_threshold(r, f->level, f->value, &at_most));
         break;
     default:
@@ -137,17 +155,30 @@ static bool is_said(const rules *r, const verdict_finding *f, int i)
     return false;
 }
 
+/* At most `most` of those of a level, the job's own or the others. Returns how many were said. */
+static int say_bad(json_out *o,
+                   const rules *r,
+                   const verdict_finding *f,
+                   verdict_level level,
+                   bool own,
+                   int said,
+                   int most)
+{
+    for (int i = 0; i < r->n && said < most; i++) {
+        if (r->at[i]->own != own || f[i].level != level || is_said(r, f, i)) continue;
+        json_text(o, said++ ? "; " : "");
+        study_says(o, r->at[i], &f[i]);
+    }
+    return said;
+}
+
 void study_sentence(json_out *o, const rules *r, const verdict_finding *f, verdict_level by_rules)
 {
     enum { MOST = 3 };
-    int said = 0;
     if (by_rules <= LEVEL_PASS) {
         say_good(o, r, f);
         return;
     }
-    for (int i = 0; i < r->n && said < MOST; i++) {
-        if (f[i].level != by_rules || is_said(r, f, i)) continue;
-        json_text(o, said++ ? "; " : "");
-        study_says(o, r->at[i], &f[i]);
-    }
+    int said = say_bad(o, r, f, by_rules, true, 0, MOST - 1);
+    say_bad(o, r, f, by_rules, false, said, MOST);
 }

@@ -199,10 +199,18 @@ void sweep_arm_text(json_out *o, const sweep *s, const sweep_arm *arm)
     json_end(o);
 }
 
+int sweep_shown(const sweep *s)
+{
+    int n = 0;
+    for (int a = 0; a < s->n; a++) n += !s->axes[a].hidden;
+    return n;
+}
+
 void sweep_text(json_out *o, const sweep *s)
 {
     json_begin_object(o);
     for (int a = 0; a < s->n; a++) {
+        if (s->axes[a].hidden) continue;
         json_key(o, s->axes[a].path);
         json_begin_array(o);
         for (int i = 0; i < s->axes[a].n; i++) json_raw(o, s->axes[a].values[i].text);

@@ -19,6 +19,7 @@ typedef struct axis {
     char path[FIELD_PATH];
     int n;
     axis_value *values;
+    bool hidden; /* made by "find": the text has that in its place */
 } axis;
 
 typedef struct sweep {
@@ -46,7 +47,8 @@ void sweep_overlay(draft *to, const sweep *s, const sweep_arm *arm);
 
 /* {"depth":6,"strategy":"pre_ln"} */
 void sweep_arm_text(json_out *o, const sweep *s, const sweep_arm *arm);
-/* {"depth":[6,12]} */
+/* {"depth":[6,12]}, without hidden axes; their number is sweep_shown */
+int sweep_shown(const sweep *s);
 void sweep_text(json_out *o, const sweep *s);
 
 #endif

@@ -238,7 +238,7 @@ static double value_at(const view *w, int layer)
 /* Blocks; for what is counted or updated also what is before and behind them. */
 static void layers_of(const verdict_intake *in, const rule *r, int *from, int *to)
 {
-    bool all = r->kind == RULE_COUNT || r->kind == RULE_WEIGHTS;
+    bool all = r->kind == RULE_COUNT || r->kind == RULE_WEIGHTS || r->own;
     *from = all ? 0 : 1;
     *to = in->depth + (all ? 1 : 0);
     if (r->at_layer != RULE_ANY_LAYER) *from = *to = r->at_layer;

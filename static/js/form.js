@@ -39,7 +39,7 @@ function compact(resolved, fields) {
   const out = {};
   for (const [top, value] of Object.entries(resolved)) {
     if (!tops.has(top)) continue;
-    if (value === null || typeof value !== 'object' || Array.isArray(value) || top === 'sweep') {
+    if (value === null || typeof value !== 'object' || Array.isArray(value) || top === 'sweep' || top === 'find') {
       const f = fields.find((q) => q.path === top);
       if (JSON.stringify(f?.default) !== JSON.stringify(value)) out[top] = value;
       continue;

@@ -131,7 +131,7 @@ function rowsControl(f, rows, label, model, change) {
 export function control(f, rows, model, change, { label, open } = {}) {
   const text = label || f.path.split('.').pop();
   if (f.type === 'strategy') return strategyControl(f, rows || [], text, model, change);
-  if (f.type === 'overrides') return jsonControl(f, text, model, change);
+  if (['overrides', 'expect', 'find'].includes(f.type)) return jsonControl(f, text, model, change);
   if (f.type === 'boolean') return choiceControl(f, BOOLS, text, model, change, false);
   if (f.type === 'sites' || f.type === 'metrics') return rowsControl(f, rows || [], text, model, change);
   if (f.type === 'seeds' || f.type === 'steps' || f.type === 'numbers') return listControl(f, text, model, change);

@@ -866,6 +866,8 @@ static void random_job(void)
         out(",");
         out_sweep();
     }
+    if (pick(4) == 0) out(",\"find\":\"max_depth\"");
+    if (pick(4) == 0) out(",\"expect\":[{\"metric\":\"var\",\"max\":%u}]", pick(9));
     if (pick(2)) out(",\"seeds\":[%u]", pick(1000));
     if (pick(3) == 0) out(",\"precision\":\"float64\"");
     out("}");
