@@ -65,6 +65,8 @@ static inline run_spec temp_spec(int depth, uint64_t seed)
     s.train = (spec_train){
         .lr = 1e-3, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip = NAN};
     s.measure.n_steps = 1;
+    s.measure.probes = 8;
+    s.measure.iterations = 15;
     s.measure.sites[SITE_resid_out] = s.measure.metrics[METRIC_var] = true;
     s.seed = seed;
     return s;
