@@ -3,6 +3,7 @@
 #ifndef TESTS_SERVER_TEMP_H
 #define TESTS_SERVER_TEMP_H
 
+#include "server/field.h"
 #include "server/store.h"
 #include "tests/spec_defaults.h"
 
@@ -44,6 +45,16 @@ static inline int64_t temp_now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Integers that may not be 0 and are, as the field table has them: a worker reads the text again. */
+static inline void temp_defaults(run_spec *s)
+{
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        const field *f = &field_table[i];
+        int *at = (int *)((char *)s + f->offset);
+        if (f->size && f->type == FIELD_INTEGER && *at == 0 && f->min > 0) *at = (int)f->number;
+    }
+}
+
 /* A spec that the engine accepts; the first row of every registry is not always what is wanted, but
  * nothing here computes with it unless it says so. */
 static inline run_spec temp_spec(int depth, uint64_t seed)
@@ -65,10 +76,9 @@ static inline run_spec temp_spec(int depth, uint64_t seed)
     s.train = (spec_train){
         .lr = 1e-3, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip = NAN};
     s.measure.n_steps = 1;
-    s.measure.probes = 8;
-    s.measure.iterations = 15;
     s.measure.sites[SITE_resid_out] = s.measure.metrics[METRIC_var] = true;
     s.seed = seed;
+    temp_defaults(&s);
     return s;
 }
 
