@@ -167,6 +167,6 @@ clean: ## remove build/
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(filter %Makefile %.mk,$(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | sort
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/deb -prune -o -name '*.d' -print 2>/dev/null)
 .PHONY: all run test bench reproduce golden schema asan tsan sanitized fuzz fuzzers lint test-bins clean help always
 .SECONDARY:

@@ -58,4 +58,12 @@ docker-test: ## build the image, run it, kill it, start it again (needs root or 
 deb-test: ## install the package in build/deb in a fresh Debian, run it, purge it (needs root)
 	@deploy/deb-test $(BUILD)/deb
 
-.PHONY: install install-files uninstall dist deb docker docker-test deb-test
+# A program of that name that puts the real one under the unit; its workers are the real one.
+unit-test: all ## the end-to-end suites of the daemon under what the unit allows (needs root, python3-seccomp)
+	@mkdir -p $(BUILD)/under-unit
+	@printf '#!/bin/sh\nexec %s %s "$$@"\n' $(abspath deploy/under-unit $(BUILD)/normscope) >$(BUILD)/under-unit/normscope
+	@chmod 755 $(BUILD)/under-unit/normscope
+	@NORMSCOPE_BIN=$(abspath $(BUILD)/under-unit/normscope) node --test \
+	    tests/e2e/api.test.mjs tests/e2e/bad_input.test.mjs tests/e2e/crash.test.mjs
+
+.PHONY: unit-test install install-files uninstall dist deb docker docker-test deb-test

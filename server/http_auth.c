@@ -122,7 +122,7 @@ err_code http_auth_token_file(http_auth *a, const char *path, error *err)
     if (fd < 0) return error_set(err, ERR_IO, "/token_file", "%s: %s", path, strerror(errno));
     err_code code = ERR_OK;
     struct stat st;
-    char text[600];
+    char text[600] = "";
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         code = error_set(err, ERR_IO, "/token_file", "%s is not a regular file", path);
     else if (st.st_mode & 077)

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, test } from 'node:test';
-import { runProgram, sql, startDaemon } from './lib.mjs';
+import { makeDir, runProgram, sql, startDaemon } from './lib.mjs';
 
 let daemon, known;
 before(async () => {
@@ -103,7 +103,8 @@ test('a file that cannot be read is named, and no result is printed', async () =
 });
 
 test('unknown options and commands exit 2 and say what there is', async () => {
-  for (const args of [['run', '--colour', '-'], ['frobnicate'], ['run'], ['serve', '--listen', 'nonsense']]) {
+  const db = `${makeDir()}/normscope.db`;
+  for (const args of [['run', '--colour', '-'], ['frobnicate'], ['run'], ['serve', '--listen', 'nonsense', '--db', db]]) {
     const run = await runProgram(args);
     assert.equal(run.status, 2, `${args.join(' ')}: ${run.stderr}`);
     assert.notEqual(run.stderr, '');
