@@ -2,6 +2,7 @@
 
 #include "server/blas.h"
 #include "server/block.h"
+#include "server/coordinates.h"
 #include "server/draft.h"
 #include "server/file_read.h"
 #include "server/gallery_check.h"
@@ -51,6 +52,9 @@ typedef struct run_state {
     gallery_check check; /* of it */
     run_verdict verdict;
     ranking *ranking; /* NULL: not asked for */
+    coordinates coordinates; /* --coordinates */
+    json_out table;          /* its result */
+    coordinates_verdict slopes;
     run_tensors tensors;
     run_output output;
     FILE *to;
@@ -104,6 +108,9 @@ static void on_measure(void *user, const measurement *m, size_t n)
     for (size_t i = 0; i < n && s->ranking; i++)
         ranking_measure(s->ranking, m[i].step, m[i].layer, m[i].site, m[i].metric, m[i].value,
                         m[i].reason == REASON_NONE);
+    for (size_t i = 0; i < n && *s->coordinates.axis; i++)
+        coordinates_add(&s->coordinates, m[i].step, m[i].layer, m[i].site, m[i].metric, m[i].value,
+                        m[i].reason);
     if (s->gallery >= 0) gallery_check_measure(&s->check, s->run, m, n);
 }
 
@@ -201,6 +208,8 @@ static err_code compute(run_state *s, int index, error *err)
     if (!code) code = reserve(s, cost.peak_bytes, block_worth_huge(s->passes), err);
     if (code) return code;
     run_output_run(&s->output, index);
+    if (*s->coordinates.axis)
+        coordinates_run(&s->coordinates, run->arm, run->spec.seed, run->spec.depth);
     code = run_verdict_run(&s->verdict, index, err);
     if (!code && s->ranking) code = ranking_run(s->ranking, run->arm, err);
     if (code) return code;
@@ -216,6 +225,18 @@ static err_code compute(run_state *s, int index, error *err)
     return any ? run_tensors_commit(&s->tensors, &run->spec, err) : ERR_OK;
 }
 
+/* The table goes to standard error, as the verdict does. */
+static err_code end_coordinates(run_state *s, error *err)
+{
+    FILE *to = s->options->flag[OPTION_quiet] ? NULL : stderr;
+    json_begin_object(&s->table);
+    s->slopes = coordinates_write(&s->table, to, &s->coordinates, true);
+    json_end(&s->table);
+    s->output.coordinates = s->table.text;
+    if (!s->table.failed) return ERR_OK;
+    return error_set(err, ERR_MEMORY, "", "no memory for the coordinate check");
+}
+
 static err_code compute_all(run_state *s, run_format format, error *err)
 {
     char *provenance = provenance_json(s->team.size);
@@ -229,6 +250,7 @@ static err_code compute_all(run_state *s, run_format format, error *err)
             code = compute(s, i, err);
     }
     clear_bar(s);
+    if (!code && *s->coordinates.axis) code = end_coordinates(s, err);
     error lost;
     if (!code) code = run_verdict_end(&s->verdict, err);
     if (!code && s->ranking) code = ranking_end(s->ranking, err);
@@ -371,6 +393,9 @@ static err_code run_job(run_state *s, error *err)
     if (!code) code = run_verdict_init(&s->verdict, &s->job, err);
     if (!code && s->options->flag[OPTION_rank])
         code = ranking_new(&s->ranking, s->options->text[OPTION_by], err);
+    if (!code && s->options->text[OPTION_coordinates])
+        code = coordinates_init(&s->coordinates, s->options->text[OPTION_coordinates],
+                                *s->job.runs[0].arm ? s->job.runs[0].arm : "{}", err);
     if (code) return code;
     s->bar = !s->options->flag[OPTION_quiet] && isatty(STDERR_FILENO);
     for (int i = 0; i < s->job.n_runs; i++) s->passes += s->job.runs[i].spec.train.steps + 1;
@@ -387,6 +412,8 @@ static void close_all(run_state *s)
     run_tensors_close(&s->tensors);
     run_verdict_deinit(&s->verdict);
     ranking_free(s->ranking);
+    coordinates_deinit(&s->coordinates);
+    json_deinit(&s->table);
     for (int i = 0; i < s->n_corpora; i++) free(s->corpora[i].bytes);
     job_deinit(&s->job);
 }
@@ -406,6 +433,7 @@ static int finish(const run_state *s)
     if (s->ranking) ranking_print(s->ranking, stderr);
     if (unexpected) return RUN_UNEXPECTED;
     if (!o->flag[OPTION_check]) return 0;
+    if (s->slopes == COORDINATES_FAIL) return RUN_UNEXPECTED;
     return run_verdict_status(s->verdict.study.level, o->flag[OPTION_strict]);
 }
 

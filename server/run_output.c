@@ -97,6 +97,7 @@ static void end_json(run_output *o, const char *verdict, const error *failure)
     member_raw(&o->text, "steps", o->steps.text);
     member_raw(&o->text, "runs", o->runs.text);
     member_raw(&o->text, "verdict", verdict);
+    if (o->coordinates) member_raw(&o->text, "coordinates", o->coordinates);
     if (failure) write_failure(&o->text, failure);
     json_end(&o->text);
     json_text(&o->text, "\n");
@@ -109,6 +110,13 @@ static void end_text(run_output *o, const char *verdict, const error *failure)
         json_begin_object(&o->text);
         member_text(&o->text, "type", "verdict");
         member_raw(&o->text, "verdict", verdict);
+        json_end(&o->text);
+        json_text(&o->text, "\n");
+    }
+    if (o->format == RUN_NDJSON && o->coordinates) {
+        json_begin_object(&o->text);
+        member_text(&o->text, "type", "coordinates");
+        member_raw(&o->text, "coordinates", o->coordinates);
         json_end(&o->text);
         json_text(&o->text, "\n");
     }

@@ -26,10 +26,11 @@ typedef struct run_output {
     json_out text;        /* not yet written */
     json_out steps, runs; /* json: what comes after the rows */
     const job *job;
-    int run;       /* index of the current run */
-    json_out head; /* csv: "run_id,seed,arm," of the current run; ndjson: its members */
-    bool broken;   /* `to` takes no more */
-    bool written;  /* something has gone to `to` */
+    int run;                 /* index of the current run */
+    json_out head;           /* csv: "run_id,seed,arm," of the current run; ndjson: its members */
+    const char *coordinates; /* JSON text of the coordinate check, set before the end; NULL: none */
+    bool broken;             /* `to` takes no more */
+    bool written;            /* something has gone to `to` */
 } run_output;
 
 void run_output_begin(

@@ -60,6 +60,7 @@ test('the life of a job: 202, Location, runs, series, chart, steps, SQL', async 
   assert.equal(jobs[0].id, id);
 });
 
+<<<<<<< HEAD
 test('the ranking of a job, by mean rank and by weights, is that of the command line', async () => {
   const job = await daemon.finish({ ...small, measure: { metrics: ['proxy', 'token_corr'] } });
   const borda = await daemon.get(job.links.ranking);
@@ -85,6 +86,27 @@ test('the ranking of a job, by mean rank and by weights, is that of the command 
   const none = await daemon.finish(small);
   assert.deepEqual((await daemon.get(none.links.ranking)).arms.map((a) => a.values.length), [1, 1]);
   assert.equal((await daemon.request('GET', '/api/v1/jobs/999999/ranking')).status, 404);
+=======
+test('the coordinate check tells parametrizations apart along the width', async () => {
+  const job = {
+    model: { vocab: 32, n_heads: 2, tied: false }, depth: 2, init: 'lecun', seeds: [0],
+    data: { batches: 1, batch: 2, seq_len: 8 }, train: { steps: 2, lr: 0.01, weight_decay: 0, clip: null },
+    measure: { steps: [0, 1, 2], metrics: ['coordinate'], sites: ['resid_out', 'lm_logits'] },
+    sweep: { 'train.parametrization': ['standard', 'mup'], 'model.d_model': [32, 64, 128] },
+  };
+  const { id } = await daemon.finish(job);
+  const check = await daemon.get(`/api/v1/jobs/${id}/coordinates`);
+  assert.equal(check.axis, 'model.d_model');
+  assert.equal(check.verdict, 'fail');
+  assert.deepEqual(check.arms.map((a) => a.arm),
+    [{ 'train.parametrization': 'standard' }, { 'train.parametrization': 'mup' }]);
+  for (const arm of check.arms) assert.deepEqual(arm.values, [32, 64, 128]);
+  const slopes = check.arms.map((a) => a.rows.find((r) => r.site === 'resid_out' && r.at === 'last'
+    && r.metric === 'delta_mean_abs' && r.step === 2).slope);
+  assert.ok(slopes[0] > 0.5 && Math.abs(slopes[1]) < 0.3, `${slopes}`);
+  const refused = await daemon.request('GET', `/api/v1/jobs/${id}/coordinates?axis=depth`);
+  assert.equal(refused.status, 400);
+>>>>>>> beca457 (coordinates: the coordinate check along width, depth or any number)
 });
 
 test('CSV is what JSON is, by format and by Accept, and a parser takes it', async () => {
