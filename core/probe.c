@@ -1,6 +1,5 @@
 #include "core/probe.h"
 
-#include "core/metric/attention.h"
 #include "core/metric/gram.h"
 #include "core/metric/spectrum.h"
 
@@ -25,6 +24,9 @@ void probe_init(probe *p, const graph *g)
         p->attention |= !strcmp(e->group, "attention");
         p->parameter |= !strcmp(e->group, "parameter");
         p->coordinate |= !strcmp(e->group, "coordinate");
+        p->rows |= i >= METRIC_attn_participation && i <= METRIC_logit_max;
+        p->contraction |= !strcmp(e->group, "contraction");
+        p->path |= i == METRIC_attn_path_contraction;
     }
 }
 
@@ -66,6 +68,9 @@ static void layout_tap(probe *p, const tap *t, probe_tap *out, arena *a)
     if (t->entropy != NONE && p->attention)
         pt.entropy = arena_alloc(a, batch * rows * sizeof *pt.entropy);
     if (p->coordinate && !t->hidden) probe_coordinate_layout(&pt.coordinate, g, t, a);
+    if (p->rows && t->is_matrix) pt.rows = arena_alloc(a, batch * sizeof *pt.rows);
+    if (p->contraction && t->site == SITE_attn_prob)
+        pt.contraction = arena_alloc(a, batch * sizeof *pt.contraction);
     if (out) *out = pt;
 }
 
@@ -98,6 +103,18 @@ static void layout_spectra(probe *p, int n_threads, arena *a)
         arena_alloc(a, (size_t)n_threads * SPECTRUM_LANES * n * sizeof *p->eigenvalues);
     p->eigen_bytes = (spectrum_scratch_bytes((int)n) + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
     p->eigen = arena_alloc(a, (size_t)n_threads * p->eigen_bytes);
+}
+
+static void layout_contraction(probe *p, int n_threads, arena *a)
+{
+    size_t length = (size_t)p->g->seq_len, batch = (size_t)p->g->batch;
+    p->path_first = NONE;
+    for (int i = p->g->n_taps - 1; i >= 0; i--)
+        if (p->g->taps[i].site == SITE_attn_prob) p->path_first = i;
+    if (!p->contraction || p->path_first == NONE) return;
+    p->contraction_bytes = contraction_work_bytes(length);
+    p->contraction_work = arena_alloc(a, (size_t)n_threads * p->contraction_bytes);
+    if (p->path) p->paths = arena_alloc(a, batch * length * length * sizeof *p->paths);
 }
 
 static int segment_of(const graph *g, int tap_index)
@@ -134,6 +151,7 @@ void probe_layout(probe *p, const graph *g, int n_threads, arena *a)
         layout_tap(p, t, p->taps ? &p->taps[i] : NULL, a);
     }
     layout_spectra(p, n_threads, a);
+    layout_contraction(p, n_threads, a);
     p->work_bytes = (widest + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN + p->gram_work_bytes;
     p->work_bytes = (p->work_bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
     p->work = arena_alloc(a, (size_t)n_threads * p->work_bytes);
@@ -159,13 +177,25 @@ static void matrix_values(
 {
     size_t length = (size_t)p->g->seq_len, rows = (size_t)p->g->values[t->value].rows;
     const real *m = exec_value(x, t->value, b);
-    moments_reset(&pt->moments[b]);
-    for (size_t r = 0; r < rows; r += length) {
+    if (pt->moments) moments_reset(&pt->moments[b]);
+    if (pt->rows) attention_rows_reset(&pt->rows[b]);
+    for (size_t r = 0; (pt->moments || pt->rows) && r < rows; r += length) {
         slab s;
         slab_sums_window(&s, m + r * length, length, length, n->causal, (size_t)n->window, work);
         slab_centre(&s);
-        moments_add(&pt->moments[b], &s, pt->token_sq + (size_t)b * rows + r);
+        if (pt->moments) moments_add(&pt->moments[b], &s, pt->token_sq + (size_t)b * rows + r);
+        if (pt->rows) attention_rows_add(&pt->rows[b], &s);
     }
+}
+
+static void
+matrix_contraction(probe *p, const tap *t, probe_tap *pt, const exec *x, int b, int worker)
+{
+    size_t length = (size_t)p->g->seq_len, rows = (size_t)p->g->values[t->value].rows;
+    double *path = p->paths ? p->paths + (size_t)b * length * length : NULL;
+    contraction_add(&pt->contraction[b], exec_value(x, t->value, b), rows / length, length, path,
+                    t == &p->g->taps[p->path_first],
+                    p->contraction_work + (size_t)worker * p->contraction_bytes);
 }
 
 static void grams(probe *p, const probe_tap *pt, const slab *s, int b, char *work)
@@ -189,7 +219,7 @@ tap_values(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, 
         memcpy(pt->entropy + (size_t)b * count, exec_value(x, t->entropy, b),
                count * sizeof *pt->entropy);
     }
-    if (!pt->moments && !pt->geometry && pt->slot == NONE) return;
+    if (!pt->moments && !pt->geometry && !pt->rows && pt->slot == NONE) return;
     if (t->is_matrix) {
         matrix_values(p, t, pt, x, n, b, work);
         return;
@@ -216,6 +246,8 @@ void probe_values(probe *p, const exec *x, const node *n, const span *s)
             probe_coordinate *c = &p->taps[i].coordinate;
             tap_values(p, &p->g->taps[i], &p->taps[i], x, n, b, work_of(p, s->worker));
             if (c->sums) probe_coordinate_add(c, x, n, &p->g->taps[i], b);
+            if (p->taps[i].contraction)
+                matrix_contraction(p, &p->g->taps[i], &p->taps[i], x, b, s->worker);
         }
 }
 
@@ -345,6 +377,8 @@ void probe_finish(probe *p, int tap_index, bool with_grads, metric_value out[MET
         if (pt->moments) moments_merge(&pt->moments[0], &pt->moments[b]);
         if (pt->geometry) geometry_merge(&pt->geometry[0], &pt->geometry[b]);
         if (pt->gradient && with_grads) gradient_merge(&pt->gradient[0], &pt->gradient[b]);
+        if (pt->rows) attention_rows_merge(&pt->rows[0], &pt->rows[b]);
+        if (pt->contraction) contraction_merge(&pt->contraction[0], &pt->contraction[b]);
         for (int kind = 0; pt->ranks && kind < 2; kind++)
             if (p->spectrum[kind])
                 ranks_merge(&pt->ranks[kind * g->batch], &pt->ranks[kind * g->batch + b]);
@@ -355,6 +389,8 @@ void probe_finish(probe *p, int tap_index, bool with_grads, metric_value out[MET
     for (int kind = 0; pt->ranks && kind < 2; kind++)
         if (p->spectrum[kind]) ranks_finish(&pt->ranks[kind * g->batch], kind == 1, out);
     if (pt->coordinate.sums) probe_coordinate_finish(&pt->coordinate, g, out);
+    if (pt->rows) attention_rows_finish(&pt->rows[0], out);
+    if (pt->contraction) contraction_finish(&pt->contraction[0], out);
     if (!pt->entropy) return;
     uint32_t *visible = (uint32_t *)(void *)p->work;
     const node *n = &g->nodes[g->values[t->value].producer];

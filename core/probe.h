@@ -6,6 +6,8 @@
 #define CORE_PROBE_H
 
 #include "core/exec.h"
+#include "core/metric/attention.h"
+#include "core/metric/contraction.h"
 #include "core/metric/geometry.h"
 #include "core/metric/gradient.h"
 #include "core/metric/moments.h"
@@ -15,12 +17,14 @@
 #include "core/probe_coordinate.h"
 
 typedef struct probe_tap {
-    moments *moments;   /* [B] */
-    geometry *geometry; /* [B] */
-    gradient *gradient; /* [B] */
-    double *token_sq;   /* [B, rows] */
-    ranks *ranks;       /* [2, B]: uncentred, centred */
-    real *entropy;      /* [B, H, T] */
+    moments *moments;         /* [B] */
+    geometry *geometry;       /* [B] */
+    gradient *gradient;       /* [B] */
+    double *token_sq;         /* [B, rows] */
+    ranks *ranks;             /* [2, B]: uncentred, centred */
+    real *entropy;            /* [B, H, T] */
+    attention_rows *rows;     /* [B] */
+    contraction *contraction; /* [B] */
     probe_coordinate coordinate;
     int slot; /* of its Gram matrices in the pool while its segment runs */
 } probe_tap;
@@ -44,6 +48,11 @@ typedef struct probe {
     double *eigenvalues, *order;
     size_t eigen_bytes; /* scratch of one worker */
     char *eigen;
+    bool rows, contraction, path; /* attention: what more is wanted of it than entropies */
+    int path_first;               /* tap where products begin, or NONE */
+    double *paths;                /* [B, T, T] */
+    char *contraction_work;       /* contraction_bytes for each worker */
+    size_t contraction_bytes;
 } probe;
 
 void probe_init(probe *p, const graph *g);

@@ -49,6 +49,9 @@ static bool applies(const tap *t, const report_pass *pass, int m)
     if (in_group(m, "moments"))
         return !(t->is_matrix && (m == METRIC_var_feat || m == METRIC_var_token));
     if (in_group(m, "coordinate")) return true;
+    if (m >= METRIC_logit_scale && m <= METRIC_logit_max) return t->site == SITE_logits;
+    if (m == METRIC_attn_participation || in_group(m, "contraction"))
+        return t->site == SITE_attn_prob;
     if (in_group(m, "attention")) return t->entropy != NONE;
     return !t->is_matrix && (in_group(m, "geometry") || in_group(m, "spectrum"));
 }

@@ -36,6 +36,10 @@ static const tolerance TOLERANCE_UPDATE = {1e-9, 1e-9};
  * that is not zero but smaller than that would be missing here, and cost up to 1e-7. */
 static const tolerance TOLERANCE_SPECTRAL = {1e-9, 1e-10};
 
+/* Sharp causal attention is nearly singular: of singular values below sqrt(2^-52 T) s_1, which the
+ * Gram matrix leaves out, each adds up to -p ln p, p = 5e-8, to the entropy. */
+static const tolerance TOLERANCE_SINGULAR = {1e-6, 0};
+
 /* R^2 of a series that is nearly constant divides rounding by a small spread. */
 static const tolerance TOLERANCE_FIT = {1e-10, 1e-12};
 
@@ -62,6 +66,8 @@ static inline tolerance tolerance_of(metric m)
     case METRIC_rank1_residual:
     case METRIC_rank1_residual_centred:
         return TOLERANCE_SPECTRAL;
+    case METRIC_attn_effective_rank:
+        return TOLERANCE_SINGULAR;
     case METRIC_var_growth_r2_linear:
     case METRIC_var_growth_r2_exponential:
     case METRIC_var_growth_r2_power:

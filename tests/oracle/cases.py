@@ -15,6 +15,7 @@ import catalogue
 import extras
 import fields
 import measure
+import mixing
 
 PLACEMENTS = ["none", "post_ln", "pre_ln", "peri_ln"]
 NORMS = ["none", "layernorm", "rmsnorm"]
@@ -461,9 +462,25 @@ def passes_of_their_own():
     return jobs
 
 
+def attention_mixing():
+    """mixing.py: more heads than are worked on at once, grouped queries, every kind of mask, one token."""
+    measured = dict(measure__sites=["logits", "attn_prob"], measure__metrics=mixing.METRICS, measure__steps=[0, 3])
+    return [
+        small("mixing-causal", **measured, depth=4, model__n_heads=4, model__n_kv_heads=2, data__seq_len=12,
+              model__logit_factor=6.0, init__std=0.3, model__d_model=16),
+        small("mixing-bidirectional", **measured, depth=3, model__mask="bidirectional", model__position="rope",
+              init__std=0.4, data__seq_len=9),
+        small("mixing-window", **measured, depth=4, model__window=3, model__global_every=3, data__seq_len=13,
+              init__std=0.4, model__mask="bidirectional", model__logit_softcap=2.0),
+        small("mixing-nine-heads", **measured, depth=2, model__n_heads=9, model__d_model=18, init__std=0.3,
+              data__seq_len=11, model__window=5, model__global_every=2),
+        small("mixing-one-token", **(measured | dict(measure__steps=[0])), data__seq_len=1, depth=1),
+    ]
+
+
 def everything():
     jobs = pairwise() + special() + strategies() + row_norms() + batch_statistics() + attention_forms() + modifiers()
-    jobs += mixed() + named() + passes_of_their_own()
+    jobs += mixed() + named() + passes_of_their_own() + attention_mixing()
     names = [j["name"] for j in jobs]
     assert len(set(names)) == len(names)
     assert PENDING <= set(names)

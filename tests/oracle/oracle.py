@@ -23,6 +23,7 @@ import batch_norms
 import extras
 import fields
 import measure
+import mixing
 import norms
 import pattern
 from placements import PLACEMENTS, admin_profile
@@ -380,7 +381,7 @@ def run(job, profiled=False):
             result["probes"][step] = (acts, d_acts, {n: g for n, (_, g, _) in params.items()})
             for key, value in measure.probe(job, acts, d_acts, params, loss).items():
                 result["measurements"][(step,) + key] = value
-            for key, value in more_measured.items():
+            for key, value in (mixing.probe(job, acts) | more_measured).items():
                 result["measurements"][(step,) + key] = value
         if more:
             net.project()  # after the update that param_update_ratio is about
