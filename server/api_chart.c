@@ -31,7 +31,7 @@ static const char *usual_site(const entry *of)
 {
     if (strcmp(of->group, "attention") == 0) return "attn_prob";
     if (strcmp(of->group, "parameter") == 0) return "param";
-    if (strcmp(of->group, "fit") == 0) return "run";
+    if (strcmp(of->group, "fit") == 0 || strcmp(of->group, "proxy") == 0) return "run";
     return "resid_out";
 }
 

@@ -106,7 +106,7 @@ static err_code read_member(item *out, const cJSON *v, int depth_max, error *err
 static int default_site(int row)
 {
     const char *group = metric_registry.rows[row]->group;
-    if (strcmp(group, "fit") == 0) return SITE_run;
+    if (strcmp(group, "fit") == 0 || strcmp(group, "proxy") == 0) return SITE_run;
     return strcmp(group, "parameter") == 0 ? SITE_param : SITE_resid_out;
 }
 

@@ -1,6 +1,6 @@
 #include "core/proxy/pass.h"
 
-#include "core/init.h"
+#include "core/profile.h"
 #include "core/report.h"
 #include "core/train.h"
 
@@ -94,6 +94,13 @@ static int data_of(proxy_family f)
     return f == PROXY_ZEN ? 2 : f == PROXY_SYNFLOW ? 1 : 0;
 }
 
+static err_code profile(proxy_pass *p, error *err)
+{
+    session_use_batch(&p->s, 0);
+    return exec_profile(&p->s.x, on_stage, p) ? cancelled(err) : ERR_OK;
+}
+
+/* As the run itself starts (core/engine.c). */
 err_code proxy_begin(proxy_pass *p, error *err)
 {
     session *s = &p->s;
@@ -101,12 +108,15 @@ err_code proxy_begin(proxy_pass *p, error *err)
     session_fill(s, p->job->input, p->job->team);
     exec_begin_state(&s->x);
     train_project(s);
+    bool profiles = exec_profiles(&s->g) && p->family != PROXY_SYNFLOW;
+    err_code code = profiles ? profile(p, err) : ERR_OK;
+    if (code) return code;
+    profile_mark before = profiles ? profile_mark_of(&s->x) : (profile_mark){0};
     if (to->tensor && !report_tensors(s, TENSOR_PROXY, data_of(p->family), to))
         return error_set(err, ERR_IO, "", "a tensor could not be handed over");
     train_project(s);
     session_use_batch(s, 0);
-    bool profiles = exec_profiles(&s->g) && p->family != PROXY_SYNFLOW;
-    return profiles && exec_profile(&s->x, on_stage, p) ? cancelled(err) : ERR_OK;
+    return profiles && profile_is_stale(&s->x, before) ? profile(p, err) : ERR_OK;
 }
 
 bool proxy_is_matrix(const param *p, const char *prefix)

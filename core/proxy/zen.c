@@ -2,7 +2,8 @@
  * logarithms of what the norms divided by, gamma = 0.01, all matrices and both inputs N(0, 1), mean
  * over ZEN_REPEATS draws. A norm over a batch counts sqrt(mean variance), as published; a norm over
  * a token counts the mean over the tokens of what it divides by (ours: without it a norm erases the
- * scale that the score is about). Norms of queries and keys do not count: they are on no path of
+ * scale that the score is about), rms(x)/rms(y) where it is no deviation. Two norms that are
+ * blended count by their shares. Norms of queries and keys do not count: they are on no path of
  * the signal. */
 #include "core/base/rng.h"
 #include "core/proxy/pass.h"
@@ -16,19 +17,26 @@ static double rms(const real *x, size_t n)
     return sqrt(exec_sum_squares(x, n) / (double)n);
 }
 
-/* Mean over tokens and groups of the deviation. */
+/* What one row was divided by. */
+static double divisor(const node *n, const real *x, const real *y, const real *stats, size_t width)
+{
+    bool deviation = n->norm->frozen_input && !n->norm->scalar_gain;
+    return deviation ? 1 / (double)stats[1] : rms(x, width) / rms(y, width);
+}
+
+/* Mean over tokens and groups. */
 static double token_sigma(const proxy_pass *p, const node *n)
 {
-    const value *v = &p->s.g.values[n->inputs[0]];
-    size_t width = (size_t)(v->cols / n->groups);
+    const value *in = &p->s.g.values[n->inputs[0]], *out = &p->s.g.values[n->outputs[0]];
+    size_t width = (size_t)(in->cols / n->groups);
     double sum = 0, count = 0;
     for (int b = 0; b < p->s.g.batch; b++) {
         const real *x = exec_value(&p->s.x, n->inputs[0], b),
+                   *y = exec_value(&p->s.x, n->outputs[0], b),
                    *stats = exec_value(&p->s.x, n->outputs[1], b);
-        for (int r = 0; r < v->rows; r++, x += v->ld)
+        for (int r = 0; r < in->rows; r++, x += in->ld, y += out->ld)
             for (int g = 0; g < n->groups; g++, stats += NORM_STATS, count++)
-                sum += n->norm->frozen_input ? 1 / (double)stats[1]
-                                             : rms(x + (size_t)g * width, width);
+                sum += divisor(n, x + (size_t)g * width, y + (size_t)g * width, stats, width);
     }
     return sum / count;
 }
@@ -62,15 +70,32 @@ static bool on_path(const node *n)
     return !head && !(n->norm && n->norm->pointwise);
 }
 
-static double log_sigmas(const proxy_pass *p)
+/* 1, or the share of this norm where it is blended with another. */
+static double share(const proxy_pass *p, const node *n)
 {
     const graph *g = &p->s.g;
-    double sum = 0;
     for (int i = 0; i < g->n_nodes; i++) {
-        const node *n = &g->nodes[i];
-        if (n->op == &op_norm && on_path(n)) sum += log(token_sigma(p, n));
-        if (n->op == &op_batch_norm) sum += log(batch_sigma(p, n));
+        const node *blend = &g->nodes[i];
+        if (blend->op != &op_blend) continue;
+        double lambda = op_batch_norm_lambda(&p->s.x, &g->nodes[blend->partner]);
+        if (blend->inputs[0] == n->outputs[0]) return lambda;
+        if (blend->inputs[1] == n->outputs[0]) return 1 - lambda;
     }
+    return 1;
+}
+
+static double log_sigma(const proxy_pass *p, const node *n)
+{
+    bool by_token = n->op == &op_norm && on_path(n);
+    if (!by_token && n->op != &op_batch_norm) return 0;
+    double part = share(p, n);
+    return part == 0 ? 0 : part * log(by_token ? token_sigma(p, n) : batch_sigma(p, n));
+}
+
+static double log_sigmas(const proxy_pass *p)
+{
+    double sum = 0;
+    for (int i = 0; i < p->s.g.n_nodes; i++) sum += log_sigma(p, &p->s.g.nodes[i]);
     return sum;
 }
 

@@ -47,9 +47,10 @@ class Network(oracle.Network):
 
     def norm(self, slot, x, kind=None):
         kind = kind or self.at["norm"]
+        y = super().norm(slot, x, kind)
         if kind != "none" and slot not in ("attn.q_norm", "attn.k_norm"):
-            self.normed.append((kind, x, self.at["eps"]))
-        return super().norm(slot, x, kind)
+            self.normed.append((kind, x, y, self.at["eps"]))
+        return y
 
     def layer_of(self, name):
         return int(name.split(".")[1]) + 1
@@ -225,13 +226,15 @@ def proxy_synflow(job, t):
     t.sums("synflow", saliency(net, g))
 
 
-def zen_sigma(kind, x, eps):
+def zen_sigma(kind, x, y, eps):
+    """What the norm divided by."""
     if kind == "batchnorm":
         return math.sqrt(float(x.reshape(-1, x.shape[-1]).var(0, correction=0).mean()))
     if kind == "layernorm":
         return float(torch.sqrt(x.var(-1, correction=0) + eps).mean())
-    assert kind == "rmsnorm", kind
-    return float(torch.sqrt((x * x).mean(-1) + eps).mean())
+    if kind == "rmsnorm":
+        return float(torch.sqrt((x * x).mean(-1) + eps).mean())
+    return float(torch.sqrt((x * x).mean(-1) / (y * y).mean(-1)).mean())
 
 
 def proxy_zen(job, t):
@@ -270,6 +273,7 @@ def all_cases():
         case("deepnorm", strategy__placement="deepnorm", depth=4, model__activation="gelu_tanh"),
         case("chain", strategy__placement="value_skipinit", strategy__norm="none", model__activation="relu", depth=3),
         case("parallel-batchnorm", strategy__norm="batchnorm", model__parallel=True),
+        case("scalenorm", strategy__norm="scalenorm", strategy__embed_norm=True),
         case("scaled", strategy__residual_scale=0.5, strategy__branch_gain="channel",
              strategy__residual_rule="inv_sqrt_depth", model__window=2, model__global_every=2, **rms),
     ]

@@ -269,6 +269,45 @@ START_TEST(test_proxies_change_no_bit_of_the_run)
 }
 END_TEST
 
+static bool on_progress(void *user, const progress *p)
+{
+    double *last = user;
+    ck_assert_double_ge(p->fraction, *last);
+    ck_assert_double_le(p->fraction, 1 + 1e-12);
+    *last = p->fraction;
+    return true;
+}
+
+/* The passes of the proxies are a part of the run, and not more than its memory is estimated. */
+START_TEST(test_progress_goes_from_0_to_1)
+{
+    char text[1024];
+    job j;
+    limits lim = limits_default();
+    error err = {0};
+    double last = 0;
+    run_summary summary;
+    estimate cost;
+    team t;
+    snprintf(text, sizeof text, CHAIN, "0.2", 2, 3, "\"proxy\"", "float32");
+    job_init(&j);
+    ck_assert_int_eq(reader_job(text, strlen(text), &lim, &j, &err), ERR_OK);
+    const run_spec *spec = &j.runs[0].spec;
+    ck_assert_int_eq(engine_f32.estimate(spec, 2, false, &cost, &err), ERR_OK);
+    size_t bytes = (cost.peak_bytes + 63) / 64 * 64;
+    void *memory = aligned_alloc(64, bytes);
+    ck_assert_int_eq(team_start(&t, 2, &err), ERR_OK);
+    sink to = {.user = &last, .progress = on_progress};
+    ck_assert_int_eq(engine_f32.run(spec, NULL, memory, bytes, &t, &to, &summary, &err), ERR_OK);
+    ck_assert_double_gt(last, 0.95); /* the last pass needs no gradient */
+    ck_assert_int_eq(engine_f32.run(spec, NULL, memory, bytes / 2, &t, &to, &summary, &err),
+                     ERR_MEMORY);
+    team_stop(&t);
+    free(memory);
+    job_deinit(&j);
+}
+END_TEST
+
 /* The stream of pre_crmsnorm is narrower than d_model: inputs cannot be given to it. */
 START_TEST(test_what_has_no_form_says_so)
 {
@@ -303,6 +342,7 @@ int main(void)
     tcase_add_test(tc, test_synflow_beyond_the_range_of_double_has_a_logarithm);
     tcase_add_test(tc, test_sequences_that_are_alike_are_a_reason_not_a_number);
     tcase_add_loop_test(tc, test_proxies_change_no_bit_of_the_run, 0, 2);
+    tcase_add_test(tc, test_progress_goes_from_0_to_1);
     tcase_add_test(tc, test_what_has_no_form_says_so);
     suite_add_tcase(s, tc);
     int failed = suite_run(s);
