@@ -67,7 +67,8 @@ static void argument_words(words *w, option_command c)
 
 static bool takes_files(option_command c)
 {
-    return c == COMMAND_run || c == COMMAND_bench || c == COMMAND_describe || c == COMMAND_backup;
+    const char *arguments = option_command_arguments(c);
+    return strstr(arguments, ".json") || strstr(arguments, "FILE") || c == COMMAND_describe;
 }
 
 static bool is_file(const option_row *o)

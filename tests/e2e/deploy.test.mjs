@@ -1,8 +1,10 @@
 // What an operator meets: what `make install` writes, the manual page, completions, the units, the first token,
 // health, metrics, backups. The container has a test of its own that takes minutes: make docker-test.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { dirname, join, relative } from 'node:path';
 import { test } from 'node:test';
 import { Daemon, environment, makeDir, program, root, runProgram, sql, until, withDaemon } from './lib.mjs';
@@ -160,6 +162,23 @@ test('the first start makes a token and says it once; SIGHUP takes another one',
   await assert.rejects(daemon.start(), () => true); // the first token does not open it any more
   assert.doesNotMatch(daemon.output.slice(output), /ns_[0-9a-f]/);
 });
+
+test('a socket that the service manager holds is served, the first connection included',
+  { skip: without('systemd-socket-activate') }, async (t) => {
+    const dir = makeDir();
+    const held = createServer().listen(0, '127.0.0.1');
+    await once(held, 'listening');
+    const { port } = held.address();
+    await new Promise((done) => held.close(done));
+    const child = spawn('systemd-socket-activate', ['-l', `127.0.0.1:${port}`, '-E', `PATH=${process.env.PATH}`, program,
+      'serve', '--workers', '1', '--listen', '127.0.0.1:1', '--db', join(dir, 'x.db')], { env: environment, stdio: 'ignore' });
+    t.after(() => child.kill('SIGKILL'));
+    const health = await until('the socket to be held', () => fetch(`http://127.0.0.1:${port}/healthz`).catch(() => null));
+    assert.ok([200, 503].includes(health.status)); // 503: its worker is not up yet
+    const ended = once(child, 'exit');
+    child.kill('SIGHUP'); // no token file: the end
+    assert.deepEqual(await ended, [0, null]);
+  });
 
 test('health speaks by its exit status; metrics need the token where there is one', async (t) => {
   const daemon = await withDaemon(t);
