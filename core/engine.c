@@ -14,15 +14,17 @@
 #include "core/report.h"
 #include "core/schedule.h"
 #include "core/strategy.h"
+#include "core/theory/theory.h"
 #include "core/train.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const registry *const registries[] = {
-    &model_registry, &placement_registry, &norm_registry, &activation_registry, &position_registry,
-    &init_registry,  &data_registry,      &loss_registry, &optimizer_registry,  &schedule_registry,
-    &site_registry,  &metric_registry,    &op_registry,   &format_registry,     NULL,
+    &model_registry,     &placement_registry, &norm_registry, &activation_registry,
+    &position_registry,  &init_registry,      &data_registry, &loss_registry,
+    &optimizer_registry, &schedule_registry,  &site_registry, &metric_registry,
+    &op_registry,        &format_registry,    &law_registry,  NULL,
 };
 
 static err_code check(const run_spec *spec, error *err)
@@ -104,8 +106,8 @@ static double count_passes(const session *s)
 /* A session that is planned and gone when visit returns; table_bytes are what its tables take. */
 typedef void planned(session *s, size_t table_bytes, void *user);
 
-/* The only allocations of core/ are here and in outline: tables of the graph, gone before they
- * return. */
+/* The only allocations of core/ are here, in outline and in predict: tables of the graph, gone
+ * before they return. */
 static err_code
 plan_only(const run_spec *spec, bool want_tensors, planned *visit, void *user, error *err)
 {
@@ -203,6 +205,19 @@ static err_code outline(const run_spec *spec, outline_visit *visit, void *user, 
     arena_release(tables, bytes);
     free(tables);
     return code;
+}
+
+static err_code predict(const run_spec *spec, const sink *to, error *err)
+{
+    err_code code = check(spec, err);
+    if (code) return code;
+    size_t bytes = (theory_bytes(spec) / ARENA_ALIGN + 1) * ARENA_ALIGN;
+    void *memory = aligned_alloc(ARENA_ALIGN, bytes);
+    if (!memory) return error_set(err, ERR_MEMORY, "", "no memory for %zu bytes of theory", bytes);
+    theory_predict(spec, NULL, memory, to);
+    arena_release(memory, bytes);
+    free(memory);
+    return ERR_OK;
 }
 
 /* A run under way. */
@@ -514,6 +529,8 @@ static err_code run(const run_spec *spec,
     if (!code) {
         session_layout(s, t->size, &a);
         session_fill(s, input, t);
+        const theory_data first = {s->data.tokens, s->data.loss_mask};
+        if (s->theory) theory_predict(spec, &first, s->theory, to);
         runner r = {.s = s, .to = to, .summary = summary, .passes = proxy_units(spec)};
         write_size(s, to);
         code = train(&r, err);
@@ -561,6 +578,7 @@ const engine engine_table = {
     .check = check,
     .estimate = estimate_run,
     .run = run,
+    .predict = predict,
     .placement_final_norm = placement_final_norm,
     .init_depth_scale = init_depth_scale,
     .init_std = init_default_std,

@@ -65,6 +65,18 @@ typedef struct tensor_view {
 
 enum tensor_when { TENSOR_INITIAL, TENSOR_FINAL, TENSOR_PROBE, TENSOR_PROXY };
 
+/* What theory says of one number at step 0. tolerance: how far one seed may be from it, on ln of
+ * the value where the metric's scale is log, else on the value. */
+typedef struct prediction {
+    int layer;
+    site site;
+    metric metric;
+    double value, tolerance;
+    law law;
+    reason reason; /* REASON_NONE exactly when value is finite; else there may be one row for the
+                      whole metric, at layer -1 and SITE_run */
+} prediction;
+
 /* Where results go. All callbacks come from the thread that called run. Any may be NULL.
  * progress returns false to cancel; it is called at least once per block of each pass.
  * tensor: TENSOR_INITIAL and TENSOR_FINAL for every parameter and data tensor, before the first and
@@ -80,6 +92,7 @@ typedef struct sink {
     void (*step)(void *user, const step_record *s);
     bool (*progress)(void *user, const progress *p);
     bool (*tensor)(void *user, enum tensor_when when, int step, const tensor_view *t);
+    void (*predict)(void *user, const prediction *p, size_t n); /* before the first pass */
     bool want_probe_tensors;
 } sink;
 
@@ -120,6 +133,12 @@ typedef struct engine {
                     const sink *sink,
                     run_summary *summary,
                     error *err);
+
+    /* Predictions of a run that is not made: to->predict gets those that spec.measure wants, whatever
+     * measure.theory and measure.steps say, with expectations in place of the data. No graph is
+     * built; milliseconds at any width, and up to about a second at depth 100000. Errors: those of
+     * check, ERR_MEMORY. */
+    err_code (*predict)(const run_spec *spec, const sink *to, error *err);
 
     /* Defaults that depend on another choice. */
     bool (*placement_final_norm)(int placement);

@@ -13,6 +13,15 @@ typedef enum norm_param { NORM_GAIN, NORM_BIAS, NORM_ALPHA, NORM_SHIFT, NORM_PAR
 
 struct batch_norm;
 
+/* What theory knows of a norm (core/theory): what it makes of rows with Gaussian entries. */
+typedef enum norm_law {
+    NORM_LAW_NONE,
+    NORM_LAW_RMS,    /* rows of rms law_rms (0: 1), eps beside the mean square */
+    NORM_LAW_LENGTH, /* rows of length 1; a scalar gain starts at sqrt(n) */
+    NORM_LAW_TANH,   /* tanh(alpha x), erf(alpha x) of each entry */
+    NORM_LAW_ERF
+} norm_law;
+
 /* A norm of one row x [n]: the four functions below see one token (or one head of one token, when q
  * and k are normed per head); op norm walks the rows. CLONES static functions, so that they use the
  * widest registers. A call costs a few nanoseconds beside a row's tens.
@@ -31,6 +40,9 @@ typedef struct norm {
     bool pointwise;   /* each number by itself: keeps scale, no form for queries and keys */
     int warmup;       /* default of strategy.stat_warmup */
     use_set uses;     /* bit per enum use, beyond GAIN and NORM_ALPHA */
+    norm_law law;
+    double law_rms;
+    bool law_centres; /* the mean over the features is taken out */
     const struct norm *of_groups; /* this one over strategy.groups groups with gains of their own */
     const struct batch_norm *batch; /* statistics over tokens (op batch_norm); then no functions */
     void (*stats)(real *stats, const real *x, size_t n, double eps);

@@ -10,6 +10,7 @@
 
 #include "core/builder.h"
 #include "core/init.h"
+#include "core/theory/recipe.h"
 
 typedef struct placement {
     entry entry;
@@ -33,6 +34,7 @@ typedef struct placement {
     int (*logits)(builder *b, int x);               /* vocabulary logits */
     init_adjust *init; /* what becomes of the initial weights; uses INIT_FACTOR */
     param_projection (*projection)(const param *p); /* after init and after each update */
+    recipe theory; /* how the norms stand, for predictions; unknown: none are made */
     err_code (*check)(const run_spec *spec, error *err);
 } placement;
 

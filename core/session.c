@@ -4,6 +4,7 @@
 #include "core/loss.h"
 #include "core/model.h"
 #include "core/optimizer.h"
+#include "core/theory/theory.h"
 
 /* Parameter tasks are slices of at least TASK_ROWS rows of a matrix, or a whole vector. */
 static size_t most_tasks(const run_spec *spec)
@@ -75,6 +76,13 @@ static void layout_training(session *s, arena *a)
         s->states[i] = arena_alloc(a, s->p.param_count * sizeof(real));
 }
 
+bool session_predicts(const run_spec *spec)
+{
+    bool at_start = false;
+    for (int i = 0; i < spec->measure.n_steps; i++) at_start |= spec->measure.steps[i] == 0;
+    return spec->measure.theory && at_start;
+}
+
 void session_layout(session *s, int n_threads, arena *a)
 {
     const plan *p = &s->p;
@@ -98,6 +106,7 @@ void session_layout(session *s, int n_threads, arena *a)
     x->losses = arena_alloc(a, (size_t)s->g.batch * sizeof(double));
     s->series = arena_alloc(a, 4 * (size_t)(s->spec->depth + 2) * sizeof(double));
     batches_layout(&s->data, s->spec, a);
+    if (session_predicts(s->spec)) s->theory = arena_alloc(a, theory_bytes(s->spec));
     layout_training(s, a);
     probe_layout(&s->probe, &s->g, n_threads, a);
     extra_layout(s, n_threads, a);

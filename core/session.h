@@ -21,6 +21,7 @@ typedef struct session {
     double *series;      /* [4, depth + 2] what the growth laws are fitted to */
     double *constants_work;
     extras extras;
+    void *theory; /* work space of theory_predict, or NULL */
     real *staging; /* one value, contiguous; only with want_tensors */
     bool want_tensors, backward;
 } session;
@@ -28,6 +29,8 @@ typedef struct session {
 /* Graph and plan, with real tables from meta. */
 err_code
 session_build(session *s, const run_spec *spec, bool want_tensors, arena *meta, error *err);
+/* Are there predictions: measure.theory, and something at step 0 to compare them with. */
+bool session_predicts(const run_spec *spec);
 /* The rest, from a counting or real arena. */
 void session_layout(session *s, int n_threads, arena *a);
 

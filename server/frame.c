@@ -23,7 +23,8 @@ const frame_limits frame_from_worker = {
                 [FRAME_DONE] = true,
                 [FRAME_FAILED] = true,
                 [FRAME_PONG] = true,
-                [FRAME_PARAMS] = true},
+                [FRAME_PARAMS] = true,
+                [FRAME_PREDICT] = true},
     .max_bytes = {[FRAME_HELLO] = 4,
                   [FRAME_PROGRESS] = 24,
                   [FRAME_MEASURE] = BATCH,
@@ -31,7 +32,8 @@ const frame_limits frame_from_worker = {
                   [FRAME_DONE] = TEXT,
                   [FRAME_FAILED] = TEXT,
                   [FRAME_PONG] = 0,
-                  [FRAME_PARAMS] = FRAME_PARAMS_MAX * FRAME_PARAM_NAME},
+                  [FRAME_PARAMS] = FRAME_PARAMS_MAX * FRAME_PARAM_NAME,
+                  [FRAME_PREDICT] = BATCH},
 };
 
 const frame_limits frame_to_worker = {

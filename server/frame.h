@@ -2,7 +2,8 @@
  *
  * A frame is a header (magic, type, payload bytes; little-endian u32 each) and a payload of at most
  * FRAME_MAX bytes. Daemon to worker: RUN, CORPUS (before the RUN that needs it), PING. Worker to
- * daemon: HELLO, PARAMS, MEASURE, STEP, PROGRESS, DONE, FAILED, PONG. Anything else is garbage: the
+ * daemon: HELLO, PARAMS, MEASURE, STEP, PROGRESS, PREDICT,
+ * DONE, FAILED, PONG. Anything else is garbage: the
  * worker is killed and the run counted against it.
  *
  *   RUN       u32 threads, then the resolved run text
@@ -13,6 +14,8 @@
  *             indices of this run, counted from 1 (0: no parameter)
  *   MEASURE   records of FRAME_RECORD bytes: i32 step, i32 layer, u16 site, u16 metric, u16 param,
  *             u8 reason, u8 zero, f64 value
+ *   PREDICT   records of FRAME_PREDICT_RECORD bytes: i32 layer, u16 site, u16 metric, u16 law, u8
+ *             reason, u8 zero, u32 zero, f64 value, f64 tolerance
  *   STEP      records of FRAME_STEP_RECORD bytes: i32 step, u32 zero, f64 loss, f64 lr, f64
  * grad_norm PROGRESS  i32 step, steps, layer, layers; f64 fraction DONE      u32 diverged, i32
  * step, layer, site, steps_done; u32 zero; f64 wall_ms FAILED    u16 code, u16 pointer length,
@@ -26,11 +29,12 @@
 enum {
     FRAME_MAX = (256 << 20) + 64, /* the largest corpus */
     FRAME_MAGIC = 0x31534e46,
-    FRAME_PROTOCOL = 1,
+    FRAME_PROTOCOL = 2,
     FRAME_HEADER = 12,
     FRAME_TEXT_MAX = 4096,
     FRAME_RECORD = 24,
     FRAME_STEP_RECORD = 32,
+    FRAME_PREDICT_RECORD = 32,
     FRAME_PARAM_NAME = 64, /* bytes of a parameter name with its NUL */
     FRAME_PARAMS_MAX = 1024
 };
@@ -47,6 +51,7 @@ typedef enum frame_type {
     FRAME_FAILED,
     FRAME_PONG,
     FRAME_PARAMS,
+    FRAME_PREDICT,
     FRAME_TYPES
 } frame_type;
 
@@ -115,6 +120,8 @@ frame_status frame_read(frame_reader *r, int fd, error *err);
 void frame_put_measurement(frame_buffer *b, const measurement *m, uint16_t param);
 err_code frame_get_measurement(
     measurement *m, uint16_t *param, const unsigned char *p, size_t n_params, error *err);
+void frame_put_prediction(frame_buffer *b, const prediction *p);
+err_code frame_get_prediction(prediction *p, const unsigned char *bytes, error *err);
 void frame_put_step(frame_buffer *b, const step_record *s);
 void frame_get_step(step_record *s, const unsigned char *p);
 void frame_put_progress(frame_buffer *b, const progress *p);

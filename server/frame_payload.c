@@ -43,6 +43,39 @@ err_code frame_get_measurement(
     return ERR_OK;
 }
 
+void frame_put_prediction(frame_buffer *b, const prediction *p)
+{
+    frame_put_i32(b, p->layer);
+    frame_put_u16(b, (uint16_t)p->site);
+    frame_put_u16(b, (uint16_t)p->metric);
+    frame_put_u16(b, (uint16_t)p->law);
+    frame_put_u8(b, (uint8_t)p->reason);
+    frame_put_u8(b, 0);
+    frame_put_u32(b, 0);
+    frame_put_f64(b, p->value);
+    frame_put_f64(b, p->tolerance);
+}
+
+err_code frame_get_prediction(prediction *p, const unsigned char *bytes, error *err)
+{
+    uint16_t at_site = frame_get_u16(bytes + 4), at_metric = frame_get_u16(bytes + 6),
+             at_law = frame_get_u16(bytes + 8);
+    if (at_site >= SITE_COUNT) return bad(err, "an unknown site");
+    if (at_metric >= METRIC_COUNT) return bad(err, "an unknown metric");
+    if (at_law >= LAW_COUNT) return bad(err, "an unknown law");
+    if (bytes[10] >= REASON_COUNT) return bad(err, "an unknown reason");
+    *p = (prediction){.layer = frame_get_i32(bytes),
+                      .site = (site)at_site,
+                      .metric = (metric)at_metric,
+                      .law = (law)at_law,
+                      .reason = (reason)bytes[10],
+                      .value = frame_get_f64(bytes + 16),
+                      .tolerance = frame_get_f64(bytes + 24)};
+    if (p->layer < -1) return bad(err, "a negative layer");
+    if (!isfinite(p->tolerance) || p->tolerance < 0) return bad(err, "an impossible tolerance");
+    return ERR_OK;
+}
+
 void frame_put_step(frame_buffer *b, const step_record *s)
 {
     frame_put_i32(b, s->step);

@@ -13,6 +13,7 @@ void intake_free(intake *in)
     for (size_t i = 0; i < in->n_params; i++) free(in->params[i]);
     free(in->params);
     free(in->rows);
+    free(in->predictions);
     free(in->steps);
     free(in->provenance);
     *in = (intake){0};
@@ -87,6 +88,23 @@ err_code intake_rows(intake *in, const frame_buffer *b, error *err)
     return code;
 }
 
+/* At most one for each number of one step, and one for each metric. */
+err_code intake_predictions(intake *in, const frame_buffer *b, error *err)
+{
+    size_t n = b->n / FRAME_PREDICT_RECORD, most = in->max_rows + METRIC_COUNT;
+    if (b->n % FRAME_PREDICT_RECORD != 0) return garbage(err, "it sent half a prediction");
+    if (n > most - in->n_predictions)
+        return garbage(err, "it sent more predictions than the run can have");
+    err_code code = make_room((void **)&in->predictions, &in->cap_predictions, in->n_predictions, n,
+                              sizeof *in->predictions, err);
+    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+        prediction *p = &in->predictions[in->n_predictions];
+        code = frame_get_prediction(p, b->bytes + i * FRAME_PREDICT_RECORD, err);
+        if (code == ERR_OK) in->n_predictions++;
+    }
+    return code;
+}
+
 err_code intake_steps(intake *in, const frame_buffer *b, error *err)
 {
     size_t n = b->n / FRAME_STEP_RECORD;
@@ -112,6 +130,8 @@ run_result intake_result(const intake *in)
     return (run_result){.summary = in->summary,
                         .measurements = in->rows,
                         .n_measurements = in->n_rows,
+                        .predictions = in->predictions,
+                        .n_predictions = in->n_predictions,
                         .steps = in->steps,
                         .n_steps = in->n_steps,
                         .wall_ms = in->wall_ms,

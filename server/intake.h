@@ -11,6 +11,8 @@
 typedef struct intake {
     measurement *rows;
     size_t n_rows, cap_rows, max_rows;
+    prediction *predictions;
+    size_t n_predictions, cap_predictions;
     step_record *steps;
     size_t n_steps, cap_steps, max_steps;
     char **params; /* names; those of rows point here */
@@ -23,9 +25,10 @@ typedef struct intake {
 void intake_begin(intake *in, uint64_t max_rows, int max_steps);
 void intake_free(intake *in);
 
-/* PARAMS, MEASURE, STEP and DONE payloads. ERR_WORKER for garbage, ERR_MEMORY. */
+/* PARAMS, MEASURE, PREDICT, STEP and DONE payloads. ERR_WORKER for garbage, ERR_MEMORY. */
 err_code intake_params(intake *in, const frame_buffer *b, error *err);
 err_code intake_rows(intake *in, const frame_buffer *b, error *err);
+err_code intake_predictions(intake *in, const frame_buffer *b, error *err);
 err_code intake_steps(intake *in, const frame_buffer *b, error *err);
 err_code intake_done(intake *in, const frame_buffer *b, error *err);
 

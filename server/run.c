@@ -114,6 +114,11 @@ static void on_measure(void *user, const measurement *m, size_t n)
     if (s->gallery >= 0) gallery_check_measure(&s->check, s->run, m, n);
 }
 
+static void on_predict(void *user, const prediction *p, size_t n)
+{
+    run_output_predict(&((run_state *)user)->output, p, n);
+}
+
 static void on_step(void *user, const step_record *record)
 {
     run_state *s = user;
@@ -198,6 +203,7 @@ static err_code compute(run_state *s, int index, error *err)
     sink to = {.user = s,
                .measure = on_measure,
                .step = on_step,
+               .predict = on_predict,
                .progress = on_progress,
                .tensor = any ? on_tensor : NULL,
                .want_probe_tensors = dump};

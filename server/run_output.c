@@ -64,6 +64,7 @@ static void begin_json(run_output *o, const char *provenance)
     json_key(&o->text, "rows");
     json_begin_array(&o->text);
     json_begin_array(&o->steps);
+    json_begin_array(&o->predictions);
     json_begin_array(&o->runs);
 }
 
@@ -87,14 +88,21 @@ static void write_failure(json_out *to, const error *failure)
     json_end(to);
 }
 
+static const char *const prediction_names[] = {"run_id", "layer",     "site", "metric",
+                                               "value",  "tolerance", "law",  "reason"};
+
 static void end_json(run_output *o, const char *verdict, const error *failure)
 {
     static const char *const names[] = {"run_id", "step", "loss", "lr", "grad_norm"};
     json_end(&o->text);
     json_end(&o->steps);
+    json_end(&o->predictions);
     json_end(&o->runs);
     columns(&o->text, "step_columns", names, sizeof names / sizeof *names);
     member_raw(&o->text, "steps", o->steps.text);
+    columns(&o->text, "prediction_columns", prediction_names,
+            sizeof prediction_names / sizeof *prediction_names);
+    member_raw(&o->text, "predictions", o->predictions.text);
     member_raw(&o->text, "runs", o->runs.text);
     member_raw(&o->text, "verdict", verdict);
     if (o->coordinates) member_raw(&o->text, "coordinates", o->coordinates);
@@ -135,12 +143,14 @@ err_code run_output_end(run_output *o, const char *verdict, const error *failure
         end_text(o, verdict, failure);
         flush(o, 0);
     }
-    if (o->text.failed || o->steps.failed || o->runs.failed || o->head.failed)
+    if (o->text.failed || o->steps.failed || o->predictions.failed || o->runs.failed ||
+        o->head.failed)
         code = error_set(err, ERR_MEMORY, "", "not enough memory for the results");
     else if (fflush(o->to) != 0 || o->broken || ferror(o->to))
         code = error_set(err, ERR_IO, "", "cannot write the results: %s", strerror(errno));
     json_deinit(&o->text);
     json_deinit(&o->steps);
+    json_deinit(&o->predictions);
     json_deinit(&o->runs);
     json_deinit(&o->head);
     return code;
@@ -240,6 +250,49 @@ void run_output_measure(run_output *o, const measurement *m, size_t n)
             json_row(o, &m[i]);
         else
             ndjson_row(o, &m[i]);
+        flush(o, FLUSH_AT);
+    }
+}
+
+static void json_prediction(run_output *o, const prediction *p)
+{
+    json_out *to = &o->predictions;
+    json_begin_array(to);
+    json_integer(to, o->run);
+    json_integer(to, p->layer);
+    json_string(to, site_registry.rows[p->site]->name);
+    json_string(to, metric_registry.rows[p->metric]->name);
+    json_number(to, p->value, p->reason);
+    json_double(to, p->tolerance);
+    json_string(to, law_registry.rows[p->law]->name);
+    json_string(to, reason_or_null(p->reason));
+    json_end(to);
+}
+
+static void ndjson_prediction(run_output *o, const prediction *p)
+{
+    json_begin_object(&o->text);
+    member_text(&o->text, "type", "prediction");
+    member_integer(&o->text, "run_id", o->run);
+    member_integer(&o->text, "layer", p->layer);
+    member_text(&o->text, "site", site_registry.rows[p->site]->name);
+    member_text(&o->text, "metric", metric_registry.rows[p->metric]->name);
+    json_key(&o->text, "value");
+    json_number(&o->text, p->value, p->reason);
+    member_double(&o->text, "tolerance", p->tolerance);
+    member_text(&o->text, "law", law_registry.rows[p->law]->name);
+    member_text(&o->text, "reason", reason_or_null(p->reason));
+    json_end(&o->text);
+    json_text(&o->text, "\n");
+}
+
+void run_output_predict(run_output *o, const prediction *p, size_t n)
+{
+    for (size_t i = 0; i < n && o->format != RUN_CSV; i++) {
+        if (o->format == RUN_JSON)
+            json_prediction(o, &p[i]);
+        else
+            ndjson_prediction(o, &p[i]);
         flush(o, FLUSH_AT);
     }
 }

@@ -195,6 +195,8 @@ static err_code on_busy_frame(scheduler *s, slot *t, const frame_buffer *b, erro
         return intake_params(&t->in, b, err);
     case FRAME_MEASURE:
         return intake_rows(&t->in, b, err);
+    case FRAME_PREDICT:
+        return intake_predictions(&t->in, b, err);
     case FRAME_STEP:
         return intake_steps(&t->in, b, err);
     case FRAME_DONE:

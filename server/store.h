@@ -89,6 +89,8 @@ typedef struct run_result {
     run_summary summary;
     const measurement *measurements;
     size_t n_measurements;
+    const prediction *predictions;
+    size_t n_predictions;
     const step_record *steps;
     size_t n_steps;
     double wall_ms;

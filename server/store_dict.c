@@ -63,6 +63,21 @@ static err_code put_reason(store *s, int i, error *err)
     return code ? code : read_id(s, SQL_REASON_ID, reason_name((reason)i), &s->reason_ids[i], err);
 }
 
+static err_code put_law(store *s, int i, error *err)
+{
+    const entry *e = law_registry.rows[i];
+    sqlite3_stmt *st = store_stmt(s, SQL_PUT_LAW, err);
+    if (!st) return ERR_STORE;
+    bind_word(st, 1, e->name);
+    sqlite3_bind_int(st, 2, i);
+    bind_word(st, 3, e->predicts);
+    bind_word(st, 4, e->summary);
+    bind_word(st, 5, e->source);
+    bind_word(st, 6, e->validity);
+    err_code code = store_do(s, st, "write a dictionary", err);
+    return code ? code : read_id(s, SQL_LAW_ID, e->name, &s->law_ids[i], err);
+}
+
 static err_code remember_param(store *s, const char *name, int64_t id, error *err)
 {
     if (s->n_params == s->cap_params) {
@@ -101,6 +116,7 @@ err_code store_dict_load(store *s, error *err)
     for (int i = 0; i < METRIC_COUNT && code == ERR_OK; i++) code = put_metric(s, i, err);
     for (int i = 1; i < REASON_COUNT && code == ERR_OK; i++) code = put_reason(s, i, err);
     if (code == ERR_OK) code = store_put_rules(s, err);
+    for (int i = 0; i < LAW_COUNT && code == ERR_OK; i++) code = put_law(s, i, err);
     if (code == ERR_OK) code = load_params(s, err);
     return store_end(s, code, err);
 }

@@ -159,6 +159,31 @@ static err_code add_measurements(store *s, int64_t run_id, const run_result *r, 
     return ERR_OK;
 }
 
+static err_code add_predictions(store *s, int64_t run_id, const run_result *r, error *err)
+{
+    sqlite3_stmt *st = store_stmt(s, SQL_ADD_PREDICTION, err);
+    if (!st) return ERR_STORE;
+    sqlite3_bind_int64(st, 1, run_id);
+    for (size_t i = 0; i < r->n_predictions; i++) {
+        const prediction *p = &r->predictions[i];
+        if ((unsigned)p->site >= SITE_COUNT || (unsigned)p->metric >= METRIC_COUNT ||
+            (unsigned)p->reason >= REASON_COUNT || (unsigned)p->law >= LAW_COUNT)
+            return error_set(err, ERR_INTERNAL, "", "a prediction has no name");
+        sqlite3_bind_int(st, 2, p->layer);
+        sqlite3_bind_int64(st, 3, s->site_ids[p->site]);
+        sqlite3_bind_int64(st, 4, s->metric_ids[p->metric]);
+        bind_value(s, st, 5, p->value, p->reason);
+        sqlite3_bind_double(st, 7, p->tolerance);
+        sqlite3_bind_int64(st, 8, s->law_ids[p->law]);
+        int rc = sqlite3_step(st);
+        sqlite3_reset(st);
+        if (rc == SQLITE_CONSTRAINT_PRIMARYKEY)
+            return twice(metric_registry.rows[p->metric]->name, 0, p->layer, err);
+        if (rc != SQLITE_DONE) return store_fault(s, s->db, rc, "store a prediction", err);
+    }
+    return ERR_OK;
+}
+
 /* After the last update nothing needs a gradient: the engine then gives NaN and no learning rate.
  */
 static reason grad_reason(const step_record *t)
@@ -227,6 +252,7 @@ finish_run(store *s, int64_t run_id, const run_result *r, skipped_runs *skipped,
     store_bind_text(st, 10, r->corpus_hash);
     err_code code = transition(s, st, run_id, &job_id, err);
     if (code == ERR_OK) code = add_measurements(s, run_id, r, err);
+    if (code == ERR_OK) code = add_predictions(s, run_id, r, err);
     if (code == ERR_OK) code = add_steps(s, run_id, r, err);
     if (code == ERR_OK && r->rules) code = store_judge_run(s, run_id, r, err);
     if (code == ERR_OK && r->rules) code = store_skip_runs(s, job_id, run_id, skipped, err);

@@ -31,7 +31,7 @@ enum {
 typedef struct worker {
     int in, out;
     frame_reader reader;
-    frame_buffer records, steps, small;
+    frame_buffer records, steps, predictions, small;
     const char *params[FRAME_PARAMS_MAX]; /* of this run; index i + 1 on the wire */
     int n_params, last_param;
     team team;
@@ -65,6 +65,11 @@ static void send(worker *w, frame_type type, frame_buffer *b)
 static void flush_records(worker *w)
 {
     if (w->records.n) send(w, FRAME_MEASURE, &w->records);
+}
+
+static void flush_predictions(worker *w)
+{
+    if (w->predictions.n) send(w, FRAME_PREDICT, &w->predictions);
 }
 
 static void flush_steps(worker *w)
@@ -109,6 +114,15 @@ static void on_step(void *user, const step_record *s)
     worker *w = user;
     frame_put_step(&w->steps, s);
     if (w->steps.n >= BATCH_STEPS * FRAME_STEP_RECORD) flush_steps(w);
+}
+
+static void on_predict(void *user, const prediction *p, size_t n)
+{
+    worker *w = user;
+    for (size_t i = 0; i < n; i++) {
+        frame_put_prediction(&w->predictions, &p[i]);
+        if (w->predictions.n >= BATCH_RECORDS * FRAME_PREDICT_RECORD) flush_predictions(w);
+    }
 }
 
 static bool on_progress(void *user, const progress *p)
@@ -216,7 +230,11 @@ compute(worker *w, const run_spec *spec, run_summary *summary, double *wall_ms, 
 {
     const engine *e = engine_for(spec->precision);
     const run_input input = {w->corpus, w->corpus_bytes};
-    const sink to = {.user = w, .measure = on_measure, .step = on_step, .progress = on_progress};
+    const sink to = {.user = w,
+                     .measure = on_measure,
+                     .step = on_step,
+                     .progress = on_progress,
+                     .predict = on_predict};
     estimate cost;
     err_code code = e->estimate(spec, w->team_size, false, &cost, err);
     if (code != ERR_OK) return code;
@@ -265,9 +283,11 @@ static void serve_run(worker *w, const frame_buffer *b)
     if (code != ERR_OK) {
         frame_buffer_reset(&w->records);
         frame_buffer_reset(&w->steps);
+        frame_buffer_reset(&w->predictions);
         send_error(w, &err);
         return;
     }
+    flush_predictions(w);
     flush_records(w);
     flush_steps(w);
     frame_put_done(&w->small, &summary, wall_ms, w->provenance);
@@ -347,6 +367,7 @@ int worker_main(void)
     frame_reader_init(&w->reader, &frame_to_worker);
     bool ok = w->out >= 0 && reserve(&w->records, (BATCH_RECORDS + 1) * FRAME_RECORD) &&
               reserve(&w->steps, (BATCH_STEPS + 1) * FRAME_STEP_RECORD) &&
+              reserve(&w->predictions, (BATCH_RECORDS + 1) * FRAME_PREDICT_RECORD) &&
               reserve(&w->small, 2 * FRAME_TEXT_MAX) && hello(w) && serve(w);
     if (w->team_size) team_stop(&w->team);
     drop_block(w);
@@ -355,6 +376,7 @@ int worker_main(void)
     frame_reader_deinit(&w->reader);
     frame_buffer_deinit(&w->records);
     frame_buffer_deinit(&w->steps);
+    frame_buffer_deinit(&w->predictions);
     frame_buffer_deinit(&w->small);
     free(w);
     return ok ? 0 : 1;

@@ -41,6 +41,21 @@ const registry site_registry = {"sites", "where in the network a value is measur
                                 SITE_COUNT};
 const registry metric_registry = {"metrics", "what is measured there", metric_rows, METRIC_COUNT};
 
+#define LAW(n, what, text, src, valid)                                                             \
+    static const entry law_##n = {                                                                 \
+        .name = #n, .summary = text, .source = src, .predicts = what, .validity = valid};
+#include "core/base/law.def"
+#undef LAW
+
+static const entry *const law_rows[LAW_COUNT] = {
+#define LAW(n, what, text, src, valid) &law_##n,
+#include "core/base/law.def"
+#undef LAW
+};
+
+const registry law_registry = {"laws", "what theory predicts of a network at its start", law_rows,
+                               LAW_COUNT};
+
 static const char *const reason_names[REASON_COUNT] = {
     "",
 #define REASON(name, sentence) #name,

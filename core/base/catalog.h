@@ -40,7 +40,15 @@ typedef uint64_t use_set;
 
 const char *use_sentence(use u); /* what the network must have */
 
-extern const registry site_registry, metric_registry;
+/* What theory says: law.def. */
+typedef enum law {
+#define LAW(name, predicts, summary, source, validity) LAW_##name,
+#include "core/base/law.def"
+#undef LAW
+    LAW_COUNT
+} law;
+
+extern const registry site_registry, metric_registry, law_registry;
 
 bool site_is_value(site s);
 const char *reason_name(reason r);     /* "NAN", "POS_INF", "ZERO", … ; "" for REASON_NONE */

@@ -18,6 +18,9 @@ typedef struct entry {
     const char *direction; /* "higher", "lower", "near_1", "near_0", "none" */
     const char *scale;     /* "log" or "linear": the axis a chart should use */
     bool is_default;       /* metrics and sites: measured when the job does not say */
+    /* Laws only, else NULL. */
+    const char *predicts; /* names of metrics, with spaces between */
+    const char *validity; /* where it holds */
 } entry;
 
 typedef struct registry {

@@ -18,5 +18,6 @@ const norm norm_derf = {
               .summary = "y = gain erf(alpha x + s) + bias, alpha and s learned numbers",
               .source = "arXiv:2512.10938"},
     .has = 1 << NORM_GAIN | 1 << NORM_BIAS | 1 << NORM_ALPHA | 1 << NORM_SHIFT,
+    .law = NORM_LAW_ERF,
     POINTWISE_FUNCTIONS,
 };

@@ -19,5 +19,6 @@ const norm norm_dyt = {
               .summary = "y = gain tanh(alpha x) + bias, alpha one learned number",
               .source = "arXiv:2503.10622"},
     .has = 1 << NORM_GAIN | 1 << NORM_BIAS | 1 << NORM_ALPHA,
+    .law = NORM_LAW_TANH,
     POINTWISE_FUNCTIONS,
 };

@@ -8,6 +8,8 @@ const norm norm_groupnorm = {
               .summary = "layernorm over each of strategy.groups groups of features of a token",
               .source = "arXiv:1803.08494"},
     .has = 1 << NORM_GAIN | 1 << NORM_BIAS,
+    .law = NORM_LAW_RMS,
+    .law_centres = true,
     .uses = USES(GROUPS),
     .of_groups = &norm_layernorm,
 };

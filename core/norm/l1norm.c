@@ -9,4 +9,7 @@ const norm norm_l1norm = {
                          "features of a token",
               .source = "L1 normalization of sub-8-bit integer training (from memory)"},
     L1_FUNCTIONS,
+    .law = NORM_LAW_RMS,
+    .law_rms = 1.2533141373155002512, /* sqrt(pi/2) */
+    .law_centres = true,
 };

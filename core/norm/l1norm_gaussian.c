@@ -10,4 +10,6 @@ const norm norm_l1norm_gaussian = {
                   "the features of a token",
               .source = "L1 normalization of sub-8-bit integer training (from memory)"},
     L1_FUNCTIONS,
+    .law = NORM_LAW_RMS,
+    .law_centres = true,
 };

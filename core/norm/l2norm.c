@@ -50,6 +50,7 @@ const norm norm_l2norm = {
     .entry = {.name = "l2norm",
               .summary = "y = x / ||x||, over the features of a token",
               .source = "arXiv:2410.01131"},
+    .law = NORM_LAW_LENGTH,
     .stats = stats_row,
     .apply = apply_row,
     .input = input_row,

@@ -95,6 +95,7 @@ const norm norm_rmsnorm = {
               .summary = "y = gain x / sqrt(mean(x^2) + eps), over the features of a token",
               .source = "arXiv:1910.07467"},
     .has = 1 << NORM_GAIN,
+    .law = NORM_LAW_RMS,
     .stats = stats_row,
     .apply = apply_row,
     .input = input_row,

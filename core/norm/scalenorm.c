@@ -86,6 +86,7 @@ const norm norm_scalenorm = {
               .source = "arXiv:1910.05895"},
     .has = 1 << NORM_GAIN,
     .scalar_gain = true,
+    .law = NORM_LAW_LENGTH,
     .stats = stats_row,
     .apply = apply_row,
     .input = input_row,

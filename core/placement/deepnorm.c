@@ -13,8 +13,9 @@
 
 #include <math.h>
 
-static double alpha_of(const run_spec *spec)
+static double alpha_of(const run_spec *spec, int layer)
 {
+    (void)layer;
     const spec_strategy *s = &spec->strategy;
     double L = spec->depth, P = s->partner_depth;
     if (!isnan(s->alpha)) return s->alpha;
@@ -41,7 +42,7 @@ static init_rule start(const run_spec *spec, const param *p, init_rule r)
 
 static int block(builder *b, int x)
 {
-    double alpha = alpha_of(b->spec);
+    double alpha = alpha_of(b->spec, b->g->layer);
     int sum = builder_add_scaled(b, BRANCH_ATTN, alpha, x, builder_attention(b, x));
     int mid = builder_mid(b, builder_norm(b, SLOT_ATTN_POST, sum));
     sum = builder_add_scaled(b, BRANCH_MLP, alpha, mid, builder_mlp(b, mid));
@@ -57,5 +58,9 @@ const placement placement_deepnorm = {
             USES(INIT_FACTOR),
     .gpas_first = true,
     .block = block,
+    .theory = {.known = true,
+               .attn = {.post = true},
+               .mlp = {.post = true},
+               .alpha = alpha_of},
     .init = start,
 };

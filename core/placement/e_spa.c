@@ -34,6 +34,11 @@ static err_code check(const run_spec *spec, error *err)
     return skipless_check(spec, "e_spa", err);
 }
 
+static double end_of(const run_spec *spec)
+{
+    return spec->strategy.gamma_last;
+}
+
 const placement placement_e_spa = {
     .entry = {.name = "e_spa",
               .summary = "x' = D_l softmax(q k'/sqrt(d_k) + B_l) v, y = M(x'): no skips, "
@@ -41,6 +46,11 @@ const placement placement_e_spa = {
               .source = "arXiv:2302.10322"},
     .uses = USES(GAMMA_LAST) | USES(INIT_FACTOR),
     .block = skipless_block,
+    .theory = {.known = true,
+               .no_skip = true,
+               .mixing = RECIPE_TARGET,
+               .family = TARGET_EXPONENTIAL,
+               .target_end = end_of},
     .logit_bias = fill,
     .bias_work = work,
     .weighted = weighted,

@@ -53,6 +53,7 @@ const placement placement_fixup = {
               .source = "arXiv:1901.09321"},
     .uses = USES(RESIDUAL) | USES(PARTNER) | USES(INIT_FACTOR),
     .block = block,
+    .theory = {.known = true},
     .hidden_in = hidden_in,
     .hidden = hidden,
     .init = start,

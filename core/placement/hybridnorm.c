@@ -18,4 +18,5 @@ const placement placement_hybridnorm = {
     .final_norm = true,
     .uses = USES(RESIDUAL) | USES(GPAS),
     .block = block,
+    .theory = {.known = true, .mlp = {.stream = true}},
 };

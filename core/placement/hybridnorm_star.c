@@ -1,9 +1,15 @@
 /* As hybridnorm, but block 1 is that of pre_ln. */
 #include "core/placement.h"
 
+static const placement *kind_of(const run_spec *spec, int layer)
+{
+    (void)spec;
+    return layer == 1 ? &placement_pre_ln : &placement_hybridnorm;
+}
+
 static int block(builder *b, int x)
 {
-    return placement_block(b, b->g->layer == 1 ? &placement_pre_ln : &placement_hybridnorm, x);
+    return placement_block(b, kind_of(b->spec, b->g->layer), x);
 }
 
 const placement placement_hybridnorm_star = {
@@ -14,4 +20,5 @@ const placement placement_hybridnorm_star = {
     .final_norm = true,
     .uses = USES(RESIDUAL) | USES(GPAS),
     .block = block,
+    .theory = {.known = true, .kind = kind_of},
 };

@@ -5,9 +5,16 @@
 
 #include <math.h>
 
+static double alpha_of(const run_spec *spec, int layer)
+{
+    (void)layer;
+    double given = spec->strategy.alpha;
+    return isnan(given) ? 2.0 * spec->depth : given;
+}
+
 static int block(builder *b, int x)
 {
-    double given = b->spec->strategy.alpha, alpha = isnan(given) ? 2.0 * b->spec->depth : given;
+    double alpha = alpha_of(b->spec, b->g->layer);
     int attn = builder_attention(b, builder_norm(b, SLOT_ATTN_IN, x));
     int sum = builder_add_scaled(b, BRANCH_ATTN, alpha, x, attn);
     int mid = builder_mid(b, builder_norm(b, SLOT_ATTN_POST, sum));
@@ -23,4 +30,8 @@ const placement placement_keel = {
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(STREAM_ALPHA),
     .gpas_first = true,
     .block = block,
+    .theory = {.known = true,
+               .attn = {.in = true, .post = true},
+               .mlp = {.in = true, .post = true},
+               .alpha = alpha_of},
 };

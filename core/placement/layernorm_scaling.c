@@ -6,9 +6,15 @@
 
 #include <math.h>
 
+static double scale_of(const run_spec *spec, int layer)
+{
+    (void)spec;
+    return 1 / sqrt((double)layer);
+}
+
 static int block(builder *b, int x)
 {
-    b->in_scale = 1 / sqrt((double)b->g->layer);
+    b->in_scale = scale_of(b->spec, b->g->layer);
     return placement_pre_ln.block(b, x);
 }
 
@@ -20,4 +26,5 @@ const placement placement_layernorm_scaling = {
     .final_norm = true,
     .uses = USES(RESIDUAL) | USES(GPAS),
     .block = block,
+    .theory = {.known = true, .attn = {.in = true}, .mlp = {.in = true}, .in_scale = scale_of},
 };

@@ -4,11 +4,16 @@
 
 #include <math.h>
 
-static int block(builder *b, int x)
+static const placement *kind_of(const run_spec *spec, int layer)
 {
     const double rounding = 1e-9; /* a third of 3 blocks is one */
-    double posts = floor(b->spec->strategy.fraction * b->spec->depth + rounding);
-    return placement_block(b, b->g->layer <= posts ? &placement_post_ln : &placement_pre_ln, x);
+    double posts = floor(spec->strategy.fraction * spec->depth + rounding);
+    return layer <= posts ? &placement_post_ln : &placement_pre_ln;
+}
+
+static int block(builder *b, int x)
+{
+    return placement_block(b, kind_of(b->spec, b->g->layer), x);
 }
 
 const placement placement_mix_ln = {
@@ -18,4 +23,5 @@ const placement placement_mix_ln = {
     .final_norm = true,
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(FRACTION),
     .block = block,
+    .theory = {.known = true, .kind = kind_of},
 };

@@ -16,6 +16,8 @@
 
 #include <math.h>
 
+#define REACH 0.05 /* |a| at the start */
+
 static double root_width(const builder *b)
 {
     return sqrt((double)b->width);
@@ -28,11 +30,11 @@ static int unit(builder *b, norm_slot slot, int x, int groups)
 
 static int step(builder *b, branch which, int x, int out)
 {
-    const double reach = 0.05, root = root_width(b);
+    const double root = root_width(b);
     bool attn = which == BRANCH_ATTN;
     int to = unit(b, attn ? SLOT_ATTN_OUT : SLOT_MLP_OUT, out, 1);
     int way = builder_gain_as(b, attn ? "attn.alpha" : "mlp.alpha", (size_t)b->width, 1 / root,
-                              &gain_absolute, reach * root, op_mix_build(b->g, 1, to, -1, x));
+                              &gain_absolute, REACH * root, op_mix_build(b->g, 1, to, -1, x));
     graph_site(b->g, way, attn ? SITE_attn_branch : SITE_mlp_branch);
     return unit(b, attn ? SLOT_ATTN_POST : SLOT_MLP_POST, op_add_build(b->g, x, way), 1);
 }
@@ -90,12 +92,31 @@ static err_code check(const run_spec *spec, error *err)
     return ERR_OK;
 }
 
+static double kept(const run_spec *spec, int layer)
+{
+    (void)spec, (void)layer;
+    return 1 - REACH;
+}
+
+static double reach(const run_spec *spec, int layer)
+{
+    (void)spec, (void)layer;
+    return REACH;
+}
+
 const placement placement_ngpt = {
     .entry = {.name = "ngpt",
               .summary = "x' = N(x + |a| (N(A(x)) - x)); y = N(x' + |a| (N(M(x')) - x')), N(x) = "
                          "x/||x||",
               .source = "arXiv:2410.01131"},
     .block = block,
+    .theory = {.known = true,
+               .toward = true,
+               .unit = true,
+               .attn = {.out = true, .post = true},
+               .mlp = {.out = true, .post = true},
+               .alpha = kept,
+               .beta = reach},
     .turned = turned,
     .hidden_in = hidden_in,
     .logits = logits,

@@ -19,5 +19,6 @@ const placement placement_none = {
               .source = "arXiv:1512.03385"},
     .uses = USES(RECENTRE) | USES(RESIDUAL) | USES(GPAS),
     .block = block,
+    .theory = {.known = true},
     .parallel_block = parallel_block,
 };

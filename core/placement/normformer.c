@@ -33,6 +33,9 @@ const placement placement_normformer = {
     .final_norm = true,
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(OUT_GAIN) | USES(RESSCALE),
     .block = block,
+    .theory = {.known = true,
+               .attn = {.in = true, .out = true},
+               .mlp = {.in = true, .inner = true}},
     .values = values,
     .hidden = hidden,
 };

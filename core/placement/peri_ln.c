@@ -27,5 +27,6 @@ const placement placement_peri_ln = {
     .final_norm = true,
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(OUT_GAIN) | USES(PARALLEL),
     .block = block,
+    .theory = {.known = true, .attn = {.in = true, .out = true}, .mlp = {.in = true, .out = true}},
     .parallel_block = parallel_block,
 };

@@ -22,5 +22,6 @@ const placement placement_post_ln = {
     .uses = USES(RESIDUAL) | USES(GPAS),
     .gpas_first = true,
     .block = block,
+    .theory = {.known = true, .attn = {.post = true}, .mlp = {.post = true}},
     .parallel_block = parallel_block,
 };

@@ -36,5 +36,6 @@ const placement placement_pre_ln = {
     .final_norm = true,
     .uses = USES(RECENTRE) | USES(RESIDUAL) | USES(GPAS) | USES(PARALLEL),
     .block = block,
+    .theory = {.known = true, .attn = {.in = true}, .mlp = {.in = true}},
     .parallel_block = parallel_block,
 };

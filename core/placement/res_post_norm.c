@@ -17,4 +17,5 @@ const placement placement_res_post_norm = {
     .final_norm = true,
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(OUT_GAIN),
     .block = block,
+    .theory = {.known = true, .attn = {.out = true}, .mlp = {.out = true}},
 };

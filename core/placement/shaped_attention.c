@@ -48,6 +48,18 @@ static int weighted(builder *b, int y, int own)
     return op_add_build(b->g, own, builder_gain(b, "attn.shape_beta", heads, 1, y));
 }
 
+static double stream_of(const run_spec *spec, int layer)
+{
+    (void)layer;
+    return lambda_of(spec);
+}
+
+static double branch_of(const run_spec *spec, int layer)
+{
+    (void)layer;
+    return sqrt(1 - lambda_of(spec) * lambda_of(spec));
+}
+
 static err_code check(const run_spec *spec, error *err)
 {
     double lambda = lambda_of(spec);
@@ -67,6 +79,10 @@ const placement placement_shaped_attention = {
               .source = "arXiv:2306.17759; arXiv:2311.01906"},
     .uses = USES(STREAM_ALPHA) | USES(INIT_FACTOR),
     .block = block,
+    .theory = {.known = true,
+               .mixing = RECIPE_IDENTITY,
+               .alpha = stream_of,
+               .beta = branch_of},
     .beside = beside,
     .weighted = weighted,
     .init = skipless_init,

@@ -30,5 +30,6 @@ const placement placement_t_fixup = {
               .source = "Huang et al., ICML 2020"},
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(PARTNER) | USES(INIT_FACTOR),
     .block = block,
+    .theory = {.known = true},
     .init = start,
 };

@@ -24,6 +24,11 @@ static err_code check(const run_spec *spec, error *err)
     return skipless_check(spec, "u_spa", err);
 }
 
+static double end_of(const run_spec *spec)
+{
+    return spec->strategy.rho_last;
+}
+
 const placement placement_u_spa = {
     .entry = {.name = "u_spa",
               .summary = "x' = D_l softmax(q k'/sqrt(d_k) + B_l) v, y = M(x'): no skips, uniform "
@@ -31,6 +36,11 @@ const placement placement_u_spa = {
               .source = "arXiv:2302.10322"},
     .uses = USES(RHO_LAST) | USES(INIT_FACTOR),
     .block = skipless_block,
+    .theory = {.known = true,
+               .no_skip = true,
+               .mixing = RECIPE_TARGET,
+               .family = TARGET_UNIFORM,
+               .target_end = end_of},
     .logit_bias = fill,
     .bias_work = work,
     .weighted = weighted,

@@ -36,6 +36,7 @@ const placement placement_value_skipinit = {
               .source = "arXiv:2302.10322"},
     .uses = USES(INIT_FACTOR),
     .block = skipless_block,
+    .theory = {.known = true, .no_skip = true, .mixing = RECIPE_IDENTITY},
     .beside = beside,
     .weighted = weighted,
     .init = start,

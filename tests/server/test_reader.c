@@ -676,9 +676,9 @@ START_TEST(test_hash_of_a_small_job_is_what_it_was)
         "\":\"matrices\",\"warmup\":0,\"schedule\":\"constant\",\"min_lr\":0,\"clip\":1,\"parametrization\":\"standard\",\"base_width\":64,\"base_head_dim\":16},\"ro"
         "unding\":{\"format\":\"none\",\"activations\":\"none\",\"gradients\":\"none\",\"weig"
         "hts\":\"none\",\"stochastic\":false,\"scale\":\"tensor\",\"loss_scale\":1},\"measure"
-        "\":{\"steps\":[0],\"sites\":[\"resid_out\"],\"metrics\":[\"var\"],\"eval\":false,\"p"
+        "\":{\"steps\":[0],\"sites\":[\"resid_out\"],\"metrics\":[\"var\"],\"theory\":true,\"eval\":false,\"p"
         "robes\":8,\"iterations\":15},\"seeds\":[7],\"precision\":\"float32\"}");
-    ck_assert_str_eq(j.hash, "25258cf370a919d4c1f67c1e5666c99007ec9eb04ba01409a9bd196a42d2a4b9");
+    ck_assert_str_eq(j.hash, "e941ed5c514f518aaeb4fdf1da8684bca4a88bdd1d27af1817ea0e65d01f3e81");
     job_deinit(&j);
 }
 END_TEST

@@ -1,0 +1,115 @@
+/* One sublayer of a block as theory sees it: how it changes the kernel of the stream, forward, and
+ * that of its gradient, backward.
+ *
+ * Weights are random, independent and of mean zero, so the kernel of a sum is the sum of the
+ * kernels, and a matrix with variance v and fan in n multiplies a kernel by n v. A norm divides by
+ * the tokens' rms: k_ij/sqrt((q_i + eps)(q_j + eps)); backward it multiplies the gradient's kernel
+ * by the same and takes out what lies along x (and along 1 with centring): 1 - 1/D (1 - 2/D). On
+ * the stream only the part that the last branch wrote is new to it (fresh): what came through an
+ * earlier norm is orthogonal already.
+ *
+ * Errors: the relative spread of one seed, as a covariance of the two parts of the mean square, p
+ * (the mean token) and u (what tokens differ by). Every product with random weights adds 2/D of the
+ * square of each (c/F for an activation of F units), the sum with the stream 4 x.b/D; norms keep p
+ * + u. This is the rule |d ln q| <= 0.01 + 4 sqrt(c n/(D S)) with n counted layer by layer.
+ */
+#ifndef CORE_THEORY_BLOCK_H
+#define CORE_THEORY_BLOCK_H
+
+#include "core/theory/mixing.h"
+#include "core/theory/pair.h"
+
+typedef enum step_kind { STEP_NONE, STEP_ROW, STEP_POINT } step_kind;
+
+typedef struct norm_step {
+    step_kind kind;
+    double target;     /* mean square of what it makes of a row */
+    double eps;        /* STEP_ROW: beside the mean square */
+    double alpha_sq;   /* STEP_POINT: f(alpha x) */
+    const pair *curve; /* STEP_POINT */
+    double kept;       /* share of a gradient that it lets through */
+    bool centres;
+    bool frozen; /* divides by one number for all tokens */
+} norm_step;
+
+typedef struct sublayer {
+    bool is_mlp, no_skip, around, parallel, toward;
+    norm_step stream, in, inner, out, post;
+    double alpha, beta; /* factors of the stream and of the branch */
+    double in_scale;
+    mixing mix;      /* attention; its gain is that of W_V */
+    const pair *act; /* MLP */
+    bool gated;
+    double gain_in, gain_up; /* MLP: of the (gate's) matrix, of the ungated half */
+    double gain_out;         /* of W_O, W_2 */
+    int width;               /* D */
+    int hidden;              /* F */
+} sublayer;
+
+typedef struct spread {
+    double pp, pu, uu; /* covariance of p and u */
+} spread;
+
+typedef struct stream {
+    double *k;             /* kernel */
+    double mu[TOKENS_MAX]; /* mean over features of a token; 0 but for fixed positions */
+    spread error;
+    double share; /* of the mean square that is still x_0 */
+} stream;
+
+/* What sublayer_forward leaves for those who measure and for sublayer_backward; kernels belong to
+ * the work space. */
+typedef struct trace {
+    double *in;     /* what the branch reads */
+    double *values; /* attention: weighted values; MLP: hidden units after the activation */
+    double *raw;    /* after the last matrix */
+    double *branch; /* what is added */
+    double *sum;    /* before the norm on the stream */
+    double entropy[TOKENS_MAX];
+    double excess;
+    double branch_error; /* relative variance of the mean square of branch */
+} trace;
+
+enum { SUBLAYER_WORK = MIXING_WORK + 10 };
+
+size_t sublayer_work_doubles(int n);
+/* base: kernel of the block's input, for `around` and `parallel`; else unused. x is replaced by the
+ * new stream. */
+void sublayer_forward(const sublayer *s,
+                      const tokens *t,
+                      stream *x,
+                      const stream *base,
+                      trace *out,
+                      double *work,
+                      hermite_series *series);
+/* grad: kernel of the gradient of the new stream in, of x out. x: the kernel forward saw; tr from
+ * sublayer_forward with the same work. to_base: added to where the block's input gets a gradient
+ * past x (around, parallel), else unused. sum_grad: of the sum, for the sites; may be NULL. */
+void sublayer_backward(const sublayer *s,
+                       const tokens *t,
+                       const stream *x,
+                       const stream *base,
+                       const trace *tr,
+                       double *grad,
+                       double *to_base,
+                       double *sum_grad,
+                       double *work,
+                       hermite_series *series);
+
+/* In place: the kernel of what a norm makes, mu the feature means of the tokens or NULL. */
+void norm_forward(
+    const norm_step *s, double *k, double *mu, int n, double *spare, hermite_series *series);
+void norm_backward(const norm_step *s,
+                   double *grad,
+                   const double *k,
+                   const double *mu,
+                   int n,
+                   double fresh,
+                   double *spare,
+                   hermite_series *series);
+/* What becomes of the error of a stream in a norm. */
+void spread_normalise(spread *e, const norm_step *s, kernel_mean before, kernel_mean after);
+double spread_log(const spread *e, kernel_mean m);  /* variance of ln q */
+double spread_corr(const spread *e, kernel_mean m); /* variance of p/q */
+
+#endif

@@ -1,0 +1,301 @@
+#include "core/theory/mixing.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Everything the two passes share; all [n, n] but L, a kernel. */
+typedef struct parts {
+    double *L, *U, *V, *M, *N, *B, *ratio, *spare[4];
+} parts;
+
+static parts carve(double *work, int n)
+{
+    size_t each = kernel_doubles(n);
+    parts p;
+    double **all[] = {&p.L,     &p.U,        &p.V,        &p.M,        &p.N,       &p.B,
+                      &p.ratio, &p.spare[0], &p.spare[1], &p.spare[2], &p.spare[3]};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = work + i * each;
+    return p;
+}
+
+static void times(double *out, const double *a, const double *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = a[i] * b[i];
+}
+
+/* W x W' of a symmetric x. */
+static void
+mean_both(double *out, const double *x, const mixing *m, double *half, double *turned, double *work)
+{
+    sight_mean(half, x, &m->sight, m->tokens, work);
+    transpose(turned, half, m->tokens->n);
+    sight_mean(out, turned, &m->sight, m->tokens, work);
+}
+
+static void spread_both(
+    double *out, const double *x, const mixing *m, double *half, double *turned, double *work)
+{
+    sight_spread(half, x, &m->sight, m->tokens, work);
+    transpose(turned, half, m->tokens->n);
+    sight_spread(out, turned, &m->sight, m->tokens, work);
+}
+
+static void logit_kernel(double *L, const double *k, const mixing *m)
+{
+    int n = m->tokens->n;
+    const double *q = k + (size_t)n * (size_t)n;
+    double *own = kernel_diagonal(L, n);
+    memcpy(L, k, kernel_doubles(n) * sizeof *L);
+    for (int i = 0; i < n && m->logit_normed; i++) {
+        for (int j = 0; j < n; j++) L[i * n + j] /= sqrt(q[i] * q[j]);
+        own[i] = 1;
+    }
+    for (int i = 0; i < n * n && m->turn; i++) L[i] *= m->turn[i];
+    for (int i = 0; i < n && m->turn; i++)
+        if (m->tokens->size[i] == 1) L[i * n + i] = own[i];
+}
+
+/* U, V, M, N and B; spare is overwritten. */
+static void prepare(parts *p, const double *k, const mixing *m)
+{
+    int n = m->tokens->n;
+    size_t square = (size_t)n * (size_t)n;
+    double *a = p->spare[0], *b = p->spare[1], *half = p->spare[2], *work = p->spare[3];
+    logit_kernel(p->L, k, m);
+    kernel_blocks(a, k, m->tokens);
+    sight_mean(p->U, a, &m->sight, m->tokens, work);
+    transpose(b, p->U, n);
+    sight_mean(p->M, b, &m->sight, m->tokens, work);
+    kernel_blocks(a, p->L, m->tokens);
+    sight_mean(p->V, a, &m->sight, m->tokens, work);
+    transpose(b, p->V, n);
+    sight_mean(p->N, b, &m->sight, m->tokens, work);
+    times(half, k, p->L, kernel_doubles(n));
+    kernel_blocks(a, half, m->tokens);
+    mean_both(p->B, a, m, half, b, work);
+    times(a, p->U, p->V, square);
+    transpose(b, a, n);
+    sight_mean(half, b, &m->sight, m->tokens, work); /* [i, j] = sum_a P_ia U_ja V_ja */
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++)
+            p->B[i * n + j] +=
+                p->M[i * n + j] * p->N[i * n + j] - half[i * n + j] - half[j * n + i];
+}
+
+/* What is left of the logits' variance v in the sum of squares y = 1/(1 + (n - 1) e^(-c v)) of a
+ * softmax over n keys: c = n/(n + a (n/2)^b), fitted to sampled softmaxes for n = 2..256 and v up
+ * to 4, where y is right to 3 %. */
+static double tempering(double v, double n)
+{
+    double size = fabs(v);
+    double a = 1.56 * pow(size, 0.85), b = 0.33 * pow(size, 0.45);
+    return n / (n + a * pow(n / 2, b));
+}
+
+/* The excess of token pairs over uniform attention to n keys from its first order: most is what all
+ * of the weight on one key would add. */
+static double saturate(double first, double n, double most)
+{
+    const double large = 60;
+    if (n < 1.5 || most <= 0) return first > 0 ? fmin(first, fmax(most, 0)) : first;
+    double v = first * n / most;
+    if (fabs(v) < 1e-6) return first;
+    double x = tempering(v, n) * v;
+    double y = 1 / (1 + (n - 1) * exp(x > large ? -large : x < -large ? large : -x));
+    return most * (n * y - 1) / (n - 1);
+}
+
+/* D - M: what all weight on one key would add, D the mean q of the keys. */
+static void room(double *most, const parts *p, const double *k, const mixing *m)
+{
+    int n = m->tokens->n;
+    const double *q = k + (size_t)n * (size_t)n;
+    double *columns = p->spare[0], *mean = p->spare[1], *work = p->spare[3];
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++) columns[i * n + j] = q[i];
+    sight_mean(mean, columns, &m->sight, m->tokens, work);
+    for (int i = 0; i < n; i++) most[i] = fmax(mean[i * n] - p->M[i * n + i], 0);
+}
+
+/* Excess of pair i, j (token i with itself: i = j and L its own), and its ratio to the first order.
+ */
+static double excess_of(
+    const parts *p, const mixing *m, double L, int i, int j, const double *most, double *ratio)
+{
+    double first = m->logit_var * L * p->B[i * m->tokens->n + j];
+    double keys = fmax(m->sight.seen[i], m->sight.seen[j]);
+    double value = saturate(first, keys, sqrt(most[i] * most[j]));
+    *ratio = first != 0 ? value / first : 1;
+    return value;
+}
+
+/* Entropy of a softmax over n keys with logits of population variance lost (n - 1)/n v. */
+static double row_entropy(double n, double lost)
+{
+    if (n < 1.5 || lost <= 0) return log(n);
+    double c = tempering(lost * n / (n - 1), n);
+    double ratio = 1 - (1 - c) * (0.55 + 0.6 / sqrt(n));
+    return log(n) - ratio * lost / 2;
+}
+
+static void softmax_forward(
+    double *out, const double *k, const mixing *m, double *entropy, double *excess, double *work)
+{
+    int n = m->tokens->n;
+    parts p = carve(work, n);
+    double most[TOKENS_MAX], ratio, sum = 0, all = 0;
+    double *diagonal = kernel_diagonal(out, n);
+    const double *Lq = kernel_diagonal(p.L, n);
+    prepare(&p, k, m);
+    room(most, &p, k, m);
+    for (int i = 0; i < n; i++) {
+        for (int j = 0; j < n; j++)
+            out[i * n + j] =
+                m->gain * (p.M[i * n + j] + excess_of(&p, m, p.L[i * n + j], i, j, most, &ratio));
+        double more = excess_of(&p, m, Lq[i], i, i, most, &ratio);
+        diagonal[i] = m->gain * (p.M[i * n + i] + more);
+        sum += m->tokens->size[i] * fabs(more), all += m->tokens->size[i] * diagonal[i];
+    }
+    if (excess) *excess = all > 0 ? m->gain * sum / all : 0;
+    for (int i = 0; i < n; i++) {
+        if (m->tokens->size[i] == 1) out[i * n + i] = diagonal[i];
+        double spread = 0;
+        for (int a = m->sight.lo[i]; entropy && a <= m->sight.hi[i]; a++) {
+            double in = a == m->sight.lo[i]   ? m->sight.at_lo[i]
+                        : a == m->sight.hi[i] ? m->sight.at_hi[i]
+                                              : m->tokens->size[a];
+            spread += in / m->sight.seen[i] * Lq[a];
+        }
+        if (entropy)
+            entropy[i] =
+                row_entropy(m->sight.seen[i], m->logit_var * Lq[i] * (spread - p.N[i * n + i]));
+    }
+}
+
+/* out = A x A' (back: A' x A), one token per group. */
+static void given_both(double *out, const double *x, const mixing *m, bool back, double *half)
+{
+    int n = m->tokens->n;
+    const double *A = m->given;
+    memset(half, 0, (size_t)n * (size_t)n * sizeof *half);
+    memset(out, 0, (size_t)n * (size_t)n * sizeof *out);
+    for (int i = 0; i < n; i++)
+        for (int a = 0; a < n; a++) {
+            double w = back ? A[a * n + i] : A[i * n + a];
+            for (int j = 0; w != 0 && j < n; j++) half[i * n + j] += w * x[a * n + j];
+        }
+    for (int j = 0; j < n; j++)
+        for (int a = 0; a < n; a++) {
+            double w = back ? A[a * n + j] : A[j * n + a];
+            for (int i = 0; w != 0 && i < n; i++) out[i * n + j] += w * half[i * n + a];
+        }
+    for (int i = 0; i < n * n; i++) out[i] *= m->gain;
+    for (int i = 0; i < n; i++) out[n * n + i] = out[i * n + i];
+}
+
+static void no_entropy(double *entropy, double *excess, int n)
+{
+    for (int i = 0; entropy && i < n; i++) entropy[i] = (double)NAN;
+    if (excess) *excess = 0;
+}
+
+void mixing_forward(
+    double *out, const double *k, const mixing *m, double *entropy, double *excess, double *work)
+{
+    int n = m->tokens->n;
+    if (m->kind == MIXING_SOFTMAX) {
+        softmax_forward(out, k, m, entropy, excess, work);
+        return;
+    }
+    no_entropy(entropy, excess, n);
+    if (m->kind == MIXING_GIVEN)
+        given_both(out, k, m, false, work);
+    else
+        for (size_t i = 0; i < kernel_doubles(n); i++) out[i] = m->gain * k[i];
+}
+
+/* in += g { (P'XP) o K - R - R' + P'(X o M)P }, of blocks X and the kernel K with its U and M. */
+static void add_fluctuation(double *in,
+                            const double *X,
+                            const double *K,
+                            const double *U,
+                            const double *M,
+                            const mixing *m,
+                            double *a,
+                            double *b,
+                            double *c,
+                            double *work)
+{
+    int n = m->tokens->n;
+    double *own = kernel_diagonal(in, n);
+    const double *Kq = K + (size_t)n * (size_t)n;
+    spread_both(a, X, m, b, c, work); /* b = P'X */
+    for (int i = 0; i < n * n; i++) in[i] += m->gain * a[i] * K[i];
+    for (int i = 0; i < n; i++) own[i] += m->gain * a[i * n + i] * Kq[i];
+    for (int i = 0; i < n; i++) /* c[j, a] = (P'X)_aj U_ja */
+        for (int j = 0; j < n; j++) c[j * n + i] = b[i * n + j] * U[j * n + i];
+    sight_spread(a, c, &m->sight, m->tokens, work); /* a[b, a] = R_ab */
+    times(b, X, M, (size_t)n * (size_t)n);
+    spread_both(c, b, m, a + kernel_doubles(n), b, work);
+    for (int i = 0; i < n; i++) {
+        for (int j = 0; j < n; j++)
+            in[i * n + j] += m->gain * (c[i * n + j] - a[i * n + j] - a[j * n + i]);
+        own[i] += m->gain * (c[i * n + i] - 2 * a[i * n + i]);
+    }
+}
+
+/* Queries, and X = s2 G o L with its ratio to the first order, as blocks. */
+static void add_queries(
+    double *in, double *X, const double *grad, const double *k, const mixing *m, const parts *p)
+{
+    int n = m->tokens->n;
+    double most[TOKENS_MAX], ratio, *xq = kernel_diagonal(X, n), *inq = kernel_diagonal(in, n);
+    const double *Lq = kernel_diagonal(p->L, n), *gq = grad + (size_t)n * (size_t)n,
+                 *kq = k + (size_t)n * (size_t)n;
+    room(most, p, k, m);
+    for (int i = 0; i < n; i++) {
+        for (int j = 0; j < n; j++) {
+            excess_of(p, m, p->L[i * n + j], i, j, most, &ratio);
+            double s2 = m->logit_var * ratio * grad[i * n + j];
+            double unit = m->logit_normed ? 1 / sqrt(kq[i] * kq[j]) : 1;
+            X[i * n + j] = s2 * p->L[i * n + j];
+            in[i * n + j] += m->gain * s2 * p->B[i * n + j] * unit;
+        }
+        excess_of(p, m, Lq[i], i, i, most, &ratio);
+        xq[i] = m->logit_var * ratio * gq[i] * Lq[i];
+        inq[i] += m->gain * m->logit_var * ratio * gq[i] * p->B[i * n + i] *
+                  (m->logit_normed ? 1 / kq[i] : 1);
+    }
+}
+
+static void
+softmax_backward(double *in, const double *grad, const double *k, const mixing *m, double *work)
+{
+    int n = m->tokens->n;
+    size_t each = kernel_doubles(n);
+    parts p = carve(work, n);
+    double *X = work + 11 * each, *a = work + 12 * each, *spare = p.spare[2];
+    prepare(&p, k, m);
+    kernel_blocks(p.spare[0], grad, m->tokens);
+    spread_both(in, p.spare[0], m, p.spare[1], p.spare[2], p.spare[3]);
+    for (int i = 0; i < n * n; i++) in[i] *= m->gain;
+    for (int i = 0; i < n; i++) in[n * n + i] = in[i * n + i];
+    add_queries(in, X, grad, k, m, &p);
+    kernel_blocks(p.ratio, X, m->tokens);
+    add_fluctuation(in, p.ratio, p.L, p.V, p.N, m, a, p.spare[0], p.spare[1], p.spare[3]);
+    add_fluctuation(in, p.ratio, k, p.U, p.M, m, a, p.spare[0], p.spare[1], p.spare[3]);
+    (void)spare;
+    for (int i = 0; i < n; i++)
+        if (m->tokens->size[i] == 1) in[i * n + i] = in[n * n + i];
+}
+
+void mixing_backward(double *in, const double *grad, const double *k, const mixing *m, double *work)
+{
+    int n = m->tokens->n;
+    if (m->kind == MIXING_SOFTMAX)
+        softmax_backward(in, grad, k, m, work);
+    else if (m->kind == MIXING_GIVEN)
+        given_both(in, grad, m, true, work);
+    else
+        for (size_t i = 0; i < kernel_doubles(n); i++) in[i] = m->gain * grad[i];
+}

@@ -1,0 +1,461 @@
+#include "core/theory/theory.h"
+
+#include "core/loss.h"
+#include "core/metric/fit.h"
+#include "core/placement.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BATCH = 128 };
+
+typedef struct walk {
+    const run_spec *spec;
+    const sink *to;
+    setting s;
+    int every;                              /* blocks between checkpoints */
+    double *checkpoints, *inputs, *middles; /* kernels; the last two of the blocks of a segment */
+    double (*checkpoint_mu)[TOKENS_MAX];
+    stream x;
+    double *grad, *to_base, *sum_grad, *work, *kernels, *base;
+    hermite_series *series;
+    double *var, *grad_norm; /* [L + 1] for the fits */
+    law stream_law;
+    double last_grad;   /* |G_L|^2 of one token */
+    double scale_error; /* why, when only the shape of the gradient is known */
+    reason scale_reason;
+    double error; /* relative variance of the gradient */
+    size_t n;
+    prediction rows[BATCH];
+} walk;
+
+/* --- rows --- */
+
+static void flush(walk *w)
+{
+    if (w->n && w->to->predict) w->to->predict(w->to->user, w->rows, w->n);
+    w->n = 0;
+}
+
+static bool wanted(const walk *w, site where, metric m)
+{
+    return w->spec->measure.sites[where] && w->spec->measure.metrics[m];
+}
+
+static void
+put(walk *w, int layer, site where, metric m, double number, double tolerance, law l, reason why)
+{
+    if (!wanted(w, where, m)) return;
+    if (w->n == BATCH) flush(w);
+    if (!why) why = reason_of(number);
+    w->rows[w->n++] = (prediction){.layer = layer,
+                                   .site = where,
+                                   .metric = m,
+                                   .value = why ? 0 : number,
+                                   .tolerance = isfinite(tolerance) ? tolerance : 0,
+                                   .law = l,
+                                   .reason = why};
+}
+
+/* Tolerances: the floor of the general rule, and 4 standard deviations of one run. */
+static double log_tolerance(double variance)
+{
+    return 0.01 + 4 * sqrt(fmax(variance, 0));
+}
+
+static void put_kernel(
+    walk *w, int layer, site where, const double *k, const double *mu, double log_var, double corr)
+{
+    const tokens *t = &w->s.tokens;
+    kernel_mean m = kernel_means(k, t);
+    double T = t->length, mean = 0, mean_sq = 0;
+    law l = w->stream_law,
+        kernel = l == LAW_target_kernel || l == LAW_identity_mixing ? l : LAW_token_kernel;
+    if (where != SITE_resid_out && where != SITE_resid_mid && where != SITE_resid_in) l = kernel;
+    for (int g = 0; mu && g < t->n; g++) {
+        mean += t->size[g] * mu[g] / T;
+        mean_sq += t->size[g] * mu[g] * mu[g] / T;
+    }
+    double tolerance = log_tolerance(log_var), on_corr = 0.01 + 4 * sqrt(fmax(corr, 0));
+    double rest = 1 - m.p / m.q;
+    /* the squared mean over the D features of a token is q chi^2/D */
+    double on_mean = 6.0 / w->spec->model.d_model;
+    put(w, layer, where, METRIC_var, m.q - mean * mean, tolerance + on_mean, l, 0);
+    put(w, layer, where, METRIC_var_feat, m.q - mean_sq, tolerance + on_mean, l, 0);
+    put(w, layer, where, METRIC_rms, sqrt(m.q), tolerance / 2, l, 0);
+    if (T < 2) return;
+    on_corr *= T / (T - 1);
+    double on_rest = rest > 0 ? on_corr / rest : (double)NAN;
+    put(w, layer, where, METRIC_var_token, m.q - m.p, tolerance + on_rest, kernel, 0);
+    put(w, layer, where, METRIC_cos_mean, m.cosine, on_corr, kernel, 0);
+    put(w, layer, where, METRIC_token_corr, m.pairs / m.q, on_corr, kernel, 0);
+    if (isfinite(on_rest))
+        put(w, layer, where, METRIC_residual_fro, sqrt(fmax(rest, 0)), on_rest / 2 + 0.005, kernel,
+            0);
+}
+
+static void put_stream(walk *w, int layer, site where, const stream *x)
+{
+    kernel_mean m = kernel_means(x->k, &w->s.tokens);
+    put_kernel(w, layer, where, x->k, x->mu, spread_log(&x->error, m), spread_corr(&x->error, m));
+}
+
+/* --- blocks --- */
+
+static size_t each(const walk *w)
+{
+    return kernel_doubles(w->s.tokens.n);
+}
+
+static void put_entropy(walk *w, int layer, const sublayer *s, const trace *tr)
+{
+    const tokens *t = &w->s.tokens;
+    const sight *seen = &s->mix.sight;
+    double sum = 0, share = 0, count = 0, lost = 0;
+    for (int g = 0; g < t->n; g++) {
+        double n = seen->seen[g];
+        if (n < 1.5) continue;
+        sum += t->size[g] * tr->entropy[g];
+        share += t->size[g] * tr->entropy[g] / log(n);
+        lost += t->size[g] * 2 * (log(n) - tr->entropy[g]);
+        count += t->size[g];
+    }
+    if (count == 0) return;
+    double v = lost / count, heads = w->spec->model.n_heads, d = w->spec->model.head_dim;
+    const double most = 4;
+    reason why = v > most ? REASON_NO_LAW_SPREAD : REASON_NONE;
+    /* half the variance of the logits of a row, which differs from head to head and row to row, and
+     * the order left out */
+    double off =
+        0.01 + v * v / 8 + 4 * v / 2 * sqrt(8 / (d * heads) + 2 / (double)w->spec->model.d_model);
+    double per = count > 0 && sum != 0 ? share / sum : 1;
+    put(w, layer, SITE_attn_prob, METRIC_attn_entropy, sum / count, off, LAW_logit_entropy, why);
+    put(w, layer, SITE_attn_prob, METRIC_attn_entropy_norm, share / count, 0.005 + off * per,
+        LAW_logit_entropy, why);
+}
+
+static bool adds(const sublayer *s)
+{
+    return !s->no_skip && s->alpha != 0;
+}
+
+static void put_sublayer(walk *w, int layer, const sublayer *s, const trace *tr)
+{
+    kernel_mean m = kernel_means(tr->branch, &w->s.tokens);
+    double rho = m.q > 0 ? m.p / m.q : 0, share = rho * (1 - rho);
+    double corr = share * share * 16 / w->spec->model.d_model + spread_corr(&w->x.error, m);
+    site where = s->is_mlp ? SITE_mlp_branch : SITE_attn_branch;
+    if (adds(s)) put_kernel(w, layer, where, tr->branch, NULL, tr->branch_error, corr);
+    if (!s->is_mlp) put_entropy(w, layer, s, tr);
+    put_stream(w, layer, s->is_mlp ? SITE_resid_out : SITE_resid_mid, &w->x);
+}
+
+static stream base_of(walk *w)
+{
+    stream b = w->x;
+    b.k = w->base;
+    memcpy(b.k, w->x.k, each(w) * sizeof *b.k);
+    return b;
+}
+
+/* One block forward; emit: the rows too. at: where to keep what its sublayers read, or NULL. */
+static void block_forward(walk *w, int layer, bool emit, double *input, double *middle)
+{
+    size_t bytes = each(w) * sizeof(double);
+    stream base = base_of(w);
+    for (int mlp = 0; mlp < 2; mlp++) {
+        sublayer s;
+        trace tr;
+        double *keep = mlp ? middle : input;
+        if (keep) memcpy(keep, w->x.k, bytes);
+        setting_sublayer(&w->s, layer, mlp, &s);
+        sublayer_forward(&s, &w->s.tokens, &w->x, &base, &tr, w->work, w->series);
+        if (emit) put_sublayer(w, layer, &s, &tr);
+    }
+}
+
+static void forward(walk *w)
+{
+    const run_spec *spec = w->spec;
+    put_stream(w, 0, SITE_embed, &w->x);
+    for (int l = 1; l <= spec->depth; l++) {
+        if ((l - 1) % w->every == 0) {
+            int k = (l - 1) / w->every;
+            memcpy(w->checkpoints + (size_t)k * each(w), w->x.k, each(w) * sizeof(double));
+            memcpy(w->checkpoint_mu[k], w->x.mu, sizeof w->x.mu);
+        }
+        put_stream(w, l, SITE_resid_in, &w->x);
+        block_forward(w, l, true, NULL, NULL);
+        w->var[l - 1] = kernel_means(w->x.k, &w->s.tokens).q;
+    }
+}
+
+/* --- gradients --- */
+
+static void put_gradient(walk *w, int layer, site where, const double *grad)
+{
+    const run_spec *spec = w->spec;
+    kernel_mean m = kernel_means(grad, &w->s.tokens);
+    double places = (double)spec->data.batch * spec->data.seq_len;
+    double tolerance = log_tolerance(w->error / 4), corr = m.pairs / m.q;
+    double on_corr = 0.02 +
+                     8 * fmax(fabs(corr) * (1 - corr), 0.02) / sqrt((double)spec->model.d_model) +
+                     4 * sqrt(w->error) * fabs(corr) * (1 - corr);
+    reason why = w->scale_reason;
+    put(w, layer, where, METRIC_grad_norm, sqrt(m.q * places), tolerance, LAW_gradient_kernel, why);
+    put(w, layer, where, METRIC_grad_rms, sqrt(m.q / spec->model.d_model), tolerance,
+        LAW_gradient_kernel, why);
+    put(w, layer, where, METRIC_grad_norm_rel, sqrt(m.q / w->last_grad), tolerance,
+        LAW_gradient_kernel, 0);
+    if (w->s.tokens.length > 1)
+        put(w, layer, where, METRIC_grad_token_corr, corr, on_corr, LAW_gradient_kernel, 0);
+}
+
+/* What the products of a sublayer add to the relative variance of the gradient: that of its
+ * branch's share. */
+static void grow_error(walk *w, double before, double after)
+{
+    double share = after > 0 ? fabs(after - before) / after : 0;
+    w->error += share * share * 8 / w->spec->model.d_model + 4 * share / w->spec->model.d_model;
+}
+
+/* One block backward: the forward sublayers are made again from what they read. */
+static void block_backward(walk *w, int layer, const double *input, const double *middle)
+{
+    size_t bytes = each(w) * sizeof(double);
+    stream base = {.k = w->base}, x = {.k = w->kernels};
+    memset(w->to_base, 0, bytes);
+    memcpy(w->base, input, bytes);
+    for (int mlp = 1; mlp >= 0; mlp--) {
+        sublayer s;
+        trace tr;
+        const double *from = mlp ? middle : input;
+        setting_sublayer(&w->s, layer, mlp, &s);
+        memcpy(w->x.k, from, bytes);
+        memcpy(x.k, from, bytes);
+        sublayer_forward(&s, &w->s.tokens, &w->x, &base, &tr, w->work, w->series);
+        double before = kernel_means(w->grad, &w->s.tokens).q;
+        sublayer_backward(&s, &w->s.tokens, &x, &base, &tr, w->grad, w->to_base, w->sum_grad,
+                          w->work, w->series);
+        if (adds(&s)) put_gradient(w, layer, mlp ? SITE_mlp_branch : SITE_attn_branch, w->sum_grad);
+        grow_error(w, kernel_means(w->sum_grad, &w->s.tokens).q,
+                   kernel_means(w->grad, &w->s.tokens).q);
+        (void)before;
+        if (mlp) put_gradient(w, layer, SITE_resid_mid, w->grad);
+    }
+    for (size_t i = 0; i < each(w); i++) w->grad[i] += w->to_base[i];
+}
+
+static void backward(walk *w)
+{
+    int L = w->spec->depth;
+    for (int k = (L - 1) / w->every; k >= 0; k--) {
+        int first = k * w->every + 1, last = first + w->every - 1 < L ? first + w->every - 1 : L;
+        memcpy(w->x.k, w->checkpoints + (size_t)k * each(w), each(w) * sizeof(double));
+        memcpy(w->x.mu, w->checkpoint_mu[k], sizeof w->x.mu);
+        for (int l = first; l <= last; l++) {
+            size_t at = (size_t)(l - first) * each(w);
+            block_forward(w, l, false, w->inputs + at, w->middles + at);
+        }
+        for (int l = last; l >= first; l--) {
+            size_t at = (size_t)(l - first) * each(w);
+            put_gradient(w, l, SITE_resid_out, w->grad);
+            w->grad_norm[l - 1] = sqrt(kernel_means(w->grad, &w->s.tokens).q / w->last_grad);
+            block_backward(w, l, w->inputs + at, w->middles + at);
+            put_gradient(w, l, SITE_resid_in, w->grad);
+        }
+    }
+    put_gradient(w, 0, SITE_embed, w->grad);
+}
+
+/* --- the ends --- */
+
+/* The last site: its kernel, and the gradient that the loss gives it. False: unknown. */
+static bool finish(walk *w, const theory_data *data)
+{
+    const run_spec *spec = w->spec;
+    int n = w->s.tokens.n;
+    norm_step final = setting_final(&w->s);
+    double *last = w->kernels, mu[TOKENS_MAX];
+    memcpy(last, w->x.k, each(w) * sizeof *last);
+    memcpy(mu, w->x.mu, sizeof mu);
+    kernel_mean before = kernel_means(last, &w->s.tokens);
+    norm_forward(&final, last, mu, n, w->work, w->series);
+    kernel_mean m = kernel_means(last, &w->s.tokens);
+    spread e = w->x.error;
+    spread_normalise(&e, &final, before, m);
+    put_kernel(w, spec->depth + 1, SITE_final_norm, last, mu, spread_log(&e, m),
+               spread_corr(&e, m));
+    loss_seed seed = setting_loss(&w->s, data, m, w->x.share);
+    if (loss_table[spec->train.loss]->uses_tokens)
+        put(w, -1, SITE_run, METRIC_loss, seed.loss,
+            0.02 + seed.logit_var * seed.logit_var / 4 +
+                4 * sqrt(seed.logit_var * 2 / ((double)spec->data.batch * spec->data.seq_len)),
+            LAW_uniform_loss, seed.reason);
+    if (!seed.shape_known) return false;
+    for (int i = 0; i < n * n; i++) w->grad[i] = seed.other;
+    for (int i = 0; i < n; i++) {
+        w->grad[n * n + i] = seed.own;
+        if (w->s.tokens.size[i] == 1) w->grad[i * n + i] = seed.own;
+    }
+    w->error = 2.0 / spec->model.d_model;
+    memcpy(w->sum_grad, w->grad, each(w) * sizeof *w->grad);
+    norm_backward(&final, w->grad, w->x.k, w->x.mu, n, 1, w->work, w->series);
+    w->last_grad = kernel_means(w->grad, &w->s.tokens).q;
+    put_gradient(w, spec->depth + 1, SITE_final_norm, w->sum_grad);
+    return true;
+}
+
+static bool wants_gradients(const run_spec *spec)
+{
+    const metric of[] = {METRIC_grad_norm, METRIC_grad_rms, METRIC_grad_norm_rel,
+                         METRIC_grad_token_corr, METRIC_grad_growth};
+    bool any = false;
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) any |= spec->measure.metrics[of[i]];
+    return any;
+}
+
+/* The slope over blocks moves with the two ends of the series: off, the tolerance of ln of it. */
+static void put_growth(walk *w, metric slope, const double *series, double off)
+{
+    fit f;
+    int depth = w->spec->depth;
+    fit_growth(series, depth, &f);
+    put(w, -1, SITE_run, slope, f.slope.value, 0.005 + 1.5 * off / (depth > 1 ? depth - 1 : 1),
+        LAW_growth_fit, f.slope.reason);
+}
+
+/* --- what has no law --- */
+
+static bool predicts(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *at = list; (at = strstr(at, name)); at += n)
+        if ((at == list || at[-1] == ' ') && (at[n] == ' ' || !at[n])) return true;
+    return false;
+}
+
+/* The first law that speaks of a metric, or LAW_COUNT. */
+static law law_of(metric m)
+{
+    for (int l = 0; l < law_registry.n; l++)
+        if (predicts(law_registry.rows[l]->predicts, metric_registry.rows[m]->name)) return (law)l;
+    return LAW_COUNT;
+}
+
+/* One row for each metric that is asked for and not predicted: why for those that a law would
+ * cover, given or NO_LAW for the rest. */
+static void put_reasons(walk *w, reason covered, bool gradients_only)
+{
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        law l = law_of((metric)m);
+        bool is_gradient =
+            l == LAW_gradient_kernel || m == METRIC_grad_growth || m == METRIC_grad_growth_law;
+        if (!w->spec->measure.metrics[m]) continue;
+        if (l != LAW_COUNT && (!covered || (gradients_only && !is_gradient))) continue;
+        bool at_run = w->spec->measure.sites[SITE_run];
+        if (w->n == BATCH) flush(w);
+        (void)at_run;
+        w->rows[w->n++] = (prediction){.layer = -1,
+                                       .site = SITE_run,
+                                       .metric = (metric)m,
+                                       .law = l == LAW_COUNT ? LAW_token_kernel : l,
+                                       .reason = l == LAW_COUNT ? REASON_NO_LAW : covered};
+    }
+}
+
+/* --- memory --- */
+
+static int most_groups(const run_spec *spec)
+{
+    int most = (int)sqrt((double)THEORY_BUDGET / spec->depth);
+    if (most > THEORY_GROUPS) most = THEORY_GROUPS;
+    if (most < THEORY_GROUPS_MIN) most = THEORY_GROUPS_MIN;
+    if (placement_table[spec->strategy.placement]->theory.mixing == RECIPE_TARGET)
+        most = TOKENS_MAX;
+    return most;
+}
+
+static int groups_of(const run_spec *spec)
+{
+    int most = most_groups(spec);
+    return spec->data.seq_len < most ? spec->data.seq_len : most;
+}
+
+static void layout(walk *w, const run_spec *spec, arena *a)
+{
+    size_t n = (size_t)groups_of(spec), one = kernel_doubles((int)n) * sizeof(double);
+    size_t depth = (size_t)spec->depth;
+    w->every = (int)ceil(sqrt((double)depth));
+    size_t segments = (depth - 1) / (size_t)w->every + 1;
+    w->checkpoints = arena_alloc(a, segments * one);
+    w->checkpoint_mu = arena_alloc(a, segments * sizeof *w->checkpoint_mu);
+    w->inputs = arena_alloc(a, (size_t)w->every * one);
+    w->middles = arena_alloc(a, (size_t)w->every * one);
+    w->x.k = arena_alloc(a, one);
+    w->grad = arena_alloc(a, one);
+    w->to_base = arena_alloc(a, one);
+    w->sum_grad = arena_alloc(a, one);
+    w->base = arena_alloc(a, one);
+    w->work = arena_alloc(a, sublayer_work_doubles((int)n) * sizeof(double));
+    /* SETTING_KERNELS, then the work of constant mixing matrices */
+    size_t given =
+        placement_table[spec->strategy.placement]->theory.mixing == RECIPE_TARGET ? 8 : 0;
+    w->kernels = arena_alloc(a, (SETTING_KERNELS + 1 + given) * one);
+    w->series = arena_alloc(a, 2 * n * sizeof *w->series);
+    w->var = arena_alloc(a, (depth + 1) * sizeof(double));
+    w->grad_norm = arena_alloc(a, (depth + 1) * sizeof(double));
+}
+
+size_t theory_bytes(const run_spec *spec)
+{
+    walk w;
+    arena counting;
+    arena_init(&counting, NULL, 0);
+    memset(&w, 0, sizeof w);
+    arena_alloc(&counting, sizeof w);
+    layout(&w, spec, &counting);
+    return counting.used;
+}
+
+static law law_of_stream(const run_spec *spec)
+{
+    const recipe *r = &placement_table[spec->strategy.placement]->theory;
+    bool no_norms = !r->attn.in && !r->attn.out && !r->attn.post && !r->mlp.in && !r->mlp.out &&
+                    !r->mlp.post && !r->mlp.stream && !r->kind;
+    if (r->mixing == RECIPE_TARGET) return LAW_target_kernel;
+    if (r->mixing == RECIPE_IDENTITY) return LAW_identity_mixing;
+    if (r->attn.post && r->mlp.post) return LAW_unit_stream;
+    if (r->attn.out && r->mlp.out) return LAW_peri_linear;
+    return no_norms ? LAW_residual_growth : LAW_token_kernel;
+}
+
+void theory_predict(const run_spec *spec, const theory_data *data, void *memory, const sink *to)
+{
+    arena a;
+    if (!to->predict) return;
+    arena_init(&a, memory, theory_bytes(spec));
+    walk *w = arena_alloc(&a, sizeof *w);
+    memset(w, 0, sizeof *w);
+    w->spec = spec, w->to = to;
+    layout(w, spec, &a);
+    reason why = setting_reason(spec);
+    put_reasons(w, why, false);
+    if (!why) {
+        /* the first kernel of the block is that of the ends */
+        setting_init(&w->s, spec, most_groups(spec), w->kernels + kernel_doubles(groups_of(spec)));
+        w->stream_law = law_of_stream(spec);
+        setting_stream(&w->s, data, &w->x, w->series, w->work);
+        forward(w);
+        kernel_mean m = kernel_means(w->x.k, &w->s.tokens);
+        put_growth(w, METRIC_var_growth, w->var, log_tolerance(spread_log(&w->x.error, m)));
+        bool backward_too = finish(w, data) && wants_gradients(spec);
+        if (backward_too) {
+            backward(w);
+            put_growth(w, METRIC_grad_growth, w->grad_norm, log_tolerance(w->error / 4));
+        } else {
+            w->n += 0;
+        }
+    }
+    flush(w);
+}

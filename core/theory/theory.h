@@ -1,0 +1,29 @@
+/* Predictions of what a run measures at its start, from the spec alone.
+ *
+ * Forward: the kernel of the tokens from x_0 through every sublayer (block.h); backward: the kernel
+ * of the gradient from the loss's own. Blocks are walked one by one, and nothing is kept of them
+ * but the kernel at every sqrt(L)th, from which the backward walk goes forward again: memory is
+ * O(sqrt(L) n^2) for n groups of tokens, time O(L n^2).
+ *
+ * Groups: up to THEORY_GROUPS, fewer for deep networks so that L n^2 stays below THEORY_BUDGET, and
+ * at least THEORY_GROUPS_MIN; one where tokens are exchangeable. Beyond n tokens groups grow by a
+ * constant factor from the first token on (tokens.h).
+ *
+ * Each prediction has the tolerance of one run: 0.01 + 4 s on ln q, s from spread (block.h).
+ */
+#ifndef CORE_THEORY_THEORY_H
+#define CORE_THEORY_THEORY_H
+
+#include "core/base/arena.h"
+#include "core/engine.h"
+#include "core/theory/setting.h"
+
+enum { THEORY_GROUPS = 48, THEORY_GROUPS_MIN = 6, THEORY_BUDGET = 1 << 17 };
+
+/* Counted with a counting arena: what theory_predict needs. */
+size_t theory_bytes(const run_spec *spec);
+/* data NULL: expectations. memory: theory_bytes, aligned to 64. Only what spec.measure wants; where
+ * there is no law one row with the reason per metric. A null predict of the sink: nothing. */
+void theory_predict(const run_spec *spec, const theory_data *data, void *memory, const sink *to);
+
+#endif

@@ -1,0 +1,134 @@
+#include "core/theory/tokens.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Growth of the group sizes, so that `most` groups that begin with one token hold them all. */
+static double growth(int length, int most)
+{
+    double low = 1, high = 2;
+    while ((pow(high, most) - 1) / (high - 1) < length) high *= 2;
+    for (int i = 0; i < 60; i++) {
+        double r = (low + high) / 2;
+        if (r > 1 && (pow(r, most) - 1) / (r - 1) < length)
+            low = r;
+        else
+            high = r;
+    }
+    return high;
+}
+
+void tokens_init(tokens *t, int length, bool exchangeable, int most)
+{
+    t->length = length;
+    t->n = exchangeable ? 1 : length < most ? length : most;
+    double r = t->n < length && t->n > 1 ? growth(length, t->n) : 1, end = 0;
+    int at = 0;
+    for (int g = 0; g < t->n; g++) {
+        end += pow(r, g);
+        int left = t->n - 1 - g, stop = t->n == length ? at + 1 : (int)lround(end);
+        if (stop <= at) stop = at + 1;
+        if (stop > length - left || left == 0) stop = length - left;
+        t->size[g] = stop - at;
+        t->first[g] = at;
+        t->centre[g] = at + (stop - at - 1) / 2.0;
+        at = stop;
+    }
+}
+
+/* Tokens of group g in [from, to). */
+static double overlap(const tokens *t, int g, double from, double to)
+{
+    double a = fmax(t->first[g], from), b = fmin(t->first[g] + t->size[g], to);
+    return b > a ? b - a : 0;
+}
+
+void sight_init(sight *s, const tokens *t, bool causal, int window)
+{
+    for (int g = 0; g < t->n; g++) {
+        double own = t->centre[g] + 1, from = 0, to = causal ? own : t->length;
+        if (window) from = fmax(0, own - window);
+        if (window && !causal) to = fmin(t->length, own - 1 + window);
+        int lo = 0, hi = t->n - 1;
+        while (overlap(t, lo, from, to) == 0) lo++;
+        while (overlap(t, hi, from, to) == 0) hi--;
+        s->lo[g] = lo, s->hi[g] = hi;
+        s->at_lo[g] = overlap(t, lo, from, to);
+        s->at_hi[g] = hi > lo ? overlap(t, hi, from, to) : 0;
+        s->seen[g] = to - from;
+    }
+}
+
+void kernel_blocks(double *out, const double *k, const tokens *t)
+{
+    int n = t->n;
+    const double *q = k + (size_t)n * (size_t)n;
+    memcpy(out, k, (size_t)n * (size_t)n * sizeof *out);
+    for (int g = 0; g < n; g++) out[g * n + g] += (q[g] - out[g * n + g]) / t->size[g];
+}
+
+void sight_mean(double *out, const double *x, const sight *s, const tokens *t, double *work)
+{
+    int n = t->n;
+    memset(work, 0, (size_t)n * sizeof *work);
+    for (int a = 0; a < n; a++)
+        for (int j = 0; j < n; j++)
+            work[(a + 1) * n + j] = work[a * n + j] + t->size[a] * x[a * n + j];
+    for (int g = 0; g < n; g++) {
+        int lo = s->lo[g], hi = s->hi[g];
+        double over = 1 / s->seen[g], wl = s->at_lo[g] * over, wh = s->at_hi[g] * over;
+        const double *below = work + (lo + 1) * n, *above = work + hi * n;
+        double whole = hi > lo ? over : 0;
+        for (int j = 0; j < n; j++)
+            out[g * n + j] =
+                whole * (above[j] - below[j]) + wl * x[lo * n + j] + wh * x[hi * n + j];
+    }
+}
+
+void sight_spread(double *out, const double *x, const sight *s, const tokens *t, double *work)
+{
+    int n = t->n;
+    memset(work, 0, (size_t)(n + 1) * (size_t)n * sizeof *work);
+    memset(out, 0, (size_t)n * (size_t)n * sizeof *out);
+    for (int g = 0; g < n; g++) {
+        int lo = s->lo[g], hi = s->hi[g];
+        double over = t->size[g] / s->seen[g], wl = over * s->at_lo[g] / t->size[lo],
+               wh = over * s->at_hi[g] / t->size[hi], whole = hi > lo ? over : 0;
+        for (int j = 0; j < n; j++) {
+            double v = x[g * n + j];
+            out[lo * n + j] += wl * v;
+            out[hi * n + j] += wh * v;
+            if (hi > lo) work[(lo + 1) * n + j] += whole * v, work[hi * n + j] -= whole * v;
+        }
+    }
+    for (int a = 1; a < n; a++)
+        for (int j = 0; j < n; j++) work[a * n + j] += work[(a - 1) * n + j];
+    for (int i = 0; i < n * n; i++) out[i] += work[i];
+}
+
+void transpose(double *out, const double *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++) out[j * n + i] = x[i * n + j];
+}
+
+kernel_mean kernel_means(const double *k, const tokens *t)
+{
+    int n = t->n;
+    const double *q = k + (size_t)n * (size_t)n;
+    double T = t->length, own = 0, other = 0, cosines = 0;
+    for (int g = 0; g < n; g++) own += t->size[g] * q[g];
+    for (int g = 0; g < n; g++)
+        for (int h = 0; h < n; h++) {
+            double weight = t->size[g] * (t->size[h] - (g == h)), v = k[g * n + h];
+            if (weight <= 0) continue;
+            double c = v / sqrt(q[g] * q[h]);
+            other += weight * v;
+            cosines += weight * (c > 1 ? 1 : c < -1 ? -1 : c);
+        }
+    double count = T * (T - 1);
+    return (kernel_mean){.q = own / T,
+                         .p = (own + other) / (T * T),
+                         .pairs = count > 0 ? other / count : (double)NAN,
+                         .cosine = count > 0 ? cosines / count : (double)NAN};
+}

@@ -1,0 +1,71 @@
+/* Second moments of the tokens of a sequence, E x_i.x_j/D, in groups of tokens that are alike.
+ *
+ * A kernel of n groups is n n + n doubles: k[g n + h] of two different tokens of groups g and h,
+ * and q[g] of one token with itself, behind it. With one token per group that is the T x T matrix
+ * (and k[g n + g] = q[g]); with one group for all tokens it is the simplex, exact where no mask and
+ * no position tells tokens apart; what lies between is for causal masks over long sequences, where
+ * groups grow with the distance from the first token.
+ *
+ * The mean over what a token sees is W [n, n], row g summing to 1, spread evenly over the tokens of
+ * a group. Masks see contiguous ranges, so W K and W' K cost O(n^2) by running sums.
+ */
+#ifndef CORE_THEORY_TOKENS_H
+#define CORE_THEORY_TOKENS_H
+
+#include "core/spec.h"
+
+#include <stddef.h>
+
+enum { TOKENS_MAX = 64 };
+
+typedef struct tokens {
+    int n;                     /* groups */
+    int length;                /* T */
+    double size[TOKENS_MAX];   /* tokens of a group */
+    double first[TOKENS_MAX];  /* the first one's position */
+    double centre[TOKENS_MAX]; /* position of the middle */
+} tokens;
+
+/* What each group sees: the groups between lo and hi whole, so many tokens of these two. */
+typedef struct sight {
+    int lo[TOKENS_MAX], hi[TOKENS_MAX];
+    double at_lo[TOKENS_MAX], at_hi[TOKENS_MAX];
+    double seen[TOKENS_MAX]; /* tokens, itself included */
+} sight;
+
+/* At most `most` groups; exchangeable: one. */
+void tokens_init(tokens *t, int length, bool exchangeable, int most);
+/* window 0: everything up to the token itself (causal) or everything. */
+void sight_init(sight *s, const tokens *t, bool causal, int window);
+
+static inline size_t kernel_doubles(int n)
+{
+    return (size_t)n * (size_t)(n + 1);
+}
+
+static inline double *kernel_diagonal(double *k, int n)
+{
+    return k + (size_t)n * (size_t)n;
+}
+
+/* out [n, n] = k with the mean over all pairs of tokens in its diagonal, each token paired with
+ * itself included. */
+void kernel_blocks(double *out, const double *k, const tokens *t);
+
+/* out = W x, W' x with the sizes that make it a sum over tokens: out_a = sum_i P_ia x_i; x, out [n,
+ * n], not the same. work [n + 1, n]. */
+void sight_mean(double *out, const double *x, const sight *s, const tokens *t, double *work);
+void sight_spread(double *out, const double *x, const sight *s, const tokens *t, double *work);
+void transpose(double *out, const double *x, int n);
+
+/* Means over tokens and over pairs. */
+typedef struct kernel_mean {
+    double q;      /* of x_i.x_i */
+    double p;      /* of x_i.x_j over all T^2 pairs: the squared length of the mean token */
+    double pairs;  /* of x_i.x_j, i != j */
+    double cosine; /* of x_i.x_j/(|x_i| |x_j|), i != j; 1 token: NaN */
+} kernel_mean;
+
+kernel_mean kernel_means(const double *k, const tokens *t);
+
+#endif
