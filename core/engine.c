@@ -153,7 +153,10 @@ static void fill_estimate(session *s, size_t table_bytes, void *user)
         /* a run that diverges is probed once more */
         .measurements =
             report_rows(s) * (uint64_t)(s->spec->measure.n_steps + 1) + proxy_rows(s->spec),
+        .measured_flops = flops * (s->backward ? 3.0 : 1.0) * s->spec->measure.n_steps,
     };
+    metric_cost_of(&s->g, e->out->metrics);
+    for (int k = 0; k < METRIC_COSTS; k++) e->out->metrics[k].flops *= s->spec->measure.n_steps;
 }
 
 /* Proxies have passes of their own, in the same memory. */

@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/team.h"
+#include "core/metric_cost.h"
 #include "core/outline.h"
 #include "core/spec.h"
 
@@ -21,6 +22,8 @@ typedef struct estimate {
     double traffic_bytes;  /* read and written by what is no matrix product, per pass of the run */
     uint64_t peak_bytes;   /* the one block of memory that run needs */
     uint64_t measurements; /* an upper bound on rows emitted */
+    double measured_flops; /* matrix products of the passes that are measured */
+    metric_cost metrics[METRIC_COSTS]; /* of measuring them, all of the run */
 } estimate;
 
 /* One measured number. layer 0 is the embedding, 1..L the blocks, L+1 the final norm and the

@@ -200,6 +200,28 @@ static void write_unused(json_out *o, const job *j)
     json_end(o);
 }
 
+/* Groups of metrics by what they add to the passes that are measured. */
+static void write_metric_costs(json_out *o, const job *j)
+{
+    double measured = 0;
+    for (int i = 0; i < j->n_runs; i++) measured += j->runs[i].cost.measured_flops;
+    json_begin_array(o);
+    for (int k = 0; k < METRIC_COSTS; k++) {
+        double flops = 0;
+        for (int i = 0; i < j->n_runs; i++) flops += j->runs[i].cost.metrics[k].flops;
+        if (flops == 0) continue;
+        json_begin_object(o);
+        json_key(o, "group");
+        json_string(o, j->runs[0].cost.metrics[k].group);
+        json_key(o, "flops");
+        json_double(o, flops);
+        json_key(o, "share");
+        json_double(o, flops / measured);
+        json_end(o);
+    }
+    json_end(o);
+}
+
 static void write_estimate(json_out *o, const job *j)
 {
     double flops = 0, measurements = 0;
@@ -222,6 +244,8 @@ static void write_estimate(json_out *o, const job *j)
     json_unsigned(o, peak);
     json_key(o, "measurements");
     json_double(o, measurements);
+    json_key(o, "metrics");
+    write_metric_costs(o, j);
     json_key(o, "unused");
     write_unused(o, j);
     json_key(o, "resolved");

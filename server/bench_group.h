@@ -20,7 +20,7 @@ enum { BENCH_GROUPS = 64 };
 typedef struct bench_group {
     const char *name; /* "defaults" for the whole default set */
     bool is_default;
-    double flops; /* estimated: of the metrics; 0 where the group is not counted */
+    double flops; /* of its metrics by arithmetic; 0 where that does not count the group */
     bench_times times;
 } bench_group;
 

@@ -1,4 +1,5 @@
 /* What `normscope bench` compares must be the same work; how long it takes is nobody's claim. */
+#include "server/bench_group.h"
 #include "server/bench_job.h"
 #include "server/blas.h"
 #include "server/block.h"
@@ -6,7 +7,9 @@
 #include "tests/suite.h"
 
 #include <check.h>
+#include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const networks[] = {
@@ -113,6 +116,49 @@ START_TEST(test_an_impossible_block_is_refused)
 }
 END_TEST
 
+/* One network of 1 block: T 6, D 8, 2 heads, by hand. */
+START_TEST(test_metrics_cost_what_the_arithmetic_says)
+{
+    job j;
+    resolve(&j, "{\"model\":{\"d_model\":8,\"n_heads\":2,\"d_ff\":8,\"vocab\":5},\"depth\":1,"
+                "\"data\":{\"source\":\"random_tokens\",\"batch\":3,\"seq_len\":6},\"train\":0,"
+                "\"measure\":{\"sites\":[\"resid_out\",\"attn_prob\"],\"metrics\":[\"rms\","
+                "\"stable_rank\",\"stable_rank_centred\",\"contraction\"]},\"seeds\":[1]}");
+    const estimate *e = &j.runs[0].cost;
+    const double one = 6 * 7 * 8 + 4.0 * 6 * 6 * 6 / 3 + 80 * 36,
+                 head = 6 * 7 * 6 + 4.0 * 6 * 6 * 6 / 3 + 80 * 36;
+    const double want[METRIC_COSTS] = {3 * 20.0 * (6 * 8 + 2 * 36), 0, 3 * one, 0,
+                                       3 * (3 * head + 2 * 6 * 6 * 6)};
+    for (int k = 0; k < METRIC_COSTS; k++)
+        ck_assert_msg(fabs(e->metrics[k].flops - want[k]) < 1e-9 * want[k] + 1e-12,
+                      "%s: %g, not %g", e->metrics[k].group, e->metrics[k].flops, want[k]);
+    job_deinit(&j);
+}
+END_TEST
+
+START_TEST(test_groups_are_those_of_the_registry)
+{
+    job j;
+    resolve(&j, "{\"name\":\"tiny\",\"depth\":1,\"seeds\":[1]}");
+    bench_groups *all = malloc(sizeof *all);
+    error err;
+    ck_assert_ptr_nonnull(all);
+    blas_single_thread();
+    ck_assert_msg(bench_group_measure(all, &j, 2, &err) == ERR_OK, "%s", err.message);
+    ck_assert_str_eq(all->rows[0].name, "moments");
+    ck_assert_str_eq(all->rows[all->n - 1].name, "defaults");
+    ck_assert_int_eq(all->plain.n, 2);
+    for (int i = 0; i < all->n; i++) {
+        ck_assert_int_eq(all->rows[i].times.n, 2);
+        ck_assert(bench_group_share(all, &all->rows[i]) > -1);
+        for (int k = 0; k < i; k++) ck_assert_str_ne(all->rows[k].name, all->rows[i].name);
+        ck_assert(!all->rows[i].is_default || all->rows[i].flops <= all->rows[all->n - 1].flops);
+    }
+    free(all);
+    job_deinit(&j);
+}
+END_TEST
+
 int main(void)
 {
     blas_single_thread();
@@ -125,6 +171,8 @@ int main(void)
     tcase_add_test(tc, test_median_and_minimum);
     tcase_add_loop_test(tc, test_a_block_is_aligned_zero_and_writable_to_its_end, 0, 5);
     tcase_add_test(tc, test_an_impossible_block_is_refused);
+    tcase_add_test(tc, test_metrics_cost_what_the_arithmetic_says);
+    tcase_add_test(tc, test_groups_are_those_of_the_registry);
     suite_add_tcase(s, tc);
     return suite_run(s);
 }
