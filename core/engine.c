@@ -103,13 +103,18 @@ static double count_passes(const session *s)
     return s->spec->train.steps + 1 + (has_eval(s) ? probes : 0) + probes * extra_passes(s);
 }
 
-/* A session that is planned and gone when visit returns; table_bytes are what its tables take. */
+/* A session that is planned and gone when visit returns; table_bytes are what its tables take. It
+ * is that of a run, or where o is not NULL as o says. */
 typedef void planned(session *s, size_t table_bytes, void *user);
 
 /* The only allocations of core/ are here, in outline and in predict: tables of the graph, gone
  * before they return. */
-static err_code
-plan_only(const run_spec *spec, bool want_tensors, planned *visit, void *user, error *err)
+static err_code plan_only(const run_spec *spec,
+                          bool want_tensors,
+                          const plan_options *o,
+                          planned *visit,
+                          void *user,
+                          error *err)
 {
     err_code code = ERR_OK;
     size_t bytes = session_table_bytes(spec);
@@ -121,7 +126,8 @@ plan_only(const run_spec *spec, bool want_tensors, planned *visit, void *user, e
     }
     arena meta;
     arena_init(&meta, tables, bytes);
-    code = session_build(s, spec, want_tensors, &meta, err);
+    code = o ? session_build_as(s, spec, o, &meta, err)
+             : session_build(s, spec, want_tensors, &meta, err);
     if (!code) visit(s, meta.used, user);
 out:
     free(s);
@@ -178,13 +184,14 @@ estimate_run(const run_spec *spec, int n_threads, bool want_tensors, estimate *o
 {
     struct estimating e = {.n_threads = n_threads, .out = out};
     err_code code = check(spec, err);
-    if (!code) code = plan_only(spec, want_tensors, fill_estimate, &e, err);
+    if (!code) code = plan_only(spec, want_tensors, NULL, fill_estimate, &e, err);
     for (int f = 0; f < PROXY_FAMILIES && !code; f++) {
         run_spec derived;
         e.family = (proxy_family)f;
         e.units = proxy_family_units(spec, e.family);
         if (!proxy_needs(spec, e.family) || !proxy_derive(spec, e.family, &derived)) continue;
-        code = plan_only(&derived, true, add_proxies, &e, err);
+        plan_options kept = proxy_keeps(spec, e.family);
+        code = plan_only(&derived, false, &kept, add_proxies, &e, err);
     }
     return code;
 }

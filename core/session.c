@@ -31,15 +31,22 @@ size_t session_table_bytes(const run_spec *spec)
     return a.used + plan_bytes + 64 * ARENA_ALIGN;
 }
 
-err_code session_build(session *s, const run_spec *spec, bool want_tensors, arena *meta, error *err)
+static err_code build_graph(session *s, const run_spec *spec, arena *meta, error *err)
 {
-    *s = (session){.spec = spec, .want_tensors = want_tensors};
+    *s = (session){.spec = spec};
     graph_init(&s->g, spec, meta);
     if (s->g.failed) return error_set(err, ERR_MEMORY, "", "no room for the graph");
     model_table[spec->model.family]->build(&s->g);
     err_code code = graph_finish(&s->g, err);
+    if (!code) probe_init(&s->probe, &s->g);
+    return code;
+}
+
+err_code session_build(session *s, const run_spec *spec, bool want_tensors, arena *meta, error *err)
+{
+    err_code code = build_graph(s, spec, meta, err);
     if (code) return code;
-    probe_init(&s->probe, &s->g);
+    s->want_tensors = want_tensors;
     s->backward = spec->train.steps > 0 || want_tensors || extra_any(spec) ||
                   (spec->measure.n_steps && probe_wants_backward(&s->probe));
     plan_options o = {.keep_param_grads = spec->train.steps > 0 || extra_param_grads(spec),
@@ -47,6 +54,15 @@ err_code session_build(session *s, const run_spec *spec, bool want_tensors, aren
                       .keep_values = extra_any(spec),
                       .backward = s->backward};
     return plan_make(&s->p, &s->g, &o, meta, err);
+}
+
+err_code
+session_build_as(session *s, const run_spec *spec, const plan_options *o, arena *meta, error *err)
+{
+    err_code code = build_graph(s, spec, meta, err);
+    if (code) return code;
+    s->backward = o->backward;
+    return plan_make(&s->p, &s->g, o, meta, err);
 }
 
 static size_t largest_value(const graph *g)

@@ -29,6 +29,9 @@ typedef struct session {
 /* Graph and plan, with real tables from meta. */
 err_code
 session_build(session *s, const run_spec *spec, bool want_tensors, arena *meta, error *err);
+/* The same, with what is kept as o says; no tensors are handed out. */
+err_code
+session_build_as(session *s, const run_spec *spec, const plan_options *o, arena *meta, error *err);
 /* Are there predictions: measure.theory, and something at step 0 to compare them with. */
 bool session_predicts(const run_spec *spec);
 /* The rest, from a counting or real arena. */

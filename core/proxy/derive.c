@@ -28,12 +28,16 @@ metric proxy_last(proxy_family f)
     return families[f].last;
 }
 
-bool proxy_needs(const run_spec *spec, proxy_family f)
+static bool wants(const run_spec *spec, metric first, metric last)
 {
-    if (!spec->measure.sites[SITE_run]) return false;
-    for (int m = (int)families[f].first; m <= (int)families[f].last; m++)
+    for (int m = (int)first; m <= (int)last; m++)
         if (spec->measure.metrics[m]) return true;
     return false;
+}
+
+bool proxy_needs(const run_spec *spec, proxy_family f)
+{
+    return spec->measure.sites[SITE_run] && wants(spec, families[f].first, families[f].last);
 }
 
 bool proxy_any(const run_spec *spec)
@@ -51,6 +55,31 @@ uint64_t proxy_rows(const run_spec *spec)
     return rows;
 }
 
+/* Of the sum of the logits: are there metrics of its gradient? */
+static bool wants_slopes(const run_spec *spec)
+{
+    return wants(spec, METRIC_jacob_cov, METRIC_jacob_cosine) ||
+           wants(spec, METRIC_synaptic_saliency, METRIC_head_importance_log10);
+}
+
+plan_options proxy_keeps(const run_spec *spec, proxy_family f)
+{
+    bool all = false;
+    switch (f) {
+    case PROXY_SUM:
+        all = wants_slopes(spec);
+        return (plan_options){.keep_all = all, .keep_values = !all, .backward = all};
+    case PROXY_LOSS:
+        all = wants(spec, METRIC_fisher, METRIC_fisher_log10) ||
+              wants(spec, METRIC_head_importance_output, METRIC_head_importance_output_log10);
+        return (plan_options){.keep_all = all, .keep_param_grads = true, .backward = true};
+    case PROXY_ZEN:
+        return (plan_options){.keep_values = true};
+    default:
+        return (plan_options){.keep_all = true, .backward = true};
+    }
+}
+
 double proxy_family_units(const run_spec *spec, proxy_family f)
 {
     const double forward = 1.0 / 3;
@@ -65,6 +94,8 @@ double proxy_family_units(const run_spec *spec, proxy_family f)
         return 0; /* of one token */
     case PROXY_ZEN:
         return 2 * forward * ZEN_REPEATS;
+    case PROXY_SUM:
+        return wants_slopes(spec) ? 1 : forward;
     default:
         return 1;
     }

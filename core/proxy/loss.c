@@ -174,8 +174,10 @@ err_code proxy_loss(proxy_pass *p, error *err)
     proxy_write_sum(p, METRIC_grad_norm_sum, true, sums, counts);
     proxy_each_matrix(p, SUMS, "", proxy_saliency);
     proxy_write_sum(p, METRIC_snip, true, sums, counts);
-    fisher(p);
-    heads(p);
+    if (proxy_keeps(p->job->spec, PROXY_LOSS).keep_all) {
+        fisher(p);
+        heads(p);
+    }
     bool curved = proxy_wants(p, METRIC_grasp) || proxy_wants(p, METRIC_grasp_per_tensor);
     return curved ? grasp(p, err) : ERR_OK;
 }

@@ -48,11 +48,12 @@ err_code proxy_sum(proxy_pass *p, error *err);
 err_code proxy_loss(proxy_pass *p, error *err);
 err_code proxy_synflow(proxy_pass *p, error *err);
 err_code proxy_zen(proxy_pass *p, error *err);
-/* Parts of proxy_sum, after its passes. */
+/* Parts of proxy_sum: after the forward pass, and after the backward pass. */
+void proxy_sum_hidden(proxy_pass *p);                         /* hidden covariance */
 const tap *proxy_tap(const proxy_pass *p, int layer, site s); /* or NULL */
-void proxy_sum_inputs(proxy_pass *p, bool flat); /* hidden covariance, jacob_cov, Jacobian cosine */
-void proxy_sum_codes(proxy_pass *p);             /* NASWOT, activation distance */
-void proxy_sum_matrices(proxy_pass *p);          /* saliency, diversity, head importance */
-void proxy_sum_heads(proxy_pass *p);             /* head and softmax confidence */
+void proxy_sum_inputs(proxy_pass *p, bool flat);              /* jacob_cov, Jacobian cosine */
+void proxy_sum_codes(proxy_pass *p);                          /* NASWOT, activation distance */
+void proxy_sum_matrices(proxy_pass *p); /* saliency, diversity, head importance */
+void proxy_sum_heads(proxy_pass *p);    /* head and softmax confidence */
 
 #endif

@@ -118,7 +118,8 @@ static err_code run_family(const proxy_job *job, proxy_family f, double done, er
         proxy_flush(p);
         return ERR_OK;
     }
-    err_code code = session_build(&p->s, &p->spec, true, &a, err);
+    plan_options kept = proxy_keeps(job->spec, f);
+    err_code code = session_build_as(&p->s, &p->spec, &kept, &a, err);
     if (!code) code = layout(p, &a, err);
     if (!code) code = families[f](p, err);
     if (!code) proxy_flush(p);

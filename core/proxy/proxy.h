@@ -4,8 +4,9 @@
  * each family of proxies that is wanted a run_spec is derived, its session is laid out in the same
  * block of memory, passes are made, rows are handed out at step 0 (layer 1..L and -1, site run),
  * and the memory is given back. The run itself does not see any of this: its bits are the same with
- * and without proxies. Memory is the largest of all sessions; a proxy session keeps every value and
- * every gradient of one pass.
+ * and without proxies. Memory is the largest of all sessions. Gradients of the sum, Fisher and the
+ * importance of head outputs keep every value and gradient of a pass, some three times what a
+ * probed run needs; the others keep values at most.
  *
  *   sum       the run's weights and first batch, nothing masked; the loss is the sum of the
  *             vocabulary logits (the sum of the final hidden states, as published, is zero after a
@@ -69,6 +70,9 @@ typedef struct proxy_work {
 } proxy_work;
 
 enum { PROXY_VECTORS = 6 };
+
+/* What its plan keeps: no more than the metrics that are wanted ask for. */
+plan_options proxy_keeps(const run_spec *spec, proxy_family f);
 
 size_t proxy_pass_bytes(void);
 /* Of a session that is built. */

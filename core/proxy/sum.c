@@ -124,7 +124,7 @@ static void hidden_task(void *context, int task, int worker)
         covariance_of(p, rows, v->cols, (size_t)batch * (size_t)v->rows, true, worker);
 }
 
-static void hidden_covariance(proxy_pass *p)
+void proxy_sum_hidden(proxy_pass *p)
 {
     struct hidden h = {p,
                        p->w.covariances,
@@ -142,7 +142,6 @@ static void hidden_covariance(proxy_pass *p)
 
 void proxy_sum_inputs(proxy_pass *p, bool flat)
 {
-    hidden_covariance(p);
     if (flat) {
         proxy_write_undefined(p, METRIC_jacob_cov, METRIC_jacob_cosine, REASON_ZERO);
         return;

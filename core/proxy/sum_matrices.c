@@ -183,16 +183,18 @@ err_code proxy_sum(proxy_pass *p, error *err)
     err_code code = proxy_begin(p, err);
     p->s.x.loss_mask = NULL;
     if (!code) code = proxy_forward(p, err);
-    if (!code) code = proxy_backward(p, err);
     if (code) return code;
+    proxy_sum_hidden(p);
+    proxy_sum_codes(p);
+    proxy_sum_heads(p);
+    if (!p->s.backward) return ERR_OK;
+    if ((code = proxy_backward(p, err))) return code;
     bool flat = is_flat(p);
     proxy_sum_inputs(p, flat);
-    proxy_sum_codes(p);
     if (flat)
         proxy_write_undefined(p, METRIC_synaptic_saliency, METRIC_head_importance_log10,
                               REASON_ZERO);
     else
         proxy_sum_matrices(p);
-    proxy_sum_heads(p);
     return ERR_OK;
 }

@@ -17,11 +17,13 @@ static double rms(const real *x, size_t n)
     return sqrt(exec_sum_squares(x, n) / (double)n);
 }
 
-/* What one row was divided by. */
-static double divisor(const node *n, const real *x, const real *y, const real *stats, size_t width)
+/* What one row is divided by. */
+static double divisor(const node *n, const real *x, const real *y, size_t width)
 {
-    bool deviation = n->norm->frozen_input && !n->norm->scalar_gain;
-    return deviation ? 1 / (double)stats[1] : rms(x, width) / rms(y, width);
+    real stats[NORM_STATS];
+    if (!n->norm->frozen_input || n->norm->scalar_gain) return rms(x, width) / rms(y, width);
+    n->norm->stats(stats, x, width, n->eps);
+    return 1 / (double)stats[1];
 }
 
 /* Mean over tokens and groups. */
@@ -32,11 +34,10 @@ static double token_sigma(const proxy_pass *p, const node *n)
     double sum = 0, count = 0;
     for (int b = 0; b < p->s.g.batch; b++) {
         const real *x = exec_value(&p->s.x, n->inputs[0], b),
-                   *y = exec_value(&p->s.x, n->outputs[0], b),
-                   *stats = exec_value(&p->s.x, n->outputs[1], b);
+                   *y = exec_value(&p->s.x, n->outputs[0], b);
         for (int r = 0; r < in->rows; r++, x += in->ld, y += out->ld)
-            for (int g = 0; g < n->groups; g++, stats += NORM_STATS, count++)
-                sum += divisor(n, x + (size_t)g * width, y + (size_t)g * width, stats, width);
+            for (int g = 0; g < n->groups; g++, count++)
+                sum += divisor(n, x + (size_t)g * width, y + (size_t)g * width, width);
     }
     return sum / count;
 }

@@ -125,11 +125,23 @@ static int compare_row(const record *r, const char *file, int layer, const cJSON
     return wrong;
 }
 
+/* The job of the file, or the same with other metrics. */
+static char *job_text(const cJSON *json, const char *metrics)
+{
+    cJSON *asked = cJSON_Duplicate(cJSON_GetObjectItem(json, "job"), true);
+    if (metrics != NULL)
+        cJSON_ReplaceItemInObject(cJSON_GetObjectItem(asked, "measure"), "metrics",
+                                  cJSON_Parse(metrics));
+    char *text = cJSON_PrintUnformatted(asked);
+    cJSON_Delete(asked);
+    return text;
+}
+
 static void compare_file(int index, bool single)
 {
     const char *file = files.gl_pathv[index];
     cJSON *json = load(file);
-    char *text = cJSON_PrintUnformatted(cJSON_GetObjectItem(json, "job"));
+    char *text = job_text(json, NULL);
     proxy_run_of k;
     int wrong = 0;
     size_t expected = 1; /* pass_flops */
@@ -158,6 +170,41 @@ END_TEST
 START_TEST(test_proxies_in_float32_agree_to_their_rounding)
 {
     compare_file(_i, true);
+}
+END_TEST
+
+/* Fewer metrics keep fewer values and gradients of a pass, and give the same bits. */
+static const char *const few[] = {
+    "[\"hidden_cov\",\"hidden_cov_unit\",\"softmax_confidence\",\"head_confidence\",\"naswot\"]",
+    "[\"snip\",\"grasp\",\"grad_norm_sum\"]",
+    "[\"zen\",\"synflow\"]",
+    "[\"jacob_cov\",\"synaptic_saliency\",\"fisher\"]",
+};
+
+START_TEST(test_single_proxies_are_those_of_the_group)
+{
+    cJSON *json = load(files.gl_pathv[_i]);
+    proxy_run_of all, one;
+    char *text = job_text(json, NULL);
+    run_job(&all, text, &engine_f32, 1, edit_pattern);
+    cJSON_free(text);
+    for (size_t f = 0; f < sizeof few / sizeof *few; f++) {
+        text = job_text(json, few[f]);
+        run_job(&one, text, &engine_f32, 1, edit_pattern);
+        cJSON_free(text);
+        ck_assert_uint_gt(one.r.n_measurements, 1);
+        for (size_t i = 0; i < one.r.n_measurements; i++) {
+            const measurement *a = &one.r.measurements[i], *b = find(&all.r, a->layer, a->metric);
+            ck_assert_ptr_nonnull(b);
+            ck_assert_int_eq(a->reason, b->reason);
+            ck_assert_msg(memcmp(&a->value, &b->value, sizeof a->value) == 0,
+                          "%s: layer %d %s alone %.17g, in the group %.17g", files.gl_pathv[_i],
+                          a->layer, metric_registry.rows[a->metric]->name, a->value, b->value);
+        }
+        end_job(&one);
+    }
+    end_job(&all);
+    cJSON_Delete(json);
 }
 END_TEST
 
@@ -338,6 +385,7 @@ int main(void)
     int n = (int)files.gl_pathc;
     tcase_add_loop_test(tc, test_proxies_agree_with_pytorch, 0, n);
     tcase_add_loop_test(tc, test_proxies_in_float32_agree_to_their_rounding, 0, n);
+    tcase_add_loop_test(tc, test_single_proxies_are_those_of_the_group, 0, n);
     tcase_add_loop_test(tc, test_synflow_is_conserved_from_layer_to_layer, 0, 2);
     tcase_add_test(tc, test_synflow_beyond_the_range_of_double_has_a_logarithm);
     tcase_add_test(tc, test_sequences_that_are_alike_are_a_reason_not_a_number);
