@@ -133,6 +133,7 @@ typedef struct node {
     int partner;          /* another node that this one goes with, or NONE: blend, admin */
     int chain;            /* a later node of the segment with the same vector parameter, or NONE */
     bool chained;         /* an earlier node sums this node's partials with its own */
+    int branch_tap;       /* of a sum: the tap on the branch that it adds to the stream, or NONE */
 } node;
 
 /* A place to measure. */
@@ -145,6 +146,7 @@ typedef struct tap {
     bool is_matrix; /* [H T, T] attention matrix: visible entries only */
     int entropy;    /* attn_prob: the value with the row entropies, else NONE */
     bool hidden;    /* measured for others (grad_norm_rel), not reported */
+    bool added;     /* a branch that is added to the stream: some node has it as branch_tap */
     int next;       /* of the same node */
 } tap;
 
@@ -200,5 +202,8 @@ int graph_hidden_tap(graph *g, int value); /* index, or NONE */
 /* After the last node: which values get a gradient. First outputs and views do; attention matrices
  * only where they are measured. */
 void graph_mark_gradients(graph *g);
+/* After the last node: where each measured branch meets the stream, which is the last sum of its
+ * block that reads it. */
+void graph_pair_branches(graph *g);
 
 #endif

@@ -22,12 +22,15 @@ void probe_init(probe *p, const graph *g)
         p->geometry |= !strcmp(e->group, "geometry");
         p->spectrum[is_centred(e->name)] |= !strcmp(e->group, "spectrum");
         p->attention |= !strcmp(e->group, "attention");
-        p->parameter |= !strcmp(e->group, "parameter");
+        p->parameter |= !strcmp(e->group, "parameter") || i == METRIC_qk_to_v_grad_ratio;
         p->coordinate |= !strcmp(e->group, "coordinate");
         p->rows |= i >= METRIC_attn_participation && i <= METRIC_logit_max;
         p->contraction |= !strcmp(e->group, "contraction");
         p->path |= i == METRIC_attn_path_contraction;
+        if (headroom_is_metric(i)) p->format[headroom_is_of_gradients(i)] = true;
+        p->moments |= i >= METRIC_bf16_overflow_layer && i <= METRIC_fp8_e5m2_overflow_layer;
     }
+    probe_branch_init(&p->branch, g);
 }
 
 /* Matrices of the running segment that share their size and shape: first + i is sequence b of slot
@@ -38,7 +41,7 @@ struct spectra_group {
 
 bool probe_wants_backward(const probe *p)
 {
-    return p->gradient || p->parameter;
+    return p->gradient || p->parameter || p->format[1];
 }
 
 static bool has_spectrum(const probe *p, const tap *t)
@@ -71,6 +74,8 @@ static void layout_tap(probe *p, const tap *t, probe_tap *out, arena *a)
     if (p->rows && t->is_matrix) pt.rows = arena_alloc(a, batch * sizeof *pt.rows);
     if (p->contraction && t->site == SITE_attn_prob)
         pt.contraction = arena_alloc(a, batch * sizeof *pt.contraction);
+    for (int i = 0; i < 2 && !t->hidden; i++)
+        if (p->format[i]) pt.formats[i] = arena_alloc(a, batch * sizeof *pt.formats[i]);
     if (out) *out = pt;
 }
 
@@ -146,12 +151,13 @@ void probe_layout(probe *p, const graph *g, int n_threads, arena *a)
         size_t one = t->is_matrix ? (size_t)g->seq_len : (size_t)v->rows;
         widest = max_size(widest, slab_bytes(one, (size_t)v->cols));
         rows = max_size(rows, (size_t)v->rows * (size_t)g->batch);
-        if (p->gradient && g->spec->rounding.loss_scale != 1)
+        if ((p->gradient || p->format[1]) && g->spec->rounding.loss_scale != 1)
             p->unscaled_reals = max_size(p->unscaled_reals, (size_t)v->rows * (size_t)v->ld);
         layout_tap(p, t, p->taps ? &p->taps[i] : NULL, a);
     }
     layout_spectra(p, n_threads, a);
     layout_contraction(p, n_threads, a);
+    probe_branch_layout(&p->branch, a);
     p->work_bytes = (widest + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN + p->gram_work_bytes;
     p->work_bytes = (p->work_bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
     p->work = arena_alloc(a, (size_t)n_threads * p->work_bytes);
@@ -169,6 +175,24 @@ static char *work_of(const probe *p, int worker)
 static double *gram_at(const probe *p, int matrix)
 {
     return p->grams + (size_t)matrix * p->gram_reals;
+}
+
+/* Rows of one sequence, of which an attention matrix has only what its queries see. */
+static void
+add_formats(const probe *p, const tap *t, const node *n, const real *x, headroom_counts *counts)
+{
+    const value *v = &p->g->values[t->value];
+    size_t length = (size_t)p->g->seq_len;
+    headroom_reset(counts);
+    if (!x) return;
+    for (size_t r = 0; r < (size_t)v->rows; r++) {
+        size_t from = 0, to = (size_t)v->cols;
+        if (t->is_matrix) {
+            from = op_attention_first(n, r % length);
+            to = op_attention_end(n, r % length, length);
+        }
+        headroom_add(counts, x + r * (size_t)v->ld + from, to - from);
+    }
 }
 
 /* An attention matrix: one slab per head. */
@@ -219,6 +243,7 @@ tap_values(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, 
         memcpy(pt->entropy + (size_t)b * count, exec_value(x, t->entropy, b),
                count * sizeof *pt->entropy);
     }
+    if (pt->formats[0]) add_formats(p, t, n, exec_value(x, t->value, b), &pt->formats[0][b]);
     if (!pt->moments && !pt->geometry && !pt->rows && pt->slot == NONE) return;
     if (t->is_matrix) {
         matrix_values(p, t, pt, x, n, b, work);
@@ -249,6 +274,7 @@ void probe_values(probe *p, const exec *x, const node *n, const span *s)
             if (p->taps[i].contraction)
                 matrix_contraction(p, &p->g->taps[i], &p->taps[i], x, b, s->worker);
         }
+    probe_branch_values(&p->branch, x, n, s);
 }
 
 /* What is measured is the gradient of the loss, without the scale of this pass. */
@@ -269,6 +295,8 @@ tap_grads(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, i
     const real *dx = unscaled(p, x, v, exec_grad(x, t->value, b), worker);
     char *work = work_of(p, worker);
     size_t rows = t->is_matrix ? (size_t)p->g->seq_len : (size_t)v->rows;
+    if (pt->formats[1]) add_formats(p, t, n, dx, &pt->formats[1][b]);
+    if (!pt->gradient) return;
     gradient_reset(&pt->gradient[b]);
     if (!dx) return;
     for (size_t r = 0; r < (size_t)v->rows; r += rows) {
@@ -283,7 +311,7 @@ tap_grads(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, i
 
 void probe_grads(probe *p, const exec *x, const node *n, const span *s, bool after)
 {
-    if (!p->gradient) return;
+    if (!p->gradient && !p->format[1]) return;
     for (int i = n->first_tap; i != NONE; i = p->g->taps[i].next) {
         const tap *t = &p->g->taps[i];
         if (t->is_matrix != after) continue; /* attention writes these itself */
@@ -379,6 +407,9 @@ void probe_finish(probe *p, int tap_index, bool with_grads, metric_value out[MET
         if (pt->gradient && with_grads) gradient_merge(&pt->gradient[0], &pt->gradient[b]);
         if (pt->rows) attention_rows_merge(&pt->rows[0], &pt->rows[b]);
         if (pt->contraction) contraction_merge(&pt->contraction[0], &pt->contraction[b]);
+        for (int i = 0; i < 2; i++)
+            if (pt->formats[i] && (i == 0 || with_grads))
+                headroom_merge(&pt->formats[i][0], &pt->formats[i][b]);
         for (int kind = 0; pt->ranks && kind < 2; kind++)
             if (p->spectrum[kind])
                 ranks_merge(&pt->ranks[kind * g->batch], &pt->ranks[kind * g->batch + b]);
@@ -386,6 +417,10 @@ void probe_finish(probe *p, int tap_index, bool with_grads, metric_value out[MET
     if (pt->moments) moments_finish(&pt->moments[0], pt->token_sq, (size_t)g->batch * rows, out);
     if (pt->geometry) geometry_finish(&pt->geometry[0], out);
     if (pt->gradient && with_grads) gradient_finish(&pt->gradient[0], out);
+    for (int i = 0; i < 2; i++)
+        if (pt->formats[i] && (i == 0 || with_grads))
+            headroom_finish(&pt->formats[i][0], i == 1, out);
+    probe_branch_finish(&p->branch, tap_index, out);
     for (int kind = 0; pt->ranks && kind < 2; kind++)
         if (p->spectrum[kind]) ranks_finish(&pt->ranks[kind * g->batch], kind == 1, out);
     if (pt->coordinate.sums) probe_coordinate_finish(&pt->coordinate, g, out);

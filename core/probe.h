@@ -10,10 +10,12 @@
 #include "core/metric/contraction.h"
 #include "core/metric/geometry.h"
 #include "core/metric/gradient.h"
+#include "core/metric/headroom.h"
 #include "core/metric/moments.h"
 #include "core/metric/ranks.h"
 #include "core/metric/value.h"
 #include "core/op.h"
+#include "core/probe_branch.h"
 #include "core/probe_coordinate.h"
 
 typedef struct probe_tap {
@@ -26,13 +28,16 @@ typedef struct probe_tap {
     attention_rows *rows;     /* [B] */
     contraction *contraction; /* [B] */
     probe_coordinate coordinate;
-    int slot; /* of its Gram matrices in the pool while its segment runs */
+    int slot;                    /* of its Gram matrices in the pool while its segment runs */
+    headroom_counts *formats[2]; /* [B]: values, gradients */
 } probe_tap;
 
 typedef struct probe {
     const graph *g;
     bool moments, gradient, geometry, spectrum[2], attention, parameter,
         coordinate; /* groups that are wanted */
+    bool format[2]; /* of values, of gradients */
+    probe_branch branch;
     probe_tap *taps;
     char *work;     /* work_bytes for each worker */
     real *unscaled; /* a gradient without exec.grad_scale: unscaled_reals for each worker */

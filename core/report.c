@@ -44,6 +44,10 @@ static bool in_group(int m, const char *group)
 /* Which metrics a tap has: those of the groups its kind of value supports. */
 static bool applies(const tap *t, const report_pass *pass, int m)
 {
+    if (headroom_is_metric(m)) return pass->backward || !headroom_is_of_gradients(m);
+    if (in_group(m, "branch"))
+        return t->added && m != METRIC_qk_to_v_grad_ratio &&
+               (m != METRIC_branch_alignment || t->layer > 1);
     if (in_group(m, "gradient"))
         return pass->backward && !(t->is_matrix && (m == METRIC_grad_token_corr));
     if (in_group(m, "moments"))
@@ -96,10 +100,11 @@ static void write_taps(session *s, const report_pass *pass, writer *w)
         v[METRIC_grad_norm_rel] = relative(v[METRIC_grad_norm], reference);
         keep_series(s, t, v);
         for (int m = 0; m < METRIC_COUNT; m++)
-            if (applies(t, pass, m)) write_row(w, t->layer, t->site, NULL, (metric)m, v[m]);
+            if (w->wanted[m] && applies(t, pass, m))
+                write_row(w, t->layer, t->site, NULL, (metric)m, v[m]);
         if (t->also_layer == NONE) continue;
         for (int m = 0; m < METRIC_COUNT; m++)
-            if (applies(t, pass, m))
+            if (w->wanted[m] && applies(t, pass, m))
                 write_row(w, t->also_layer, t->also_site, NULL, (metric)m, v[m]);
     }
 }
@@ -107,6 +112,20 @@ static void write_taps(session *s, const report_pass *pass, writer *w)
 static metric_value ratio(double top_sq, double bottom_sq)
 {
     return bottom_sq == 0 ? value_undefined(REASON_ZERO) : value_of(sqrt(top_sq / bottom_sq));
+}
+
+/* Of the block whose query matrix is parameter q. */
+static void write_qk_to_v(session *s, int q, writer *w)
+{
+    const graph *g = &s->g;
+    const param *p = &g->params[q];
+    double keys = 0, values = 0;
+    for (int i = q + 1; i < g->n_params && g->params[i].layer == p->layer; i++) {
+        if (!strcmp(g->params[i].role, "attn.k.weight")) keys = train_grad_sq(s, i);
+        if (!strcmp(g->params[i].role, "attn.v.weight")) values = train_grad_sq(s, i);
+    }
+    write_row(w, p->layer, SITE_param, p->role, METRIC_qk_to_v_grad_ratio,
+              ratio(train_grad_sq(s, q) + keys, values));
 }
 
 static void write_params(session *s, const report_pass *pass, writer *w)
@@ -124,6 +143,7 @@ static void write_params(session *s, const report_pass *pass, writer *w)
                   value_of(sqrt(grad_sq / (double)p->count)));
         write_row(w, p->layer, SITE_param, p->role, METRIC_param_grad_ratio,
                   ratio(grad_sq, weight_sq));
+        if (!strcmp(p->role, "attn.q.weight")) write_qk_to_v(s, i, w);
         if (pass->updated)
             write_row(w, p->layer, SITE_param, p->role, METRIC_param_update_ratio,
                       ratio(train_moved_sq(s, i), weight_sq));
@@ -144,17 +164,30 @@ static metric_value layer_or_absent(int layer)
     return layer == NONE ? value_undefined(REASON_ABSENT) : value_of(layer);
 }
 
+static const metric overflow_metric[HEADROOM_FORMATS] = {
+#define FORMAT(name, ...) METRIC_##name##_overflow_layer,
+#include "core/base/format.def"
+#undef FORMAT
+};
+
+static int first_above(const double *series, int depth, double limit)
+{
+    for (int l = 0; l <= depth; l++)
+        if (series[l] > limit) return l;
+    return NONE;
+}
+
 static void write_run(session *s, const report_pass *pass, writer *w)
 {
-    int depth = s->spec->depth, overflow = NONE, flush_layer = NONE;
+    int depth = s->spec->depth, flush_layer = NONE;
     const double *max_abs = series_of(s, SERIES_MAX_ABS), *grad_rms = series_of(s, SERIES_GRAD_RMS);
-    for (int l = depth; l >= 0; l--)
-        if (max_abs[l] > 65504) overflow = l;
     for (int l = 0; l <= depth; l++)
         if (grad_rms[l] < 0x1p-25) flush_layer = l;
     write_row(w, -1, SITE_run, NULL, METRIC_loss, value_of(pass->loss));
     write_fit(w, METRIC_var_growth, series_of(s, SERIES_VAR) + 1, depth);
-    write_row(w, -1, SITE_run, NULL, METRIC_fp16_overflow_layer, layer_or_absent(overflow));
+    for (int f = 0; f < HEADROOM_FORMATS; f++)
+        write_row(w, -1, SITE_run, NULL, overflow_metric[f],
+                  layer_or_absent(first_above(max_abs, depth, headroom_max(f))));
     if (!pass->backward) return;
     write_fit(w, METRIC_grad_growth, series_of(s, SERIES_GRAD_NORM) + 1, depth);
     write_row(w, -1, SITE_run, NULL, METRIC_fp16_grad_flush_layer, layer_or_absent(flush_layer));
@@ -189,7 +222,8 @@ uint64_t report_rows(const session *s)
         rows += s->g.taps[i].also_layer == NONE ? own : 2 * own;
     }
     for (int m = 0; m < METRIC_COUNT; m++)
-        if (s->spec->measure.metrics[m] && in_group(m, "parameter"))
+        if (s->spec->measure.metrics[m] &&
+            (in_group(m, "parameter") || m == METRIC_qk_to_v_grad_ratio))
             rows += (uint64_t)s->g.n_params;
     return rows + extra_rows(s->spec);
 }

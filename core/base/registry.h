@@ -13,7 +13,7 @@ typedef struct entry {
     const char *source;      /* paper with arXiv id, or where the definition comes from */
     const char *approximate; /* NULL, or how the backward pass departs from the derivative */
     /* Metrics only, else NULL. */
-    const char *group;     /* moments, gradient, geometry, spectrum, attention, parameter, fit */
+    const char *group;     /* moments, gradient, geometry, spectrum, attention, format, .. */
     const char *unit;      /* "1" where it has none */
     const char *direction; /* "higher", "lower", "near_1", "near_0", "none" */
     const char *scale;     /* "log" or "linear": the axis a chart should use */

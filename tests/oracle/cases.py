@@ -11,6 +11,7 @@ PENDING: cases that the oracle computes and the engine does not know yet: make_g
 import copy
 import itertools
 
+import cases_more
 import catalogue
 import extras
 import fields
@@ -481,6 +482,7 @@ def attention_mixing():
 def everything():
     jobs = pairwise() + special() + strategies() + row_norms() + batch_statistics() + attention_forms() + modifiers()
     jobs += mixed() + named() + passes_of_their_own() + attention_mixing()
+    jobs += cases_more.all_cases(case)
     names = [j["name"] for j in jobs]
     assert len(set(names)) == len(names)
     assert PENDING <= set(names)

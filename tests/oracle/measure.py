@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 
+import measure_more
+
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
 # [B, H, T, T]: masked entries are not measured; a row is a query, columns are no features, so there are
 # no variances by feature, geometry or spectrum.
@@ -312,4 +314,6 @@ def probe(job, acts, grads, params, loss):
         layer, short = param_layer(name, L)
         emit(layer, "param", parameter(w, g, update), short)
     emit(-1, "run", fits(job, acts, grads, loss))
+    for layer, site, param, values in measure_more.probe(job, visible, acts, grads, params):
+        emit(layer, site, values, param)
     return out
