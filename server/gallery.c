@@ -14,16 +14,19 @@
 #define RATIO(text, least, most, a, ...) \
     {.says = text, .min = least, .max = most, .is_ratio = true, .of = a, .over = __VA_ARGS__},
 #define ANY INFINITY
+#define VERDICTS(...) __VA_ARGS__
+#define OF(words, is, by) {.arm = words, .level = is, .rule = by},
+#define IS(is) {.level = is},
 
 const gallery gallery_table[] = {
-#define GALLERY(text, about, origin, expectations, ...) \
-    {.entry = {.name = text, .summary = about, .source = origin}, .expect = {expectations}, .job = #__VA_ARGS__},
+#define GALLERY(text, about, origin, verdict_list, expectations, ...) \
+    {.entry = {.name = text, .summary = about, .source = origin}, .verdicts = {verdict_list}, .expect = {expectations}, .job = #__VA_ARGS__},
 #include "server/gallery.def"
 #undef GALLERY
 };
 
 static const entry *const rows[] = {
-#define GALLERY(text, about, origin, expectations, ...) \
+#define GALLERY(text, about, origin, verdict_list, expectations, ...) \
     &(const entry){.name = text, .summary = about, .source = origin},
 #include "server/gallery.def"
 #undef GALLERY
@@ -142,6 +145,17 @@ char *gallery_row_text(int row)
     wrap_text(&o, g->entry.source, 10, 100);
     json_text(&o, "\nexpected (means over the seeds):\n");
     for (int i = 0; i < gallery_count(g); i++) describe_expectation(&o, &g->expect[i]);
+    for (int i = 0; i < GALLERY_EXPECTATIONS && g->verdicts[i].level; i++) {
+        const gallery_verdict *v = &g->verdicts[i];
+        json_text(&o, "  - verdict ");
+        json_text(&o, v->arm ? "of " : i ? "of the others" : "");
+        json_text(&o, v->arm ? v->arm : "");
+        json_text(&o, v->arm || i ? ": " : "");
+        json_text(&o, v->level);
+        json_text(&o, v->rule ? " by " : "");
+        json_text(&o, v->rule ? v->rule : "");
+        json_text(&o, "\n");
+    }
     json_text(&o, "\nnormscope run gallery:");
     json_text(&o, g->entry.name);
     json_text(&o, " runs and checks\n");
@@ -199,6 +213,19 @@ void gallery_expectation_members(json_out *o, const gallery_expectation *e)
     write_bound(o, "max", e->max);
 }
 
+static void write_verdicts(json_out *o, const gallery *g)
+{
+    json_begin_array(o);
+    for (int i = 0; i < GALLERY_EXPECTATIONS && g->verdicts[i].level; i++) {
+        json_begin_object(o);
+        text_member(o, "arm", g->verdicts[i].arm);
+        text_member(o, "verdict", g->verdicts[i].level);
+        text_member(o, "rule", g->verdicts[i].rule);
+        json_end(o);
+    }
+    json_end(o);
+}
+
 static void write_row(json_out *o, const gallery *g)
 {
     json_begin_object(o);
@@ -213,6 +240,8 @@ static void write_row(json_out *o, const gallery *g)
         json_end(o);
     }
     json_end(o);
+    json_key(o, "verdicts");
+    write_verdicts(o, g);
     json_key(o, "job");
     json_raw(o, g->job);
     json_end(o);

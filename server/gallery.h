@@ -33,8 +33,16 @@ typedef struct gallery_expectation {
     bool is_ratio;
 } gallery_expectation;
 
+/* What the verdict of an arm is expected to be. */
+typedef struct gallery_verdict {
+    const char *arm;   /* as in gallery_value; NULL: every arm that no row before it has */
+    const char *level; /* pass, warn, fail; NULL ends the list */
+    const char *rule;  /* a rule that has this level; NULL: any */
+} gallery_verdict;
+
 typedef struct gallery {
     entry entry;
+    gallery_verdict verdicts[GALLERY_EXPECTATIONS];
     gallery_expectation expect[GALLERY_EXPECTATIONS];
     const char *job; /* JSON text */
 } gallery;

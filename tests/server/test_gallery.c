@@ -2,6 +2,7 @@
 #include "server/block.h"
 #include "server/gallery_check.h"
 #include "server/reader.h"
+#include "server/run_verdict.h"
 #include "tests/suite.h"
 
 #include <check.h>
@@ -22,6 +23,7 @@ static job job_of(const gallery *g)
 
 typedef struct running {
     gallery_check *check;
+    run_verdict verdict;
     int run;
 } running;
 
@@ -29,6 +31,7 @@ static void on_measure(void *user, const measurement *m, size_t n)
 {
     running *r = user;
     gallery_check_measure(r->check, r->run, m, n);
+    run_verdict_measure(&r->verdict, m, n);
 }
 
 static void want(spec_measure *m, const gallery_value *v)
@@ -48,7 +51,13 @@ static spec_measure wanted(const gallery *g, const run_spec *spec)
         want(&m, &g->expect[i].of);
         if (g->expect[i].is_ratio) want(&m, &g->expect[i].over);
     }
-    m.sites[SITE_run] = true;
+    /* And what the rules look at. */
+    for (int i = 0; i < RULE_ROWS; i++) {
+        int row = registry_find(&metric_registry, rule_table[i].metric);
+        if (row >= 0) m.metrics[row] = spec->measure.metrics[row];
+    }
+    m.metrics[METRIC_grad_token_corr] = true;
+    m.sites[SITE_run] = m.sites[SITE_resid_out] = m.sites[SITE_attn_prob] = true;
     return m;
 }
 
@@ -64,9 +73,41 @@ static void run_one(running *r, const run_spec *given, team *one)
     ck_assert_msg(e->estimate(&spec, 1, false, &cost, &err) == ERR_OK, "%s", err.message);
     void *memory = block_map(cost.peak_bytes, false);
     ck_assert_ptr_nonnull(memory);
+    ck_assert_int_eq(run_verdict_run(&r->verdict, r->run, &err), ERR_OK);
     err_code code = e->run(&spec, NULL, memory, cost.peak_bytes, one, &to, &summary, &err);
     block_unmap(memory, cost.peak_bytes);
     ck_assert_msg(code == ERR_OK, "%s", err.message);
+    json_out text = {0};
+    run_verdict_run_end(&r->verdict, &summary, &text);
+    json_deinit(&text);
+}
+
+static const gallery_verdict *expected(const gallery *g, const char *arm)
+{
+    for (int i = 0; i < GALLERY_EXPECTATIONS && g->verdicts[i].level; i++)
+        if (gallery_check_is_arm(arm, g->verdicts[i].arm)) return &g->verdicts[i];
+    return NULL;
+}
+
+static bool has_level(const study *s, const study_arm *a, const gallery_verdict *v)
+{
+    for (int i = 0; i < s->rules->n; i++)
+        if (!v->rule || strcmp(s->rules->at[i]->entry.name, v->rule) == 0)
+            if (strcmp(verdict_level_name(a->of.level), v->level) == 0 &&
+                (!v->rule || a->findings[i].level == a->of.level))
+                return true;
+    return false;
+}
+
+static void check_verdicts(const gallery *g, const study *s)
+{
+    for (int i = 0; i < s->n; i++) {
+        const study_arm *a = &s->arms[i];
+        const gallery_verdict *v = expected(g, a->arm);
+        ck_assert_msg(v && has_level(s, a, v), "%s: %s, expected %s%s%s: %s", g->entry.name,
+                      verdict_level_name(a->of.level), v ? v->level : "nothing",
+                      v && v->rule ? " by " : "", v && v->rule ? v->rule : "", a->sentence);
+    }
 }
 
 START_TEST(test_what_is_expected_of_a_gallery_job_holds)
@@ -78,6 +119,7 @@ START_TEST(test_what_is_expected_of_a_gallery_job_holds)
     job j = job_of(g);
     running r = {.check = &c};
     gallery_check_init(&c, g, &j);
+    ck_assert_int_eq(run_verdict_init(&r.verdict, &j, &err), ERR_OK);
     ck_assert_int_eq(team_start(&one, 1, &err), ERR_OK);
     for (r.run = 0; r.run < j.n_runs; r.run++) run_one(&r, &j.runs[r.run].spec, &one);
     team_stop(&one);
@@ -86,6 +128,9 @@ START_TEST(test_what_is_expected_of_a_gallery_job_holds)
         ck_assert_msg(gallery_check_holds(&c, i), "%s: %s: measured %.6g, expected %.6g to %.6g",
                       g->entry.name, g->expect[i].says, gallery_check_value(&c, i),
                       g->expect[i].min, g->expect[i].max);
+    ck_assert_int_eq(run_verdict_end(&r.verdict, &err), ERR_OK);
+    check_verdicts(g, &r.verdict.study);
+    run_verdict_deinit(&r.verdict);
     job_deinit(&j);
 }
 END_TEST

@@ -432,6 +432,73 @@ START_TEST(test_an_unknown_gallery_job_is_refused_with_the_nearest)
 }
 END_TEST
 
+/* Post-LN at 24 blocks loses its tokens, Pre-LN does not; one seed is a warning. */
+static const struct {
+    const char *job, *more;
+    int status;
+} checks[] = {
+    {"{\"model\":\"relu_xavier\",\"strategy\":\"pre_ln\",\"depth\":4,\"seeds\":[0,1]}", "--check",
+     0},
+    {"{\"model\":\"relu_xavier\",\"strategy\":\"pre_ln\",\"depth\":4,\"seeds\":[0,1]}", "--strict",
+     0},
+    {"{\"model\":\"relu_xavier\",\"strategy\":\"pre_ln\",\"depth\":4,\"seeds\":[0]}", "--check", 0},
+    {"{\"model\":\"relu_xavier\",\"strategy\":\"pre_ln\",\"depth\":4,\"seeds\":[0]}", "--strict",
+     3},
+    {"{\"model\":\"relu_xavier\",\"strategy\":\"post_ln\",\"depth\":24,\"seeds\":[0]}", "--check",
+     4},
+    {"{\"model\":\"relu_xavier\",\"strategy\":\"post_ln\",\"depth\":24,\"seeds\":[0]}", "--quiet",
+     0},
+    {"{\"model\":\"relu_xavier\",\"depth\":4,\"seeds\":[0,1],"
+     "\"expect\":[{\"metric\":\"var\",\"max\":0.5}]}",
+     "--check", 4},
+    {"{\"model\":\"relu_xavier\",\"depth\":4,\"seeds\":[0,1],"
+     "\"expect\":[{\"metric\":\"var\",\"max\":0.5,\"verdict\":\"warn\"}]}",
+     "--strict", 3},
+};
+
+START_TEST(test_the_verdict_is_the_exit_status)
+{
+    bool strict = strcmp(checks[_i].more, "--strict") == 0;
+    ck_assert_int_eq(
+        run(checks[_i].job, (const char *[]){checks[_i].more, strict ? "--check" : NULL, NULL}),
+        checks[_i].status);
+    char *text = read_text("out");
+    cJSON *tree = cJSON_Parse(text);
+    const cJSON *v = cJSON_GetObjectItem(tree, "verdict");
+    ck_assert_ptr_nonnull(cJSON_GetObjectItem(v, "sentence"));
+    ck_assert_ptr_nonnull(cJSON_GetObjectItem(
+        cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(tree, "runs"), 0), "verdict"),
+        "verdict"));
+    cJSON_Delete(tree);
+    free(text);
+}
+END_TEST
+
+START_TEST(test_a_search_computes_what_it_needs)
+{
+    ck_assert_int_eq(run("{\"model\":\"relu_xavier\",\"strategy\":\"post_ln\",\"seeds\":[0,1],"
+                         "\"find\":{\"min_depth\":6,\"max_depth\":26}}",
+                         (const char *[]){"--check", NULL}),
+                     0);
+    char *text = read_text("out");
+    cJSON *tree = cJSON_Parse(text);
+    const cJSON *run,
+        *runs = cJSON_GetObjectItem(tree, "runs"),
+        *row = cJSON_GetArrayItem(
+            cJSON_GetObjectItem(cJSON_GetObjectItem(tree, "verdict"), "max_depth"), 0);
+    int skipped = 0;
+    cJSON_ArrayForEach(run, runs) skipped += cJSON_HasObjectItem(run, "skipped");
+    ck_assert_int_eq(cJSON_GetArraySize(runs), 42);
+    ck_assert_int_ge(skipped, 42 - 2 * 5);
+    int pass = cJSON_GetObjectItem(row, "deepest_pass")->valueint,
+        fail = cJSON_GetObjectItem(row, "shallowest_fail")->valueint;
+    ck_assert_int_eq(fail, pass + 1);
+    ck_assert(pass >= 12 && pass <= 20);
+    cJSON_Delete(tree);
+    free(text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("run");
@@ -452,6 +519,8 @@ int main(void)
     tcase_add_test(c, test_corpus_is_read_from_a_file);
     tcase_add_loop_test(c, test_bad_job_is_one_line_and_status_2, 0, sizeof bad / sizeof *bad);
     tcase_add_test(c, test_full_disk_is_status_1);
+    tcase_add_loop_test(c, test_the_verdict_is_the_exit_status, 0, sizeof checks / sizeof *checks);
+    tcase_add_test(c, test_a_search_computes_what_it_needs);
     tcase_add_test(c, test_a_gallery_job_runs_and_says_what_holds);
     tcase_add_test(c, test_an_unknown_gallery_job_is_refused_with_the_nearest);
     suite_add_tcase(s, c);
