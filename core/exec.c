@@ -190,6 +190,7 @@ static void backward_span(exec *x, const stage *st, const span *s)
     for (int i = end + st->n_next - 1; i >= end; i--) backward_node(x, &x->g->nodes[i], s);
     for (int i = end - 1; i >= first; i--) {
         const node *n = &x->g->nodes[i];
+        if (round_clips(x->g->spec)) round_clip_grad(x, n, s);
         if (x->probe) probe_grads(x->probe, x, n, s, false);
         if (i < first + st->n_heads)
             n->op->backward_prepare(x, n, s);

@@ -24,6 +24,7 @@ typedef struct exec {
     double *state[2]; /* plan.state_count each: what a pass reads, and what will be read after
                          exec_commit */
     double *slices;   /* sums of squares of slices of parameter gradients */
+    uint8_t *clipped; /* bit per entry of first outputs that rounding cut off; or empty */
     real *constants;  /* of all nodes that have some */
     real *scratch;    /* plan.scratch_reals for each worker */
     double *losses;   /* [B] summed loss of each sequence */

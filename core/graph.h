@@ -101,6 +101,7 @@ typedef struct node {
     size_t partial_count;
     size_t state, state_count; /* doubles that outlive a pass (exec_state); place by the plan */
     size_t stats, stat_count;  /* doubles of one pass (exec_stats); place by the plan */
+    size_t clip;               /* place of its marks in exec.clipped: round_clip_layout */
     int first_tap;             /* list of taps on what this node makes, NONE ends it */
     bool recompute;            /* plan: output 0 is written again by the backward pass */
     /* What the op needs to know. */

@@ -154,8 +154,8 @@ static void add_term(maker *m, node *n, int k, int at)
     value *val = &g->values[v];
     n->grads[k] = (grad_mode){.base = NONE};
     if (!val->needs_grad) return;
-    if (n->op->alias_grad && val->grad_buffer == NONE && m->pending[v] == NONE &&
-        val->parent == NONE) {
+    if (n->op->alias_grad && !m->o->own_grads && val->grad_buffer == NONE &&
+        m->pending[v] == NONE && val->parent == NONE) {
         m->pending[v] = own;
         return;
     }

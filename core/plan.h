@@ -69,6 +69,7 @@ typedef struct plan_options {
     bool keep_param_grads; /* an optimizer step follows: all gradients live to the end */
     bool keep_all;         /* every value and gradient lives to the end, nothing is recomputed */
     bool keep_values;      /* every value lives to the end, for passes over parts (exec.h) */
+    bool own_grads;        /* no two values share a gradient: those that were cut off differ */
     bool backward;         /* any backward pass at all */
 } plan_options;
 

@@ -151,14 +151,67 @@ static bool by_row(const exec *x)
     return x->g->spec->rounding.scale == ROUND_ROW;
 }
 
+bool round_clips(const run_spec *spec)
+{
+    return format_table[spec->rounding.activations].saturates;
+}
+
+/* Of one sequence: whole bytes, so that threads share none. */
+static size_t clip_bytes(const value *v)
+{
+    return ((size_t)v->rows * (size_t)v->ld + 7) / 8;
+}
+
+size_t round_clip_layout(graph *g)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < g->n_nodes && round_clips(g->spec); i++) {
+        g->nodes[i].clip = bytes;
+        bytes += clip_bytes(&g->values[g->nodes[i].outputs[0]]) * (size_t)g->batch;
+    }
+    return bytes;
+}
+
+static uint8_t *marks_of(const exec *x, const node *n, int b)
+{
+    return x->clipped + n->clip + clip_bytes(&x->g->values[n->outputs[0]]) * (size_t)b;
+}
+
+static void mark(uint8_t *marks, const real *x, size_t n, double max)
+{
+    for (size_t i = 0; i < n; i += 8) {
+        unsigned bits = 0;
+        for (size_t k = 0; k < 8 && i + k < n; k++)
+            bits |= (unsigned)(fabs((double)x[i + k]) > max) << k;
+        marks[i / 8] = (uint8_t)bits;
+    }
+}
+
+void round_clip_grad(const exec *x, const node *n, const span *s)
+{
+    const value *v = &x->g->values[n->outputs[0]];
+    size_t count = (size_t)v->rows * (size_t)v->ld;
+    for (int b = s->b0; b < s->b1; b++) {
+        const uint8_t *marks = marks_of(x, n, b);
+        real *grad = exec_grad(x, n->outputs[0], b);
+        if (!grad || n->outputs[0] == x->g->loss_value) return;
+        for (size_t i = 0; i < count; i++)
+            if (marks[i / 8] >> i % 8 & 1) grad[i] = 0;
+    }
+}
+
 void round_outputs(const exec *x, const node *n, const span *s)
 {
     const value *v = &x->g->values[n->outputs[0]];
     rounding how = {.to = (format)x->g->spec->rounding.activations, .by_row = by_row(x)};
     if (n->outputs[0] == x->g->loss_value) return;
-    for (int b = s->b0; b < s->b1; b++)
-        rounding_apply(exec_value(x, n->outputs[0], b), (size_t)v->rows, (size_t)v->cols,
-                       (size_t)v->ld, &how);
+    for (int b = s->b0; b < s->b1; b++) {
+        real *y = exec_value(x, n->outputs[0], b);
+        if (round_clips(x->g->spec))
+            mark(marks_of(x, n, b), y, (size_t)v->rows * (size_t)v->ld,
+                 format_table[how.to].max_finite);
+        rounding_apply(y, (size_t)v->rows, (size_t)v->cols, (size_t)v->ld, &how);
+    }
 }
 
 /* A stream of its own for whatever is rounded; what and index tell them apart within a step. */

@@ -16,7 +16,9 @@
  * tables. Only first outputs are: statistics of norms, attention logits and probabilities, and the
  * loss stay in the precision of the run, as mixed-precision training keeps them; vectors (gains,
  * biases) and their gradients too. Matrix products sum in the precision of the run. The backward
- * pass is straight through: the gradient does not see the rounding.
+ * pass is straight through: the gradient of an output is that of the rounded one, but 0 where
+ * |x| > max_finite was cut off to max_finite. (What became infinite needs no such rule; int8 cuts
+ * nothing off.)
  */
 #ifndef CORE_ROUNDING_H
 #define CORE_ROUNDING_H
@@ -39,6 +41,11 @@ void round_outputs(const exec *x, const node *n, const span *s);
 void round_input_grads(const exec *x, const node *n, const span *s);
 /* A slice of the gradient of a matrix, [rows, cols], as made by node n. */
 void round_param_grad(const exec *x, const node *n, int p, int slice, real *grad, size_t count);
+/* Is there a format that cuts off, and for its marks: bytes of all nodes; sets their places. */
+bool round_clips(const run_spec *spec);
+size_t round_clip_layout(graph *g);
+/* The gradient of output 0, complete, becomes 0 where the output was cut off. */
+void round_clip_grad(const exec *x, const node *n, const span *s);
 /* The matrices that this pass reads, from the ones that are trained. */
 void round_weights(exec *x);
 

@@ -4,6 +4,7 @@
 #include "core/loss.h"
 #include "core/model.h"
 #include "core/optimizer.h"
+#include "core/rounding.h"
 #include "core/theory/theory.h"
 
 /* Parameter tasks are slices of at least TASK_ROWS rows of a matrix, or a whole vector. */
@@ -52,6 +53,7 @@ err_code session_build(session *s, const run_spec *spec, bool want_tensors, aren
     plan_options o = {.keep_param_grads = spec->train.steps > 0 || extra_param_grads(spec),
                       .keep_all = want_tensors,
                       .keep_values = extra_any(spec),
+                      .own_grads = round_clips(spec),
                       .backward = s->backward};
     return plan_make(&s->p, &s->g, &o, meta, err);
 }
@@ -107,6 +109,7 @@ void session_layout(session *s, int n_threads, arena *a)
     x->p = p;
     x->params = arena_alloc(a, p->param_count * sizeof(real));
     x->rounded = s->spec->rounding.weights ? arena_alloc(a, p->param_count * sizeof(real)) : NULL;
+    x->clipped = arena_alloc(a, round_clip_layout(&s->g));
     x->grad_scale = s->spec->rounding.loss_scale;
     /* The init's working memory is where the tensors will be. */
     size_t scratch = init_scratch_bytes(&s->g, n_threads);

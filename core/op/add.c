@@ -1,5 +1,6 @@
 /* y = a + b. Both gradients are dy itself: the plan shares the buffer, and backward runs
- * only where an input already has a gradient from elsewhere to add to. */
+ * only where an input already has a gradient from elsewhere to add to, or must have one of its own.
+ */
 #include "core/op.h"
 
 int op_add_build(graph *g, int a, int b)
@@ -33,7 +34,7 @@ static void backward(const exec *x, const node *n, const span *s)
         if (!n->grads[i].wanted) continue;
         real *dx = exec_grad(x, n->inputs[i], s->b0);
         const real *base = exec_grad_base(x, n, i, s->b0);
-        for (size_t j = 0; j < count; j++) dx[j] = base[j] + dy[j];
+        for (size_t j = 0; j < count; j++) dx[j] = base ? base[j] + dy[j] : dy[j];
     }
 }
 

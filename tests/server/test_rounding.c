@@ -190,6 +190,39 @@ START_TEST(test_fp16_overflow_is_met_where_it_was_predicted)
 }
 END_TEST
 
+static void raise_stream_and_branch(const run_spec *spec, const tensor_view *t)
+{
+    (void)spec;
+    if (small_has_role(t->name, "embed")) small_scale(t, 400);
+    if (small_has_role(t->name, "mlp.down")) small_scale(t, 1e6);
+}
+
+/* Every entry of the MLP branch is cut off, to 448 or -448, and has no gradient. Where the stream
+ * is of the other sign their sum is not: it keeps its gradient, though a sum hands it on to the
+ * branch as it is. */
+START_TEST(test_what_is_cut_off_has_no_gradient)
+{
+    small_run run;
+    small_start(&run, (small_net){.change = raise_stream_and_branch,
+                                  .depth = 1,
+                                  .job = ",\"rounding\":{\"activations\":\"fp8_e4m3\"}"});
+    const record_tensor *x = small_value(&run, 1, "resid_out"),
+                        *g = small_gradient(&run, 0, "1.resid_out"),
+                        *down = small_gradient(&run, 0, "blocks.0.mlp.down.weight");
+    size_t cut = 0, kept = 0, learns = 0;
+    for (size_t i = 0; i < x->n; i++) {
+        bool at_end = fabs(x->data[i]) == 448;
+        cut += at_end && g->data[i] == 0; /* not all: some come to 448 without exceeding it */
+        kept += !at_end && g->data[i] != 0;
+    }
+    for (size_t i = 0; i < down->n; i++) learns += down->data[i] != 0;
+    ck_assert_uint_gt(cut, x->n / 10);
+    ck_assert_uint_gt(kept, x->n / 10);
+    ck_assert_uint_lt(learns, down->n / 10);
+    small_end(&run);
+}
+END_TEST
+
 START_TEST(test_a_bare_name_means_activations_and_gradients)
 {
     job a, b;
@@ -236,6 +269,7 @@ int main(void)
     tcase_add_test(t, test_weights_are_rounded_on_use);
     tcase_add_test(t, test_loss_scale_saves_gradients_from_underflow);
     tcase_add_test(t, test_fp16_overflow_is_met_where_it_was_predicted);
+    tcase_add_test(t, test_what_is_cut_off_has_no_gradient);
     tcase_add_test(t, test_a_bare_name_means_activations_and_gradients);
     tcase_add_loop_test(t, test_refusals_name_the_field, 0, sizeof refused / sizeof *refused);
     suite_add_tcase(s, t);
