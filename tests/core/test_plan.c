@@ -280,7 +280,8 @@ static void ignore(void *user, const measurement *m, size_t n)
 START_TEST(test_a_run_needs_exactly_what_the_estimate_says)
 {
     run_spec spec = small(2, placements[_i % PLACEMENTS], norms[_i / PLACEMENTS], 1);
-    spec.measure.steps[0] = 1;
+    spec.measure.steps[1] = 1;
+    spec.measure.n_steps = 2;
     estimate e;
     error err = {0};
     team t;
