@@ -59,6 +59,11 @@ static inline tolerance tolerance_of(metric m)
     switch (m) {
     case METRIC_kurtosis:
         return TOLERANCE_KURTOSIS;
+    case METRIC_hessian_max:
+    case METRIC_hessian_min:
+    case METRIC_hessian_grad:
+    case METRIC_hessian_max_block:
+        return TOLERANCE_DIFFERENCE;
     case METRIC_param_update_ratio:
         return TOLERANCE_UPDATE;
     case METRIC_effective_rank:

@@ -9,8 +9,9 @@
  *   jac_spread     n sum s^4 / (sum s^2)^2 - 1; for independent u, v: E (J'u.J'v)^2 = sum s^4
  *   jac_end_chi    the same as jac_chi for d x_L / d x_l: one sweep per probe through all blocks
  *   jac_sigma_max  Lanczos on J'J with full reorthogonalization. J v by central difference with
- *                  e|v| = DIFFERENCE |x|, J'u exact, so that what is reported, |J'u|/|u| with u = J
- * v at the best v, is never above the truth and has the square of the differences' error.
+ *                  no token moved by more than DIFFERENCE of it, J'u exact, so that what is
+ * reported, |J'u|/|u| with u = J v at the best v, is never above the truth and has the square of
+ * the differences' error.
  *
  * J' is what the backward pass says. Where that is not the transpose of J (GPAS, PowerNorm as
  * released), J'J is not symmetric and has no such value: REASON_ASYMMETRIC.
@@ -44,7 +45,7 @@ typedef struct jac_layer {
 typedef struct jacobian {
     bool chi, end, sigma; /* what is wanted */
     int groups;           /* matrices in a batch */
-    size_t n;             /* their size */
+    size_t n, width;      /* their size; features of a token */
     int probes, iterations;
     bool exact;         /* probes are unit vectors */
     real *x, *up;       /* [groups, n] where a block is entered; J v */
@@ -81,6 +82,7 @@ static jacobian shape_of(const session *s)
                  wants(spec, METRIC_jac_iterations),
         .groups = coupled ? 1 : s->g.batch,
         .n = coupled ? one * (size_t)s->g.batch : one,
+        .width = (size_t)v->cols,
         .probes = spec->measure.probes,
         .iterations = spec->measure.iterations,
     };
@@ -331,12 +333,19 @@ static err_code measure_chi(jac_run *r)
 
 /* --- sigma ---------------------------------------------------------------------------------- */
 
-/* Steps along v so far that |x| changes by DIFFERENCE of itself; v has length 1. */
-static double step_of(const jacobian *j, int group)
+/* Steps along v so far that no token changes by more than DIFFERENCE of itself (and one that is
+ * shorter than a tenth of the root mean square of all by no more than that one). */
+static double step_of(const jacobian *j, int slot, int group)
 {
-    const real *x = j->x + (size_t)group * j->n;
-    double length = sqrt(dot(x, x, j->n));
-    return DIFFERENCE * (length > 0 ? length : 1);
+    const real *x = j->x + (size_t)group * j->n, *v = vector(j, slot, group);
+    double usual = sqrt(dot(x, x, j->n) / (double)j->n * (double)j->width), most = 0;
+    for (size_t t = 0; t < j->n; t += j->width) {
+        double length = sqrt(dot(x + t, x + t, j->width)),
+               moved = sqrt(dot(v + t, v + t, j->width));
+        if (length < usual / 10) length = usual / 10;
+        if (moved > most * length) most = moved / length;
+    }
+    return most > 0 && isfinite(most) ? DIFFERENCE / most : DIFFERENCE;
 }
 
 static void displace_task(void *context, int task, int worker)
@@ -345,7 +354,7 @@ static void displace_task(void *context, int task, int worker)
     jac_run *r = context;
     const jacobian *j = r->j;
     const real *x = j->x + (size_t)task * j->n, *v = vector(j, r->slot, task);
-    real *to = r->target + (size_t)task * j->n, step = (real)(r->sign * step_of(j, task));
+    real *to = r->target + (size_t)task * j->n, step = (real)(r->sign * step_of(j, r->slot, task));
     for (size_t i = 0; i < j->n; i++) to[i] = x[i] + step * v[i];
 }
 
@@ -356,7 +365,7 @@ static void difference_task(void *context, int task, int worker)
     const jacobian *j = r->j;
     real *up = j->up + (size_t)task * j->n;
     const real *down = r->target + (size_t)task * j->n;
-    double divisor = 2 * step_of(j, task);
+    double divisor = 2 * step_of(j, r->slot, task);
     for (size_t i = 0; i < j->n; i++) up[i] = (real)(((double)up[i] - (double)down[i]) / divisor);
 }
 

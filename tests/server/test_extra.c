@@ -82,7 +82,7 @@ static bool same_measurement(const measurement *a, const measurement *b)
            memcmp(&a->value, &b->value, sizeof a->value) == 0;
 }
 
-#define EVERY "\"jacobian\""
+#define EVERY "\"jacobian\",\"noise\",\"sharpness\""
 
 /* --- no trace ------------------------------------------------------------------------------- */
 
@@ -309,6 +309,75 @@ START_TEST(test_single_precision_finds_the_same_singular_values)
 }
 END_TEST
 
+/* --- noise and sharpness: what cannot be measured -------------------------------------------- */
+
+static reason reason_at(const extra_run *r, metric m)
+{
+    return find(r, 0, -1, m)->reason;
+}
+
+/* A norm over the batch couples sequences, unless it uses what it has stored; one sequence has
+ * nothing to differ from; the backward pass of powernorm is not that of its forward pass. */
+START_TEST(test_what_cannot_be_measured_says_why)
+{
+    extra_run r;
+    extra_net n = {.strategy = "\"batchnorm\"",
+                   .measure = ",\"metrics\":[" EVERY "]",
+                   .depth = 1,
+                   .batch = 3,
+                   .length = 4,
+                   .width = 8};
+    run_net(&r, &n);
+    ck_assert_int_eq(reason_at(&r, METRIC_noise_scale), REASON_COUPLED);
+    ck_assert_int_eq(reason_at(&r, METRIC_grad_cos_min), REASON_COUPLED);
+    ck_assert_int_eq(reason_at(&r, METRIC_hessian_max), REASON_NONE);
+    close_net(&r);
+    n.measure = ",\"eval\":true,\"metrics\":[" EVERY "]";
+    run_net(&r, &n);
+    ck_assert_int_eq(reason_at(&r, METRIC_noise_trace), REASON_NONE);
+    ck_assert_int_eq(reason_at(&r, METRIC_hessian_max), REASON_NONE);
+    close_net(&r);
+    n.strategy = "\"powernorm\"", n.measure = ",\"metrics\":[" EVERY "]";
+    run_net(&r, &n);
+    ck_assert_int_eq(reason_at(&r, METRIC_hessian_max), REASON_ASYMMETRIC);
+    ck_assert_int_eq(reason_at(&r, METRIC_hessian_min), REASON_ASYMMETRIC);
+    close_net(&r);
+    n.strategy = "\"pre_ln\"", n.batch = 1;
+    run_net(&r, &n);
+    ck_assert_int_eq(reason_at(&r, METRIC_noise_grad_sq), REASON_ONE_SEQUENCE);
+    close_net(&r);
+}
+END_TEST
+
+/* In single precision differences of gradients lose half the digits; the ends stay good to 1e-3. */
+START_TEST(test_single_precision_finds_the_same_curvature)
+{
+    extra_run single, both;
+    const metric all[] = {METRIC_hessian_max, METRIC_hessian_min, METRIC_hessian_grad,
+                          METRIC_noise_grad_sq, METRIC_noise_trace};
+    extra_net n = {.strategy = "\"peri_ln\"",
+                   .measure = ",\"metrics\":[\"sharpness\",\"noise\"],\"iterations\":40",
+                   .depth = 3,
+                   .batch = 4,
+                   .length = 16,
+                   .width = 16};
+    run_net(&both, &n);
+    n.single = true;
+    run_net(&single, &n);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        double truth = value_at(&both, -1, all[i]);
+        ck_assert_double_eq_tol(value_at(&single, -1, all[i]), truth, 1e-3 * fabs(truth));
+    }
+    for (int l = 1; l <= n.depth; l++) {
+        double truth = value_at(&both, l, METRIC_hessian_max_block);
+        ck_assert_double_eq_tol(value_at(&single, l, METRIC_hessian_max_block), truth,
+                                1e-3 * truth);
+    }
+    close_net(&single);
+    close_net(&both);
+}
+END_TEST
+
 /* --- the run loop --------------------------------------------------------------------------- */
 
 typedef struct watch {
@@ -436,6 +505,8 @@ int main(void)
                         sizeof norming / sizeof *norming);
     tcase_add_test(tc, test_probes_are_as_good_as_they_say);
     tcase_add_test(tc, test_single_precision_finds_the_same_singular_values);
+    tcase_add_test(tc, test_what_cannot_be_measured_says_why);
+    tcase_add_test(tc, test_single_precision_finds_the_same_curvature);
     tcase_add_test(tc, test_progress_covers_the_extras);
     tcase_add_test(tc, test_extras_stop_when_asked);
     tcase_add_test(tc, test_estimate_counts_the_extras);

@@ -673,11 +673,12 @@ START_TEST(test_hash_of_a_small_job_is_what_it_was)
         "\":4,\"seq_len\":64,\"batches\":8,\"token_corr\":0,\"mask_fraction\":0.15},\"train\""
         ":{\"steps\":0,\"loss\":\"cross_entropy\",\"optimizer\":\"adamw\",\"lr\":0.001,\"mome"
         "ntum\":0.9,\"beta1\":0.9,\"beta2\":0.999,\"eps\":1e-8,\"weight_decay\":0.01,\"decay"
-        "\":\"matrices\",\"warmup\":0,\"schedule\":\"constant\",\"min_lr\":0,\"clip\":1,\"parametrization\":\"standard\",\"base_width\":64,\"base_head_dim\":16},\"ro"
-        "unding\":{\"format\":\"none\",\"activations\":\"none\",\"gradients\":\"none\",\"weig"
-        "hts\":\"none\",\"stochastic\":false,\"scale\":\"tensor\",\"loss_scale\":1},\"measure"
-        "\":{\"steps\":[0],\"sites\":[\"resid_out\"],\"metrics\":[\"var\"],\"theory\":true,\"eval\":false,\"p"
-        "robes\":8,\"iterations\":15},\"seeds\":[7],\"precision\":\"float32\"}");
+        "\":\"matrices\",\"warmup\":0,\"schedule\":\"constant\",\"min_lr\":0,\"clip\":1,\"par"
+        "ametrization\":\"standard\",\"base_width\":64,\"base_head_dim\":16},\"rounding\":{\""
+        "format\":\"none\",\"activations\":\"none\",\"gradients\":\"none\",\"weights\":\"none"
+        "\",\"stochastic\":false,\"scale\":\"tensor\",\"loss_scale\":1},\"measure\":{\"steps"
+        "\":[0],\"sites\":[\"resid_out\"],\"metrics\":[\"var\"],\"theory\":true,\"eval\":fals"
+        "e,\"probes\":8,\"iterations\":15},\"seeds\":[7],\"precision\":\"float32\"}");
     ck_assert_str_eq(j.hash, "e941ed5c514f518aaeb4fdf1da8684bca4a88bdd1d27af1817ea0e65d01f3e81");
     job_deinit(&j);
 }
