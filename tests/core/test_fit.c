@@ -5,28 +5,28 @@
 
 enum { LAYERS = 24 };
 
-static void series(double y[LAYERS], double a, double b, enum fit_law law)
+static void series(double y[LAYERS], double a, double b, enum fit_law growth)
 {
     for (int l = 1; l <= LAYERS; l++) {
         const double by_law[] = {a, a + b * l, a * exp(b * l), a * pow(l, b)};
-        y[l - 1] = by_law[law];
+        y[l - 1] = by_law[growth];
     }
 }
 
 START_TEST(test_exact_laws_are_recognized)
 {
-    const enum fit_law law = (enum fit_law)_i;
+    const enum fit_law growth = (enum fit_law)_i;
     double y[LAYERS];
     fit f;
-    series(y, 1.5, 0.4, law);
+    series(y, 1.5, 0.4, growth);
     fit_growth(y, LAYERS, &f);
-    ck_value(f.law, law, 0, 0);
+    ck_value(f.law, growth, 0, 0);
     const metric_value r2[] = {f.slope, f.r2_linear, f.r2_exponential, f.r2_power};
-    ck_value(r2[law], law == FIT_FLAT ? 0 : 1, 1e-12, 1e-15);
-    for (int k = 1; k < 4 && law != FIT_FLAT; k++) {
-        if (k != (int)law) ck_assert_double_lt(r2[k].value, 0.999);
+    ck_value(r2[growth], growth == FIT_FLAT ? 0 : 1, 1e-12, 1e-15);
+    for (int k = 1; k < 4 && growth != FIT_FLAT; k++) {
+        if (k != (int)growth) ck_assert_double_lt(r2[k].value, 0.999);
     }
-    if (law == FIT_EXPONENTIAL) ck_value(f.slope, 0.4, 1e-13, 0);
+    if (growth == FIT_EXPONENTIAL) ck_value(f.slope, 0.4, 1e-13, 0);
 }
 END_TEST
 

@@ -134,28 +134,28 @@ static const real *weights_of(const net *n, const char *name)
 
 /* --- the formulas, once more ------------------------------------------------------------------ */
 
-typedef struct law {
+typedef struct distribution {
     double std;   /* of the entries */
     double bound; /* of |x|; INFINITY: a normal law */
     double cut;   /* 0: a uniform law where there is a bound */
-} law;
+} distribution;
 
-static law normal(double std)
+static distribution normal(double std)
 {
-    return (law){.std = std, .bound = (double)INFINITY};
+    return (distribution){.std = std, .bound = (double)INFINITY};
 }
 
 /* Var given |z| <= k is 1 - 2 k phi(k) / (2 Phi(k) - 1). */
-static law truncated(double std, double k)
+static distribution truncated(double std, double k)
 {
     double density = exp(-k * k / 2) / sqrt(2 * acos(-1.0));
-    return (law){
+    return (distribution){
         .std = std * sqrt(1 - 2 * k * density / erf(k / sqrt(2))), .bound = k * std, .cut = k};
 }
 
-static law uniform(double bound)
+static distribution uniform(double bound)
 {
-    return (law){.std = bound / sqrt(3), .bound = bound};
+    return (distribution){.std = bound / sqrt(3), .bound = bound};
 }
 
 /* What a matrix is, from its role and the sizes above. */
@@ -216,71 +216,71 @@ static double xavier_std(const place *at)
     return sqrt(2 / (at->in + at->out));
 }
 
-static law gpt2(const place *at)
+static distribution gpt2(const place *at)
 {
     return normal(writes(at) ? 0.02 / sqrt(2.0 * at->depth) : 0.02);
 }
 
-static law xavier(const place *at)
+static distribution xavier(const place *at)
 {
     return normal(xavier_std(at));
 }
 
-static law lecun(const place *at)
+static distribution lecun(const place *at)
 {
     return normal(1 / sqrt(at->in));
 }
 
-static law constant(const place *at)
+static distribution constant(const place *at)
 {
     (void)at;
     return normal(0.02);
 }
 
-static law truncated_normal(const place *at)
+static distribution truncated_normal(const place *at)
 {
     (void)at;
     return truncated(0.02, 3);
 }
 
-static law bert(const place *at)
+static distribution bert(const place *at)
 {
     (void)at;
     return truncated(0.02, 2);
 }
 
-static law megatron(const place *at)
+static distribution megatron(const place *at)
 {
     return truncated(writes(at) ? 0.02 / sqrt(2.0 * at->depth) : 0.02, 3);
 }
 
-static law full_megatron(const place *at)
+static distribution full_megatron(const place *at)
 {
     if (at->what == 'h') return truncated(1 / sqrt(D), 3);
     double s = sqrt(2 / (5.0 * D));
     return truncated(writes(at) ? s / sqrt(2.0 * at->depth) : s, 3);
 }
 
-static law mitchell(const place *at)
+static distribution mitchell(const place *at)
 {
     if (at->what == 'o') return truncated(1 / sqrt(2.0 * D * at->l), 3);
     if (at->what == 'd') return truncated(1 / sqrt(2.0 * F * at->l), 3);
     return truncated(1 / sqrt(D), 3);
 }
 
-static law small_init(const place *at)
+static distribution small_init(const place *at)
 {
     if (is_outside(at)) return normal(1 / sqrt(D));
     bool attention = strchr("qvo", at->what) != NULL;
     return normal(attention ? sqrt(2 / (5.0 * D)) : sqrt(2.0 / (D + F)));
 }
 
-static law fixnorm(const place *at)
+static distribution fixnorm(const place *at)
 {
     return at->what == 'e' ? uniform(0.01) : small_init(at);
 }
 
-static law depth_per_layer(const place *at)
+static distribution depth_per_layer(const place *at)
 {
     if (at->what == 'h' || (at->what == 'e' && at->tied)) return truncated(1 / sqrt(D), 3);
     if (is_table(at)) return normal(1);
@@ -288,53 +288,53 @@ static law depth_per_layer(const place *at)
     return normal(scaled ? 0.02 / sqrt(2.0 * at->l) : 0.02);
 }
 
-static law xavier_uniform(const place *at)
+static distribution xavier_uniform(const place *at)
 {
     return uniform(sqrt(6 / (at->in + at->out)));
 }
 
-static law fairseq(const place *at)
+static distribution fairseq(const place *at)
 {
     if (is_outside(at)) return normal(1 / sqrt(D));
     double gain = strchr("qv", at->what) ? 1 / sqrt(2) : 1;
     return uniform(gain * sqrt(6 / (at->in + at->out)));
 }
 
-static law he(const place *at)
+static distribution he(const place *at)
 {
     return normal(is_outside(at) ? 1 / sqrt(D) : sqrt(2 / at->in));
 }
 
-static law tiny_init(const place *at)
+static distribution tiny_init(const place *at)
 {
     return normal(1 / sqrt(2.0 * D * at->depth));
 }
 
 /* Its matrices have a test of their own; each entry has variance 1/max(in, out). */
-static law orthogonal(const place *at)
+static distribution orthogonal(const place *at)
 {
     return normal(1 / sqrt(is_outside(at) || at->in > at->out ? at->in : at->out));
 }
 
-static law palm(const place *at)
+static distribution palm(const place *at)
 {
     return normal(is_table(at) ? 1 : 1 / sqrt(at->in));
 }
 
-static law t5(const place *at)
+static distribution t5(const place *at)
 {
     if (is_outside(at)) return normal(1);
     return normal(at->what == 'q' ? 1 / sqrt((double)D * HEAD) : 1 / sqrt(at->in));
 }
 
-static law pytorch(const place *at)
+static distribution pytorch(const place *at)
 {
     return is_table(at) ? normal(1) : uniform(1 / sqrt(at->in));
 }
 
 static const struct {
     const char *scheme;
-    law (*law)(const place *at);
+    distribution (*law)(const place *at);
 } formulas[] = {
     {"gpt2", gpt2},
     {"xavier", xavier},
@@ -362,7 +362,7 @@ enum { N_FORMULAS = sizeof formulas / sizeof *formulas };
 
 /* --- laws ------------------------------------------------------------------------------------- */
 
-static void check_moments(const real *w, size_t n, law expected, const char *what)
+static void check_moments(const real *w, size_t n, distribution expected, const char *what)
 {
     double mean = 0, square = 0;
     for (size_t i = 0; i < n; i++) mean += (double)w[i];
@@ -382,7 +382,7 @@ static void check_moments(const real *w, size_t n, law expected, const char *wha
 /* The largest entry. A uniform law comes within 20/n of its bound but for a chance of e^-20; of a
  * truncated one some 30 of 15000 entries lie in the last twentieth before the cut; of a normal one
  * about 20 of 15000 beyond 3.2 std and none beyond 6.5. */
-static void check_range(const real *w, size_t n, law expected, const char *what)
+static void check_range(const real *w, size_t n, distribution expected, const char *what)
 {
     double most = 0;
     for (size_t i = 0; i < n; i++) most = fmax(most, fabs((double)w[i]));
@@ -410,7 +410,7 @@ START_TEST(test_every_scheme_follows_its_formula)
         char what[128];
         snprintf(what, sizeof what, "%s, %s", scheme, p->name);
         place at = place_of(n, p);
-        law expected = formulas[f].law(&at);
+        distribution expected = formulas[f].law(&at);
         check_moments(n->weights + p->data, p->count, expected, what);
         if (init_rule_of(&spec, p).law != INIT_ORTHOGONAL)
             check_range(n->weights + p->data, p->count, expected, what);
