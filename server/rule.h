@@ -30,7 +30,7 @@ typedef enum rule_kind {
     RULE_GROWTH,   /* v_l / v_1 over blocks */
     RULE_GRADIENT, /* max(v_l, v_l sqrt((1 + (T-1) r_l)/(1 + (T-1) r_L))), r the aside: the second
                       is the relative norm of the gradient's mean over tokens */
-    RULE_SHARE,    /* v_l / the same metric at site `over` */
+    RULE_SHARE,    /* v_l; exactly 0 does not count */
     RULE_FOUND,    /* a scalar that is a layer; undefined: there is none, which is good */
     RULE_CHANGE,   /* a scalar at the last probed step / at the first */
     RULE_WEIGHTS,  /* largest over the weight matrices of a layer */
@@ -52,7 +52,7 @@ typedef struct rule {
     entry entry; /* source: where the thresholds come from */
     rule_kind kind;
     const char *metric; /* by name: it may be one of another build */
-    int site, over;
+    int site;
     const char *by; /* v_l is multiplied by this metric there / that in the last block; or NULL */
     const char *aside; /* another metric at the same place, which the sentence tells; NULL: none */
     rule_step step;

@@ -95,7 +95,6 @@ static bool want_rule(verdict_intake *in, const rule *r)
         ok = want(in, r->metric, r->site, steps[i], r->kind == RULE_WEIGHTS) &&
              want(in, r->aside, r->site, steps[i], false) &&
              want(in, r->by, r->site, steps[i], false);
-        if (r->kind == RULE_SHARE) ok = ok && want(in, r->metric, r->over, steps[i], false);
     }
     return ok;
 }
@@ -201,7 +200,7 @@ static double badness(const rule *r, double value)
 typedef struct view {
     const verdict_intake *in;
     const rule *rule;
-    const verdict_series *of, *by, *aside, *over; /* the last three may be NULL */
+    const verdict_series *of, *by, *aside; /* the last two may be NULL */
 } view;
 
 static double at(const verdict_series *s, int layer)
@@ -227,7 +226,7 @@ static double value_at(const view *w, int layer)
     case RULE_GROWTH:
         return layer > 1 ? v / at(w->of, 1) : (double)NAN;
     case RULE_SHARE:
-        return w->over && at(w->over, layer) > 0 && v != 0 ? v / at(w->over, layer) : (double)NAN;
+        return v != 0 ? v : (double)NAN;
     case RULE_GRADIENT:
         return v * mean_share(w, layer);
     default:
@@ -342,13 +341,12 @@ static verdict_finding judge_at(const verdict_intake *in, const rule *r, int ste
             in->measured_metrics[row] && (r->site == RULE_ANY_SITE || in->measured_sites[r->site]);
         return not_judged(asked ? VERDICT_ABSENT : VERDICT_UNMEASURED);
     }
-    view w = {in, r, s, beside(in, r->by, r, step), beside(in, r->aside, r, step), NULL};
+    view w = {in, r, s, beside(in, r->by, r, step), beside(in, r->aside, r, step)};
     if (r->by && !w.by) return not_judged(VERDICT_UNMEASURED);
     if (r->kind == RULE_FOUND) return judge_found(r, s);
     if (r->kind == RULE_CHANGE)
         return judge_change(r, find_series(in, row, r->site, in->first, false), s);
     if (loss_is_beyond(in, r, s)) return not_judged(VERDICT_LOSS_GRADIENT);
-    if (r->kind == RULE_SHARE) w.over = find_series(in, row, r->over, step, false);
     return r->kind == RULE_LASTING && r->at_layer == RULE_ANY_LAYER ? judge_lasting(&w)
                                                                     : judge_layers(&w);
 }

@@ -60,7 +60,34 @@ test('the life of a job: 202, Location, runs, series, chart, steps, SQL', async 
   assert.equal(jobs[0].id, id);
 });
 
-<<<<<<< HEAD
+test('the verdict: of the job, its arms and runs, in SQL and in the last event; skipped runs of a search', async () => {
+  const study = { model: 'relu_xavier', depth: 24, seeds: [0, 1], sweep: { strategy: ['post_ln', 'pre_ln'] },
+    measure: { metrics: ['moments', 'geometry', 'gradient'] }, expect: [{ metric: 'cos_mean', max: 0.99 }] };
+  const { id } = (await daemon.request('POST', '/api/v1/jobs', { body: study })).body;
+  const early = await daemon.get(`/api/v1/jobs/${id}/verdict`);
+  assert.ok(early.verdict === null || early.state === 'done');
+  const events = await readEvents(`${daemon.url}/api/v1/jobs/${id}/events`, AbortSignal.timeout(60000));
+  assert.equal(events.at(-1).data.verdict, 'fail');
+  const told = await daemon.get(`/api/v1/jobs/${id}/verdict`);
+  assert.equal(told.verdict, 'fail');
+  assert.deepEqual(told.arms.map((a) => [a.arm.strategy, a.rank, a.verdict, a.seeds]), [['pre_ln', 1, 'pass', 2], ['post_ln', 2, 'fail', 2]]);
+  const collapse = told.arms[1].rules.find((r) => r.rule === 'token_collapse');
+  assert.ok(collapse.verdict === 'fail' && collapse.value > collapse.threshold && collapse.layer < 24);
+  assert.equal(told.arms[1].rules.find((r) => r.rule === 'expect/0').verdict, 'fail');
+  assert.ok(told.differs.includes('/strategy/placement'));
+  const job = await daemon.get(`/api/v1/jobs/${id}`);
+  assert.deepEqual([job.verdict, job.sentence], [told.verdict, told.sentence]);
+  const { runs } = await daemon.get(job.links.runs);
+  assert.deepEqual(runs.map((r) => r.verdict), ['fail', 'fail', 'pass', 'pass']);
+  assert.deepEqual(sql(daemon.db, `SELECT verdict FROM v_runs WHERE job_id = ${id} ORDER BY idx`).map((r) => r.verdict), runs.map((r) => r.verdict));
+  const search = await daemon.finish({ model: 'relu_xavier', strategy: 'post_ln', seeds: [0], find: { min_depth: 2, max_depth: 24 },
+    measure: { metrics: ['moments', 'geometry', 'gradient'] } });
+  assert.equal(search.runs_done + search.runs_skipped, search.runs_total);
+  assert.ok(search.runs_skipped > 12);
+  const [depth] = (await daemon.get(search.links.verdict)).max_depth;
+  assert.equal(depth.shallowest_fail, depth.deepest_pass + 1);
+});
+
 test('the ranking of a job, by mean rank and by weights, is that of the command line', async () => {
   const job = await daemon.finish({ ...small, measure: { metrics: ['proxy', 'token_corr'] } });
   const borda = await daemon.get(job.links.ranking);
@@ -86,7 +113,8 @@ test('the ranking of a job, by mean rank and by weights, is that of the command 
   const none = await daemon.finish(small);
   assert.deepEqual((await daemon.get(none.links.ranking)).arms.map((a) => a.values.length), [1, 1]);
   assert.equal((await daemon.request('GET', '/api/v1/jobs/999999/ranking')).status, 404);
-=======
+});
+
 test('the coordinate check tells parametrizations apart along the width', async () => {
   const job = {
     model: { vocab: 32, n_heads: 2, tied: false }, depth: 2, init: 'lecun', seeds: [0],
@@ -106,7 +134,6 @@ test('the coordinate check tells parametrizations apart along the width', async 
   assert.ok(slopes[0] > 0.5 && Math.abs(slopes[1]) < 0.3, `${slopes}`);
   const refused = await daemon.request('GET', `/api/v1/jobs/${id}/coordinates?axis=depth`);
   assert.equal(refused.status, 400);
->>>>>>> beca457 (coordinates: the coordinate check along width, depth or any number)
 });
 
 test('CSV is what JSON is, by format and by Accept, and a parser takes it', async () => {

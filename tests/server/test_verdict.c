@@ -259,9 +259,8 @@ static verdict_level trained(int row, int steps, double first, double last)
         double v = i ? last : first;
         put(&k, step, -1, SITE_run, METRIC_loss, NULL, v);
         fill(&k, step, SITE_attn_prob, METRIC_attn_entropy_norm_p5, v, 1, v, 1);
-        fill(&k, step, SITE_attn_branch, METRIC_rms, v, 1, v, 1);
-        fill(&k, step, SITE_mlp_branch, METRIC_rms, v, 1, v, 1);
-        fill(&k, step, SITE_resid_in, METRIC_rms, 1, 1, 1, 1);
+        fill(&k, step, SITE_attn_branch, METRIC_branch_ratio, v, 1, v, 1);
+        fill(&k, step, SITE_mlp_branch, METRIC_branch_ratio, v, 1, v, 1);
     }
     verdict_level level = judge(&k, row)->level;
     end(&k);
