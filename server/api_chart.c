@@ -12,6 +12,8 @@ typedef struct point {
     double sum, log_sum, min, max;
     int n, nonfinite;
     bool all_positive;
+    double predicted, tolerance; /* sums over the runs with a prediction */
+    int n_predicted;
 } point;
 
 /* What is asked, with the ids of this database. */
@@ -174,8 +176,7 @@ static void add_value(point *p, double value, bool finite)
         p->nonfinite++;
         return;
     }
-    if (p->n == 0)
-        *p = (point){.nonfinite = p->nonfinite, .min = value, .max = value, .all_positive = true};
+    if (p->n == 0) p->min = p->max = value, p->all_positive = true;
     p->n++;
     p->sum += value;
     if (value > 0)
@@ -205,6 +206,28 @@ static bool add_run(chart *c, sqlite3_stmt *s, int64_t run_id, int depth)
         if (row != SQLITE_ROW && row != SQLITE_DONE) return false;
     }
     return true;
+}
+
+/* What theory said of these layers at step 0. */
+static bool add_predictions(chart *c, sqlite3_stmt *s, int64_t run_id, int depth)
+{
+    bool logs = strcmp(c->metric->scale, "log") == 0;
+    int row = SQLITE_DONE;
+    sqlite3_bind_int64(s, 1, run_id);
+    sqlite3_bind_int64(s, 2, c->site_id);
+    sqlite3_bind_int64(s, 3, c->metric_id);
+    while (c->step == 0 && (row = sqlite3_step(s)) == SQLITE_ROW) {
+        int layer = sqlite3_column_int(s, 0);
+        double value = sqlite3_column_double(s, 1);
+        bool usable = isfinite(value) && (!logs || value > 0);
+        if (layer < -1 || layer > depth + 1 || !usable) continue;
+        point *p = &c->points[layer + 1];
+        p->predicted += logs ? log(value) : value;
+        p->tolerance += sqlite3_column_double(s, 2);
+        p->n_predicted++;
+    }
+    sqlite3_reset(s);
+    return row == SQLITE_DONE;
 }
 
 static void write_point(json_out *o, const chart *c, int layer, const point *p)
@@ -267,6 +290,25 @@ static void write_label(json_out *o, sqlite3 *db, const char *arm, const char *p
     json_deinit(&label);
 }
 
+/* One number for each point: the prediction (of the seeds that have one, geometric where the metric
+ * is logarithmic), or its tolerance. */
+static void write_predictions(json_out *o, const chart *c, const char *key, bool tolerance)
+{
+    bool logs = strcmp(c->metric->scale, "log") == 0;
+    json_key(o, key);
+    json_begin_array(o);
+    for (int i = 0; i < c->max_depth + 3; i++) {
+        const point *p = &c->points[i];
+        if (p->n + p->nonfinite == 0) continue;
+        double mean = (tolerance ? p->tolerance : p->predicted) / p->n_predicted;
+        if (p->n_predicted)
+            json_double(o, logs && !tolerance ? exp(mean) : mean);
+        else
+            json_null(o);
+    }
+    json_end(o);
+}
+
 static void write_arm_end(json_out *o, chart *c, int seeds)
 {
     json_key(o, "seeds");
@@ -278,6 +320,8 @@ static void write_arm_end(json_out *o, chart *c, int seeds)
         write_point(o, c, i - 1, &c->points[i]);
     }
     json_end(o);
+    write_predictions(o, c, "predicted", false);
+    write_predictions(o, c, "tolerance", true);
     json_end(o);
     memset(c->points, 0, (size_t)(c->max_depth + 3) * sizeof *c->points);
 }
@@ -291,9 +335,14 @@ static bool write_arms(json_out *o, chart *c, sqlite3 *db, int64_t job_id, reply
                     " AND site_id = ?4 AND metric_id = ?5 AND param_id = ?6");
     sqlite3_stmt *runs = api_prepare(
         db, out, "SELECT id, arm, depth, state, placement FROM runs WHERE job_id = ? ORDER BY idx");
+    sqlite3_stmt *theory =
+        api_prepare(db, out,
+                    "SELECT layer, value, tolerance FROM predictions WHERE run_id"
+                    " = ?1 AND site_id = ?2 AND metric_id = ?3"
+                    " AND reason_id IS NULL");
     char *arm = NULL;
     int seeds = 0, row = SQLITE_ERROR;
-    bool ok = lookup && runs;
+    bool ok = lookup && runs && theory;
     if (ok) sqlite3_bind_int64(runs, 1, job_id);
     while (ok && (row = sqlite3_step(runs)) == SQLITE_ROW) {
         const char *text = (const char *)sqlite3_column_text(runs, 1);
@@ -313,16 +362,18 @@ static bool write_arms(json_out *o, chart *c, sqlite3 *db, int64_t job_id, reply
             ok = arm != NULL;
         }
         if (!ok || strcmp(state, "done") != 0) continue;
-        ok = add_run(c, lookup, sqlite3_column_int64(runs, 0),
-                     depth < c->max_depth ? depth : c->max_depth);
+        int64_t run_id = sqlite3_column_int64(runs, 0);
+        if (depth > c->max_depth) depth = c->max_depth;
+        ok = add_run(c, lookup, run_id, depth) && add_predictions(c, theory, run_id, depth);
         seeds++;
     }
     if (arm) write_arm_end(o, c, seeds);
     free(arm);
     sqlite3_finalize(runs);
     sqlite3_finalize(lookup);
+    sqlite3_finalize(theory);
     if (ok && row == SQLITE_DONE) return true;
-    if (lookup && runs) api_store_failed(out, db);
+    if (lookup && runs && theory) api_store_failed(out, db);
     return false;
 }
 

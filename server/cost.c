@@ -63,6 +63,7 @@ static err_code estimate_run(cost_memo *m, job_run *run, error *err)
                 err, ERR_LIMIT, "/depth",
                 "the combinations have more than %.0f blocks together, the limit; split the job",
                 m->lim->blocks);
+        if (m->lim->theory_only) return ERR_OK;
         err_code code = e->estimate(&run->spec, threads, false, &slot->cost, err);
         if (code) return code;
         slot->used = true;

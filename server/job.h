@@ -24,7 +24,8 @@ typedef struct limits {
     int depth;           /* default 4096 */
     double blocks; /* depth summed over the combinations of a job that cost differently; 4e5; 0: no
                       limit */
-    int threads;   /* of the engine, for which peak bytes are estimated; 0 is taken as 1 */
+    bool theory_only; /* nothing is to be run: no network is planned, costs stay 0 */
+    int threads;      /* of the engine, for which peak bytes are estimated; 0 is taken as 1 */
 } limits;
 
 typedef struct job_run {

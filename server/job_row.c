@@ -107,6 +107,7 @@ static void write_links(json_out *o, int64_t id)
     api_link(o, "steps", "/api/v1/jobs/{id}/steps", id);
     api_link(o, "chart", "/api/v1/jobs/{id}/chart", id);
     api_link(o, "verdict", "/api/v1/jobs/{id}/verdict", id);
+    api_link(o, "predictions", "/api/v1/jobs/{id}/predictions", id);
     api_link(o, "ranking", "/api/v1/jobs/{id}/ranking", id);
     api_link(o, "events", "/api/v1/jobs/{id}/events", id);
     json_end(o);

@@ -7,6 +7,7 @@
 #include "server/manual.h"
 #include "server/openapi.h"
 #include "server/option.h"
+#include "server/predict.h"
 #include "server/provenance.h"
 #include "server/rank.h"
 #include "server/reader.h"
@@ -52,6 +53,8 @@ static int dispatch(const options *o)
         return serve_main(o);
     case COMMAND_run:
         return run_main(o);
+    case COMMAND_predict:
+        return predict_main(o);
     case COMMAND_rank:
         return rank_main(o);
     case COMMAND_describe:

@@ -11,6 +11,7 @@ enum {
     SERVE = 1 << COMMAND_serve,
     RUN = 1 << COMMAND_run,
     RANK = 1 << COMMAND_rank,
+    PREDICT = 1 << COMMAND_predict,
     DESCRIBE = 1 << COMMAND_describe,
     SCHEMA = 1 << COMMAND_schema,
     BENCH = 1 << COMMAND_bench,

@@ -7,7 +7,7 @@
 #include "server/file_read.h"
 #include "server/gallery_check.h"
 #include "server/hf_print.h"
-#include "server/job_edit.h"
+#include "server/job_text.h"
 #include "server/machine.h"
 #include "server/provenance.h"
 #include "server/ranking.h"
@@ -51,7 +51,7 @@ typedef struct run_state {
     int gallery;         /* row that is run, or -1 */
     gallery_check check; /* of it */
     run_verdict verdict;
-    ranking *ranking; /* NULL: not asked for */
+    ranking *ranking;        /* NULL: not asked for */
     coordinates coordinates; /* --coordinates */
     json_out table;          /* its result */
     coordinates_verdict slopes;
@@ -274,22 +274,6 @@ static int count_cores(void)
     return n > TEAM_MAX ? TEAM_MAX : n;
 }
 
-/* The job's text: a file, or a row of the gallery. */
-static err_code read_text(run_state *s, char **text, size_t *n, error *err)
-{
-    const char *name = s->options->arguments[0];
-    int row = s->gallery = gallery_named(name);
-    if (row == -2)
-        return draft_unknown(err, ERR_UNKNOWN_NAME, "gallery job", strchr(name, ':') + 1,
-                             &gallery_registry);
-    if (row < 0) return file_read(text, n, name, s->lim.body_bytes, err);
-    *n = strlen(gallery_table[row].job);
-    *text = malloc(*n + 1);
-    if (!*text) return error_set(err, ERR_MEMORY, "", "not enough memory to read the job");
-    memcpy(*text, gallery_table[row].job, *n + 1);
-    return ERR_OK;
-}
-
 static void read_limits(run_state *s)
 {
     const options *o = s->options;
@@ -303,56 +287,13 @@ static void read_limits(run_state *s)
         s->lim.peak_bytes = (uint64_t)o->number[OPTION_max_run_memory];
 }
 
-static bool edits_job(const options *o)
-{
-    bool sets = o->text[OPTION_hf] || o->text[OPTION_strategy] || o->text[OPTION_depth];
-    for (int i = 0; i < o->n_list; i++) sets |= o->list[i].id == OPTION_set;
-    return sets;
-}
-
-static err_code set_fields(cJSON *tree, const options *o, error *err)
-{
-    err_code code = ERR_OK;
-    for (int i = 0; i < o->n_list && !code; i++)
-        if (o->list[i].id == OPTION_set) code = job_edit_set(tree, o->list[i].text, err);
-    if (!code && o->text[OPTION_strategy])
-        code = job_edit_set_to(tree, "strategy.name", o->text[OPTION_strategy], err);
-    if (!code && o->text[OPTION_depth])
-        code = job_edit_set_to(tree, "depth", o->text[OPTION_depth], err);
-    return code;
-}
-
-/* The text of the job with what the command line puts into it. */
-static err_code edit_job(char **text, size_t *n, const options *o, size_t most, error *err)
-{
-    char *config = NULL;
-    size_t n_config = 0;
-    cJSON *tree = NULL;
-    err_code code = ERR_OK;
-    if (o->text[OPTION_hf]) code = file_read(&config, &n_config, o->text[OPTION_hf], most, err);
-    if (!code) code = job_edit_begin(&tree, *text, *n, config, n_config, err);
-    if (!code) code = set_fields(tree, o, err);
-    free(*text);
-    free(config);
-    *text = job_edit_end(tree);
-    *n = *text ? strlen(*text) : 0;
-    if (!code && !*text)
-        code = error_set(err, ERR_MEMORY, "", "not enough memory to put the job together");
-    return code;
-}
-
 static err_code read_job(run_state *s, error *err)
 {
     const options *o = s->options;
     char *text = NULL;
     size_t n = 0;
-    err_code code = ERR_OK;
     read_limits(s);
-    if (o->n_arguments) code = read_text(s, &text, &n, err);
-    if (!code && edits_job(o)) {
-        s->gallery = -1; /* another job than the one of which things are expected */
-        code = edit_job(&text, &n, o, s->lim.body_bytes, err);
-    }
+    err_code code = job_text_read(o, s->lim.body_bytes, &text, &n, &s->gallery, err);
     if (!code) code = reader_job(text, n, &s->lim, &s->job, err);
     free(text);
     if (!code && s->job.coverage && !o->flag[OPTION_quiet]) hf_print(stderr, s->job.coverage);

@@ -99,7 +99,7 @@ static double saturate(double first, double n, double most)
     const double large = 60;
     if (n < 1.5 || most <= 0) return first > 0 ? fmin(first, fmax(most, 0)) : first;
     double v = first * n / most;
-    if (fabs(v) < 1e-6) return first;
+    if (fabs(v) < 1e-3) return first;
     double x = tempering(v, n) * v;
     double y = 1 / (1 + (n - 1) * exp(x > large ? -large : x < -large ? large : -x));
     return most * (n * y - 1) / (n - 1);
@@ -149,8 +149,8 @@ static void softmax_forward(
     prepare(&p, k, m);
     room(most, &p, k, m);
     for (int i = 0; i < n; i++) {
-        for (int j = 0; j < n; j++)
-            out[i * n + j] =
+        for (int j = 0; j <= i; j++)
+            out[i * n + j] = out[j * n + i] =
                 m->gain * (p.M[i * n + j] + excess_of(&p, m, p.L[i * n + j], i, j, most, &ratio));
         double more = excess_of(&p, m, Lq[i], i, i, most, &ratio);
         diagonal[i] = m->gain * (p.M[i * n + i] + more);
@@ -254,12 +254,13 @@ static void add_queries(
                  *kq = k + (size_t)n * (size_t)n;
     room(most, p, k, m);
     for (int i = 0; i < n; i++) {
-        for (int j = 0; j < n; j++) {
+        for (int j = 0; j <= i; j++) {
             excess_of(p, m, p->L[i * n + j], i, j, most, &ratio);
             double s2 = m->logit_var * ratio * grad[i * n + j];
             double unit = m->logit_normed ? 1 / sqrt(kq[i] * kq[j]) : 1;
-            X[i * n + j] = s2 * p->L[i * n + j];
+            X[i * n + j] = X[j * n + i] = s2 * p->L[i * n + j];
             in[i * n + j] += m->gain * s2 * p->B[i * n + j] * unit;
+            if (j < i) in[j * n + i] += m->gain * s2 * p->B[i * n + j] * unit;
         }
         excess_of(p, m, Lq[i], i, i, most, &ratio);
         xq[i] = m->logit_var * ratio * gq[i] * Lq[i];

@@ -5,9 +5,10 @@
  * but the kernel at every sqrt(L)th, from which the backward walk goes forward again: memory is
  * O(sqrt(L) n^2) for n groups of tokens, time O(L n^2).
  *
- * Groups: up to THEORY_GROUPS, fewer for deep networks so that L n^2 stays below THEORY_BUDGET, and
- * at least THEORY_GROUPS_MIN; one where tokens are exchangeable. Beyond n tokens groups grow by a
- * constant factor from the first token on (tokens.h).
+ * Groups: up to THEORY_GROUPS, fewer (down to THEORY_GROUPS_RUN) where more would cost over a
+ * twentieth of a pass of the run, and fewer again for deep networks, so that L n^2 stays below
+ * THEORY_BUDGET, down to THEORY_GROUPS_MIN; one where tokens are exchangeable. Beyond n tokens
+ * groups grow by a constant factor from the first token on (tokens.h).
  *
  * Each prediction has the tolerance of one run: 0.01 + 4 s on ln q, s from spread (block.h).
  */
@@ -18,7 +19,7 @@
 #include "core/engine.h"
 #include "core/theory/setting.h"
 
-enum { THEORY_GROUPS = 48, THEORY_GROUPS_MIN = 6, THEORY_BUDGET = 1 << 17 };
+enum { THEORY_GROUPS = 48, THEORY_GROUPS_RUN = 12, THEORY_GROUPS_MIN = 6, THEORY_BUDGET = 1 << 17 };
 
 /* Counted with a counting arena: what theory_predict needs. */
 size_t theory_bytes(const run_spec *spec);

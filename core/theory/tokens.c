@@ -116,19 +116,30 @@ kernel_mean kernel_means(const double *k, const tokens *t)
 {
     int n = t->n;
     const double *q = k + (size_t)n * (size_t)n;
-    double T = t->length, own = 0, other = 0, cosines = 0;
-    for (int g = 0; g < n; g++) own += t->size[g] * q[g];
-    for (int g = 0; g < n; g++)
-        for (int h = 0; h < n; h++) {
-            double weight = t->size[g] * (t->size[h] - (g == h)), v = k[g * n + h];
-            if (weight <= 0) continue;
-            double c = v / sqrt(q[g] * q[h]);
-            other += weight * v;
-            cosines += weight * (c > 1 ? 1 : c < -1 ? -1 : c);
-        }
+    double T = t->length, own = 0, other = 0;
+    for (int g = 0; g < n; g++) {
+        double row = 0;
+        for (int h = 0; h < n; h++) row += t->size[h] * k[g * n + h];
+        own += t->size[g] * q[g];
+        other += t->size[g] * (row - k[g * n + g]);
+    }
     double count = T * (T - 1);
     return (kernel_mean){.q = own / T,
                          .p = (own + other) / (T * T),
-                         .pairs = count > 0 ? other / count : (double)NAN,
-                         .cosine = count > 0 ? cosines / count : (double)NAN};
+                         .pairs = count > 0 ? other / count : (double)NAN};
+}
+
+double kernel_cosine(const double *k, const tokens *t)
+{
+    int n = t->n;
+    const double *q = k + (size_t)n * (size_t)n;
+    double T = t->length, r[TOKENS_MAX], sum = 0, count = T * (T - 1);
+    for (int g = 0; g < n; g++) r[g] = 1 / sqrt(q[g]);
+    for (int g = 0; g < n; g++) {
+        double row = 0;
+        for (int h = 0; h < n; h++) row += t->size[h] * k[g * n + h] * r[h];
+        sum += t->size[g] * r[g] * (row - k[g * n + g] * r[g]);
+    }
+    double mean = sum / count;
+    return count > 0 ? fmin(fmax(mean, -1), 1) : (double)NAN;
 }

@@ -60,12 +60,12 @@ void transpose(double *out, const double *x, int n);
 
 /* Means over tokens and over pairs. */
 typedef struct kernel_mean {
-    double q;      /* of x_i.x_i */
-    double p;      /* of x_i.x_j over all T^2 pairs: the squared length of the mean token */
-    double pairs;  /* of x_i.x_j, i != j */
-    double cosine; /* of x_i.x_j/(|x_i| |x_j|), i != j; 1 token: NaN */
+    double q;     /* of x_i.x_i */
+    double p;     /* of x_i.x_j over all T^2 pairs: the squared length of the mean token */
+    double pairs; /* of x_i.x_j, i != j; 1 token: NaN */
 } kernel_mean;
 
 kernel_mean kernel_means(const double *k, const tokens *t);
+double kernel_cosine(const double *k, const tokens *t); /* of x_i.x_j/(|x_i| |x_j|), i != j */
 
 #endif
