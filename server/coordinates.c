@@ -83,7 +83,7 @@ void coordinates_run(coordinates *c, const char *arm, uint64_t seed, int depth)
     }
     cJSON *tree = cJSON_Parse(arm);
     const cJSON *top, *along = tree ? find_axis(tree, c->axis, &top) : NULL;
-    coordinate_run r = {.along = cJSON_IsNumber(along) ? along->valuedouble : (double)NAN,
+    coordinate_run r = {.along = along && cJSON_IsNumber(along) ? along->valuedouble : (double)NAN,
                         .seed = seed,
                         .depth = depth};
     if (along) cJSON_DetachItemViaPointer(tree, (cJSON *)top);
@@ -295,7 +295,7 @@ static bool arm_init(arm *a, coordinates *c, const char *rest)
         if (r->depth < a->least_depth) a->least_depth = r->depth;
     }
     qsort(a->along, (size_t)a->n, sizeof *a->along, by_number);
-    a->values = calloc((size_t)a->n * (size_t)a->n_seeds, sizeof *a->values);
+    a->values = calloc((size_t)a->n * (size_t)a->n_seeds + 1, sizeof *a->values);
     return a->values != NULL;
 }
 
