@@ -386,6 +386,7 @@ static err_code train_step(runner *r, bool measured, bool reported, bool *stop, 
         exec_commit(&s->x);
         r->summary->steps_done = r->step + 1;
     }
+    s->grad_norms[r->step] = record.grad_norm;
     if (r->to->step) r->to->step(r->to->user, &record);
     report_pass pass = {
         .step = r->step, .loss = record.loss, .backward = backward, .updated = updated};
@@ -454,6 +455,7 @@ static err_code train(runner *r, error *err)
         if (s->states[i]) memset(s->states[i], 0, s->p.param_count * sizeof(real));
     for (r->step = 0; r->step < passes && !stop; r->step++)
         if ((code = run_step(r, &stop, err))) return code;
+    if (s->spec->train.steps) report_trace(s, r->step, r->to);
     if (r->to->tensor && !report_tensors(s, TENSOR_FINAL, s->spec->train.steps, r->to))
         return refused(err);
     return ERR_OK;

@@ -27,10 +27,13 @@ void probe_init(probe *p, const graph *g)
         p->rows |= i >= METRIC_attn_participation && i <= METRIC_logit_max;
         p->contraction |= !strcmp(e->group, "contraction");
         p->path |= i == METRIC_attn_path_contraction;
+        p->outlier |= !strcmp(e->group, "outlier");
         if (headroom_is_metric(i)) p->format[headroom_is_of_gradients(i)] = true;
         p->moments |= i >= METRIC_bf16_overflow_layer && i <= METRIC_fp8_e5m2_overflow_layer;
     }
     probe_branch_init(&p->branch, g);
+    probe_similarity_init(&p->similarity, g);
+    probe_cosine_init(&p->cosine, g);
 }
 
 /* Matrices of the running segment that share their size and shape: first + i is sequence b of slot
@@ -76,6 +79,11 @@ static void layout_tap(probe *p, const tap *t, probe_tap *out, arena *a)
         pt.contraction = arena_alloc(a, batch * sizeof *pt.contraction);
     for (int i = 0; i < 2 && !t->hidden; i++)
         if (p->format[i]) pt.formats[i] = arena_alloc(a, batch * sizeof *pt.formats[i]);
+    if (p->outlier && !t->is_matrix && !t->hidden) {
+        pt.outliers = arena_alloc(a, batch * sizeof *pt.outliers);
+        pt.col_sq = arena_alloc(a, batch * (size_t)v->cols * sizeof *pt.col_sq);
+        p->outlier_numbers = max_size(p->outlier_numbers, rows * (size_t)v->cols);
+    }
     if (out) *out = pt;
 }
 
@@ -158,6 +166,9 @@ void probe_layout(probe *p, const graph *g, int n_threads, arena *a)
     layout_spectra(p, n_threads, a);
     layout_contraction(p, n_threads, a);
     probe_branch_layout(&p->branch, a);
+    probe_similarity_layout(&p->similarity, n_threads, a);
+    probe_cosine_layout(&p->cosine, n_threads, a);
+    p->outlier_work = arena_alloc(a, (size_t)n_threads * p->outlier_numbers * sizeof(double));
     p->work_bytes = (widest + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN + p->gram_work_bytes;
     p->work_bytes = (p->work_bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
     p->work = arena_alloc(a, (size_t)n_threads * p->work_bytes);
@@ -264,12 +275,32 @@ tap_values(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, 
     if (pt->slot != NONE) grams(p, pt, &s, b, work);
 }
 
+/* Where massive activations are looked for. */
+static bool is_stream(const tap *t)
+{
+    return t->site == SITE_embed || t->site == SITE_resid_in || t->site == SITE_resid_mid ||
+           t->site == SITE_resid_out;
+}
+
+static void
+add_outliers(probe *p, const tap *t, const probe_tap *pt, const exec *x, int b, int worker)
+{
+    const value *v = &p->g->values[t->value];
+    size_t rows = (size_t)v->rows, cols = (size_t)v->cols;
+    pt->outliers[b] = (outlier){0};
+    outlier_add(&pt->outliers[b], exec_value(x, t->value, b), rows, cols, (size_t)v->ld,
+                is_stream(t), pt->col_sq + (size_t)b * cols,
+                p->outlier_work + p->outlier_numbers * (size_t)worker);
+}
+
 void probe_values(probe *p, const exec *x, const node *n, const span *s)
 {
     for (int i = n->first_tap; i != NONE; i = p->g->taps[i].next)
         for (int b = s->b0; b < s->b1; b++) {
             probe_coordinate *c = &p->taps[i].coordinate;
             tap_values(p, &p->g->taps[i], &p->taps[i], x, n, b, work_of(p, s->worker));
+            probe_similarity_add(&p->similarity, x, &p->g->taps[i], b, s->worker);
+            if (p->taps[i].outliers) add_outliers(p, &p->g->taps[i], &p->taps[i], x, b, s->worker);
             if (c->sums) probe_coordinate_add(c, x, n, &p->g->taps[i], b);
             if (p->taps[i].contraction)
                 matrix_contraction(p, &p->g->taps[i], &p->taps[i], x, b, s->worker);
@@ -404,6 +435,7 @@ void probe_finish(probe *p, int tap_index, bool with_grads, metric_value out[MET
     for (int b = 1; b < g->batch; b++) {
         if (pt->moments) moments_merge(&pt->moments[0], &pt->moments[b]);
         if (pt->geometry) geometry_merge(&pt->geometry[0], &pt->geometry[b]);
+        if (pt->outliers) outlier_merge(&pt->outliers[0], &pt->outliers[b]);
         if (pt->gradient && with_grads) gradient_merge(&pt->gradient[0], &pt->gradient[b]);
         if (pt->rows) attention_rows_merge(&pt->rows[0], &pt->rows[b]);
         if (pt->contraction) contraction_merge(&pt->contraction[0], &pt->contraction[b]);
@@ -421,6 +453,11 @@ void probe_finish(probe *p, int tap_index, bool with_grads, metric_value out[MET
         if (pt->formats[i] && (i == 0 || with_grads))
             headroom_finish(&pt->formats[i][0], i == 1, out);
     probe_branch_finish(&p->branch, tap_index, out);
+    probe_similarity_finish(&p->similarity, t, out);
+    probe_cosine_finish(&p->cosine, tap_index, out);
+    if (pt->outliers)
+        outlier_finish(&pt->outliers[0], is_stream(t), pt->col_sq, (size_t)g->batch,
+                       (size_t)g->values[t->value].cols, out);
     for (int kind = 0; pt->ranks && kind < 2; kind++)
         if (p->spectrum[kind]) ranks_finish(&pt->ranks[kind * g->batch], kind == 1, out);
     if (pt->coordinate.sums) probe_coordinate_finish(&pt->coordinate, g, out);

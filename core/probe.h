@@ -12,11 +12,14 @@
 #include "core/metric/gradient.h"
 #include "core/metric/headroom.h"
 #include "core/metric/moments.h"
+#include "core/metric/outlier.h"
 #include "core/metric/ranks.h"
 #include "core/metric/value.h"
 #include "core/op.h"
 #include "core/probe_branch.h"
 #include "core/probe_coordinate.h"
+#include "core/probe_cosine.h"
+#include "core/probe_similarity.h"
 
 typedef struct probe_tap {
     moments *moments;         /* [B] */
@@ -30,6 +33,8 @@ typedef struct probe_tap {
     probe_coordinate coordinate;
     int slot;                    /* of its Gram matrices in the pool while its segment runs */
     headroom_counts *formats[2]; /* [B]: values, gradients */
+    outlier *outliers;           /* [B] */
+    double *col_sq;              /* [B, cols] */
 } probe_tap;
 
 typedef struct probe {
@@ -37,7 +42,12 @@ typedef struct probe {
     bool moments, gradient, geometry, spectrum[2], attention, parameter,
         coordinate; /* groups that are wanted */
     bool format[2]; /* of values, of gradients */
+    bool outlier;
     probe_branch branch;
+    probe_similarity similarity;
+    probe_cosine cosine;
+    double *outlier_work; /* of each worker */
+    size_t outlier_numbers;
     probe_tap *taps;
     char *work;     /* work_bytes for each worker */
     real *unscaled; /* a gradient without exec.grad_scale: unscaled_reals for each worker */

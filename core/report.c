@@ -1,6 +1,7 @@
 #include "core/report.h"
 
 #include "core/metric/fit.h"
+#include "core/metric/spike.h"
 #include "core/train.h"
 
 #include <stdio.h>
@@ -41,9 +42,17 @@ static bool in_group(int m, const char *group)
     return strcmp(metric_registry.rows[m]->group, group) == 0;
 }
 
+static bool is_stream(site s)
+{
+    return s == SITE_embed || s == SITE_resid_in || s == SITE_resid_mid || s == SITE_resid_out;
+}
+
 /* Which metrics a tap has: those of the groups its kind of value supports. */
 static bool applies(const tap *t, const report_pass *pass, int m)
 {
+    if (in_group(m, "outlier"))
+        return !t->is_matrix &&
+               (m == METRIC_mmr || m == METRIC_neuron_kurtosis || is_stream(t->site));
     if (headroom_is_metric(m)) return pass->backward || !headroom_is_of_gradients(m);
     if (in_group(m, "branch"))
         return t->added && m != METRIC_qk_to_v_grad_ratio &&
@@ -85,6 +94,25 @@ static void keep_series(session *s, const tap *t, const metric_value *v)
     if (v[METRIC_nonfinite].value > 0) series_of(s, SERIES_MAX_ABS)[t->layer] = (double)INFINITY;
 }
 
+/* Of a layer of the stream, under its own name only. */
+static void write_similarity(session *s, const tap *t, const metric_value *v, writer *w)
+{
+    for (int m = METRIC_angular_distance; m < METRIC_cka_map; m++)
+        if (w->wanted[m] && probe_similarity_has(&s->probe.similarity, t, m))
+            write_row(w, t->layer, t->site, NULL, (metric)m, v[m]);
+}
+
+static void write_map(session *s, writer *w)
+{
+    const probe_similarity *p = &s->probe.similarity;
+    if (!w->wanted[METRIC_cka_map]) return;
+    for (int i = 1; i < p->n_chosen; i++)
+        for (int j = 0; j < i; j++)
+            write_row(w, probe_similarity_layer(p, i), SITE_resid_out,
+                      probe_similarity_name(probe_similarity_layer(p, j)), METRIC_cka_map,
+                      probe_similarity_pair(p, i, j));
+}
+
 static void write_taps(session *s, const report_pass *pass, writer *w)
 {
     const graph *g = &s->g;
@@ -102,6 +130,7 @@ static void write_taps(session *s, const report_pass *pass, writer *w)
         for (int m = 0; m < METRIC_COUNT; m++)
             if (w->wanted[m] && applies(t, pass, m))
                 write_row(w, t->layer, t->site, NULL, (metric)m, v[m]);
+        write_similarity(s, t, v, w);
         if (t->also_layer == NONE) continue;
         for (int m = 0; m < METRIC_COUNT; m++)
             if (w->wanted[m] && applies(t, pass, m))
@@ -205,16 +234,38 @@ void report_measurements(session *s, const report_pass *pass, const sink *to)
     writer w = {.to = to, .wanted = measure->metrics, .sites = measure->sites, .step = pass->step};
     for (size_t i = 0; i < 4 * (size_t)(s->spec->depth + 2); i++) s->series[i] = (double)NAN;
     write_taps(s, pass, &w);
+    write_map(s, &w);
     if (s->spec->measure.sites[SITE_param] && s->probe.parameter) write_params(s, pass, &w);
     if (s->extras.step == pass->step) extra_report(s, write_extra, &w);
     if (s->spec->measure.sites[SITE_run]) write_run(s, pass, &w);
     flush(&w);
 }
 
+void report_trace(session *s, int steps, const sink *to)
+{
+    writer w = {.to = to, .wanted = s->spec->measure.metrics, .step = steps - 1};
+    metric_value v[METRIC_COUNT];
+    if (!s->spec->measure.sites[SITE_run]) return;
+    spike_finish(s->grad_norms, steps, v);
+    for (int m = METRIC_grad_spikes; m <= METRIC_grad_spike_step; m++)
+        write_row(&w, -1, SITE_run, NULL, (metric)m, v[m]);
+    flush(&w);
+}
+
+/* Every pair of the chosen layers, and each layer. */
+static uint64_t similarity_rows(const session *s)
+{
+    const bool *m = s->spec->measure.metrics;
+    uint64_t chosen = (uint64_t)s->probe.similarity.n_chosen, rows = 0;
+    for (int i = METRIC_angular_distance; i < METRIC_cka_map; i++)
+        rows += m[i] ? (uint64_t)s->spec->depth + 1 : 0;
+    return rows + (m[METRIC_cka_map] ? chosen * chosen / 2 : 0);
+}
+
 uint64_t report_rows(const session *s)
 {
     const report_pass pass = {.backward = true, .updated = true};
-    uint64_t rows = METRIC_COUNT;
+    uint64_t rows = METRIC_COUNT + similarity_rows(s);
     for (int i = 0; i < s->g.n_taps; i++) {
         uint64_t own = 0;
         for (int m = 0; m < METRIC_COUNT; m++)

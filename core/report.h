@@ -13,6 +13,8 @@ typedef struct report_pass {
 } report_pass;
 
 void report_measurements(session *s, const report_pass *pass, const sink *to);
+/* What is told of all steps at once, of 0..steps - 1, under the last of them. */
+void report_trace(session *s, int steps, const sink *to);
 /* Upper bound on the rows of one probed step. */
 uint64_t report_rows(const session *s);
 

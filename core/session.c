@@ -124,6 +124,7 @@ void session_layout(session *s, int n_threads, arena *a)
     s->constants_work = arena_alloc(a, s->g.constants_work * sizeof(double));
     x->losses = arena_alloc(a, (size_t)s->g.batch * sizeof(double));
     s->series = arena_alloc(a, 4 * (size_t)(s->spec->depth + 2) * sizeof(double));
+    s->grad_norms = arena_alloc(a, ((size_t)s->spec->train.steps + 1) * sizeof(double));
     batches_layout(&s->data, s->spec, a);
     if (session_predicts(s->spec)) s->theory = arena_alloc(a, theory_bytes(s->spec));
     layout_training(s, a);

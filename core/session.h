@@ -19,9 +19,10 @@ typedef struct session {
     double *chunk_moved; /* sum of squares of an update, per chunk */
     double *weight_sq;   /* [n_params] of the weights before the update */
     double *series;      /* [4, depth + 2] what the growth laws are fitted to */
+    double *grad_norms;  /* [steps + 1] of the passes so far */
     double *constants_work;
     extras extras;
-    void *theory; /* work space of theory_predict, or NULL */
+    void *theory;  /* work space of theory_predict, or NULL */
     real *staging; /* one value, contiguous; only with want_tensors */
     bool want_tensors, backward;
 } session;

@@ -25,6 +25,7 @@ static void add_cosine(geometry *g, const slab *s)
 {
     double n = 0;
     for (size_t i = 0; i < s->rows; i++) n += s->row_sq[i] > 0;
+    g->zero_tokens += s->rows - (uint64_t)n;
     if (n < 2) return;
     g->with_cosine++;
     g->cos_sum += (sum_of_squares(s->col_unit, s->cols) - n) / (n * (n - 1));
@@ -49,6 +50,7 @@ void geometry_add(geometry *g, const slab *s)
     g->nonzero++;
     g->corr_sum += (sum_of_squares(s->col_sum, s->cols) - s->sum_sq) / (others * s->sum_sq);
     g->fro_sum += sqrt(s->residual_sq / s->sum_sq);
+    g->at_floor += sqrt(s->residual_sq / s->sum_sq) <= 2 * REAL_EPSILON;
     g->mixed_sum += sqrt(residual / whole);
 }
 
@@ -57,6 +59,8 @@ void geometry_merge(geometry *into, const geometry *from)
     into->sequences += from->sequences;
     into->nonzero += from->nonzero;
     into->with_cosine += from->with_cosine;
+    into->zero_tokens += from->zero_tokens;
+    into->at_floor += from->at_floor;
     if (from->tokens > into->tokens) into->tokens = from->tokens;
     into->cos_sum += from->cos_sum;
     into->corr_sum += from->corr_sum;
@@ -76,5 +80,7 @@ void geometry_finish(const geometry *g, metric_value out[])
     out[METRIC_cos_mean] = mean_of(g->cos_sum, g->with_cosine, g);
     out[METRIC_token_corr] = mean_of(g->corr_sum, g->nonzero, g);
     out[METRIC_residual_fro] = mean_of(g->fro_sum, g->nonzero, g);
+    out[METRIC_zero_tokens] = value_of((double)g->zero_tokens);
+    out[METRIC_residual_floor] = mean_of((double)g->at_floor, g->nonzero, g);
     out[METRIC_residual_1inf] = mean_of(g->mixed_sum, g->nonzero, g);
 }

@@ -7,6 +7,10 @@
  *   residual_1inf  the same ratio in sqrt(||.||_1 ||.||_inf), which are the largest column sum
  *                  and the largest row sum of magnitudes
  *
+ *   zero_tokens    tokens that are zero, of all sequences
+ *   residual_floor share of the sequences whose residual_fro is at most 2 eps of the run's
+ *                  precision: what is left there is rounding
+ *
  * T = 1: REASON_ONE_TOKEN. A zero sequence is left out of the mean; when all are: REASON_ZERO (for
  * cos_mean, sequences with fewer than two tokens that are not zero). One sequence with a non-finite
  * entry makes all four NaN. geometry_add reads a slab (not causal) after slab_centre.
@@ -22,6 +26,7 @@
 
 typedef struct geometry {
     uint64_t sequences, nonzero, with_cosine; /* how many entered each mean */
+    uint64_t zero_tokens, at_floor;
     size_t tokens;
     double cos_sum, corr_sum, fro_sum, mixed_sum;
 } geometry;

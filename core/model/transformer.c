@@ -138,6 +138,14 @@ static void project(graph *g, const placement *place)
         g->params[i].projection = place->projection(&g->params[i]);
 }
 
+/* Layer 1 is compared with layer 0, whether that is a site of its own or not. */
+static bool compares_layers(const spec_measure *m)
+{
+    bool any = false;
+    for (int i = METRIC_angular_distance; i <= METRIC_cka_map; i++) any |= m->metrics[i];
+    return any && m->sites[SITE_resid_out];
+}
+
 static void build(graph *g)
 {
     const run_spec *spec = g->spec;
@@ -156,6 +164,7 @@ static void build(graph *g)
                     (size_t)spec->model.n_heads);
     if (place->begin) x = place->begin(&b, x);
     if (!g->failed) g->stream[0] = x;
+    if (compares_layers(&spec->measure) && !spec->measure.sites[SITE_embed]) graph_hidden_tap(g, x);
     for (int l = 1; l <= spec->depth; l++) {
         builder_begin(&b, l);
         name_stream(&b, x);

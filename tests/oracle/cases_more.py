@@ -33,5 +33,56 @@ def branches(case):
     ]
 
 
+def outliers(case):
+    metrics = dict(measure__metrics=measure_more.GROUPS["outlier"])
+    return [
+        case("more-outlier", model__bias=True, data__batch=3, measure__steps=[0, 3], model__activation="relu",
+             measure__sites="embed resid_in norm1_out q mlp_act mlp_branch resid_mid resid_out lm_logits".split(),
+             **metrics),
+        # one position and one feature that stand out by far
+        case("more-outlier-massive", model__embed_scale=1e4, strategy__placement="none", strategy__norm="none",
+             model__position="none", measure__steps=[0], train__steps=0, data__seq_len=1, data__batch=2,
+             measure__sites=["embed", "resid_mid", "resid_out"], **metrics),
+    ]
+
+
+def geometry(case):
+    metrics = dict(measure__metrics=measure_more.GROUPS["geometry"])
+    return [
+        case("more-geometry", data__batch=3, data__seq_len=7, measure__steps=[0, 3], model__activation="relu",
+             measure__sites="embed norm1_out q mlp_act mlp_branch resid_out lm_logits".split(), **metrics),
+        case("more-geometry-one-token", data__seq_len=1, measure__steps=[0], train__steps=0, depth=1,
+             measure__sites=["embed", "resid_out"], **metrics),
+    ]
+
+
+def similarities(case):
+    def one(name, metrics=measure_more.GROUPS["similarity"], **changes):
+        return case("more-similarity-" + name, measure__metrics=metrics,
+                    measure__sites=["embed", "resid_in", "resid_out"], **changes)
+
+    return [
+        one("pre", depth=4, measure__steps=[0, 3], data__seq_len=9, data__batch=3),
+        one("post", depth=3, strategy__placement="post_ln", measure__steps=[0], model__mask="bidirectional",
+            data__seq_len=7),
+        one("short", measure__steps=[0], data__seq_len=3, train__steps=0),
+        one("near", measure__steps=[0], strategy__residual_scale=1e-4, strategy__placement="peri_ln", train__steps=0),
+        # more layers than are chosen for the map, more tokens than it looks at
+        one("deep", ["cka_prev", "cka_last"], depth=64, model__d_model=4, model__n_heads=1, model__d_ff=4,
+            measure__steps=[0], train__steps=0, data__seq_len=6),
+        one("long", depth=1, model__d_model=4, model__n_heads=1, model__d_ff=4, measure__steps=[0],
+            train__steps=0, data__seq_len=150, data__batch=1),
+    ]
+
+
+def spikes(case):
+    metrics = dict(measure__metrics=["loss"] + measure_more.GROUPS["spike"], measure__sites=["run", "resid_out"])
+    return [
+        case("more-spike", train__steps=14, train__lr=0.05, train__optimizer="sgd", train__clip=None, depth=1,
+             measure__steps=[2], **metrics),
+        case("more-spike-short", train__steps=3, depth=1, measure__steps=[0, 3], **metrics),
+    ]
+
+
 def all_cases(case):
-    return formats(case) + branches(case)
+    return formats(case) + branches(case) + outliers(case) + geometry(case) + similarities(case) + spikes(case)

@@ -5,7 +5,8 @@ Layout of a file (read by tests/server/test_golden.c):
     provenance    who computed it
     job           the job, as POSTed
     steps         [loss, lr, grad_norm] of steps 0..N
-    measurements  [step, layer, site, {"metric": value or "REASON", ...}]; a parameter's site is "param:NAME"
+    measurements  [step, layer, site, {"metric": value or "REASON", ...}]; a parameter's site is "param:NAME",
+                  that of a pair of layers "resid_out:layer.N"
     sites         [layer, site, act cos, act sin, grad cos, grad sin] at the first probed step:
                   pattern.projections; entries of logits and attn_prob that the mask hides count as zero
     parameters    [name, grad norm, cos, sin, weight norm, cos, sin]: gradient at the first probed step,
@@ -64,7 +65,7 @@ def golden(job, run=None):
     r = run(job) if run else oracle.run(job, profiled)
     groups = {}
     for (step, layer, site, metric, param), value in r["measurements"].items():
-        key = (step, layer, f"param:{param}" if param else site)
+        key = (step, layer, f"{site}:{param}" if param else site)
         groups.setdefault(key, {})[metric] = value
     first = job["measure"]["steps"][0]
     acts, grads, param_grads = r["probes"][first]

@@ -20,6 +20,10 @@ FORMAT_METRICS += [f"grad_{f}_loss_scale" for f in FORMATS]
 GROUPS = {
     "format": FORMAT_METRICS + [f"{f}_overflow_layer" for f in ("bf16", "fp8_e4m3", "fp8_e5m2")],
     "branch": "branch_ratio branch_cos branch_alignment bf16_stall qk_to_v_grad_ratio".split(),
+    "outlier": "massive_count max_median_ratio abs_top1 abs_top2 abs_top3 abs_median neuron_kurtosis mmr".split(),
+    "geometry": "cos_abs_mean cos_mean_centred zero_tokens residual_floor".split(),
+    "similarity": "angular_distance angular_distance_last cka_prev cka_last cka_map".split(),
+    "spike": "grad_spikes grad_spike_z grad_spike_step".split(),
 }
 METRICS = [name for names in GROUPS.values() for name in names]
 
@@ -91,12 +95,142 @@ def qk_to_v(params, layer):
     return dict(qk_to_v_grad_ratio=quotient(math.hypot(g["q"], g["k"]), g["v"]))
 
 
+# ----------------------------------------------------------------------------- outliers
+
+STREAM = ("embed", "resid_in", "resid_mid", "resid_out")
+
+
+def top(a, k):
+    return sorted(a, reverse=True)[k - 1] if len(a) >= k else "NO_ENTRIES"
+
+
+def mean_of(values, why):
+    finite = [v for v in values if not isinstance(v, str)]
+    return float(np.mean(finite)) if finite else why
+
+
+def outliers(site, x):
+    """x [B, T, D]."""
+    flat = x.reshape(-1, x.shape[-1])
+    s = (flat**2).sum(axis=0)
+    ratios = []
+    for token in np.abs(flat):
+        median = np.median(token)
+        ratios.append(token.max() / median if median > 0 else "ZERO")
+    out = dict(neuron_kurtosis=np.mean(s**2) / np.mean(s) ** 2 if s.any() else "ZERO", mmr=mean_of(ratios, "ZERO"))
+    if site not in STREAM:
+        return out
+    medians = [np.median(np.abs(X)) for X in x]
+    for k in (1, 2, 3):
+        out[f"abs_top{k}"] = mean_of([top(np.abs(X).ravel(), k) for X in x], "NO_ENTRIES")
+    out["abs_median"] = np.mean(medians)
+    out["max_median_ratio"] = mean_of([np.abs(X).max() / m if m > 0 else "ZERO" for X, m in zip(x, medians)], "ZERO")
+    out["massive_count"] = float(sum(((np.abs(X) > 100) & (np.abs(X) >= 1000 * m)).sum()
+                                     for X, m in zip(x, medians)))
+    return out
+
+
+# ----------------------------------------------------------------------------- geometry
+
+def mean_of_pairs(X, f):
+    T = len(X)
+    pairs = [f(X[i] @ X[j] / np.linalg.norm(X[i]) / np.linalg.norm(X[j])) for i in range(T) for j in range(i)
+             if X[i].any() and X[j].any()]
+    return np.mean(pairs) if pairs else "ZERO"
+
+
+def cosines(x, eps):
+    """x [B, T, D]."""
+    if x.shape[1] < 2:
+        return {m: "ONE_TOKEN" for m in GROUPS["geometry"] if m != "zero_tokens"} | dict(zero_tokens=0.0)
+    centre = x.reshape(-1, x.shape[-1]).mean(axis=0)
+    floor = [float(np.linalg.norm(X - X.mean(axis=0)) <= 2 * eps * np.linalg.norm(X)) for X in x if X.any()]
+    return dict(cos_abs_mean=mean_of([mean_of_pairs(X, abs) for X in x], "ZERO"),
+                cos_mean_centred=mean_of([mean_of_pairs(X - centre, float) for X in x], "ZERO"),
+                zero_tokens=float(sum(not token.any() for X in x for token in X)),
+                residual_floor=mean_of(floor, "ZERO"))
+
+
+# ----------------------------------------------------------------------------- similarity
+
+def angle(x, y):
+    """Mean over sequences, last token: by the law of cosines in a form without cancellation."""
+    per = []
+    for u, v in zip(x[:, -1], y[:, -1]):
+        if not u.any() or not v.any():
+            continue
+        u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
+        per.append(2 * math.atan2(np.linalg.norm(u - v), np.linalg.norm(u + v)) / math.pi)
+    return np.mean(per) if per else "ZERO"
+
+
+def hsic(K, L):
+    """HSIC_1 in its three terms."""
+    n = len(K)
+    K, L = K - np.diag(np.diag(K)), L - np.diag(np.diag(L))
+    one = np.ones(n)
+    return (np.trace(K @ L) + (one @ K @ one) * (one @ L @ one) / ((n - 1) * (n - 2))
+            - 2 / (n - 2) * (one @ K @ L @ one)) / (n * (n - 3))
+
+
+def cka(x, y):
+    T = x.shape[1]
+    if T < 4:
+        return "FEW_TOKENS"
+    n = min(T, 128)
+    pick = [i * T // n for i in range(n)]
+    sums = np.zeros(3)
+    for X, Y in zip(x[:, pick], y[:, pick]):
+        K, L = X @ X.T, Y @ Y.T
+        sums += hsic(K, L), hsic(K, K), hsic(L, L)
+    return sums[0] / math.sqrt(sums[1] * sums[2])
+
+
+def similarities(job, acts):
+    """Yields (layer, site, param, {metric: value})."""
+    L = job["depth"]
+    stream = [acts[0, "embed"]] + [acts[l, "resid_out"] for l in range(1, L + 1)]
+    count = min(L + 1, 64)
+    chosen = [i * L // (count - 1) for i in range(count)]
+    for l, x in enumerate(stream):
+        out = dict(angular_distance=angle(x, stream[l - 1]), cka_prev=cka(x, stream[l - 1])) if l else {}
+        if l < L:
+            out["angular_distance_last"] = angle(x, stream[L])
+            if l in chosen:
+                out["cka_last"] = cka(x, stream[L])
+        yield l, "resid_out" if l else "embed", "", out
+    for l in chosen:
+        for other in chosen:
+            if other < l:
+                yield l, "resid_out", f"layer.{other}", dict(cka_map=cka(stream[l], stream[other]))
+
+
+# ----------------------------------------------------------------------------- spikes
+
+def spikes(norms):
+    """norms of steps 0..N, None where there was no backward pass."""
+    logs = [math.log(g) if g is not None and math.isfinite(g) and g > 0 else None for g in norms]
+    scores = {}
+    for t, g in enumerate(logs):
+        before = [v for v in logs[max(0, t - 32):t] if v is not None]
+        if g is None or len(before) < 8:
+            continue
+        median = np.median(before)
+        scores[t] = (g - median) / (1.4826 * np.median(np.abs(np.array(before) - median)) + 1e-3)
+    if not scores:
+        return {m: "TOO_FEW" for m in GROUPS["spike"]}
+    over = [t for t, z in scores.items() if z > 6]
+    return dict(grad_spikes=float(len(over)), grad_spike_z=max(scores.values()),
+                grad_spike_step=float(over[0]) if over else "ABSENT")
+
+
 # ----------------------------------------------------------------------------- one probe
 
 def site_metrics(job, seen, site, x, g):
     if site in PAIR_SITES:
         x, g = x[..., seen], g[..., seen]
-    return formats(x, "") | formats(g, "grad_")
+        return formats(x, "") | formats(g, "grad_")
+    return formats(x, "") | formats(g, "grad_") | outliers(site, x) | cosines(x, 2.0**-52)
 
 
 def probe(job, visible, acts, grads, params):
@@ -108,3 +242,4 @@ def probe(job, visible, acts, grads, params):
     for layer in range(1, job["depth"] + 1):
         yield layer, "param", "attn.q.weight", qk_to_v(params, layer)
     yield -1, "run", "", overflow_layers(job, acts)
+    yield from similarities(job, acts)

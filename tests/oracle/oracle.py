@@ -23,6 +23,7 @@ import batch_norms
 import extras
 import fields
 import measure
+import measure_more
 import mixing
 import norms
 import pattern
@@ -385,5 +386,12 @@ def run(job, profiled=False):
                 result["measurements"][(step,) + key] = value
         if more:
             net.project()  # after the update that param_update_ratio is about
+    if train["steps"]:
+        norms = [norm for _, _, norm in result["steps"]]
+        if train["steps"] not in job["measure"]["steps"]:
+            norms[-1] = None  # no update follows: the engine makes no backward pass
+        for metric, value in measure_more.spikes(norms).items():
+            if {metric, "spike"} & set(job["measure"]["metrics"]) and "run" in job["measure"]["sites"]:
+                result["measurements"][train["steps"], -1, "run", metric, ""] = value
     result["final"] = {n: w.detach().numpy() for n, w in net.P.items()}
     return result

@@ -122,8 +122,11 @@ static void compare_measurements(comparison *c, const record *r, const cJSON *ro
     {
         int step = (int)number(row, 0), layer = (int)number(row, 1);
         const char *where = cJSON_GetStringValue(cJSON_GetArrayItem(row, 2));
-        const char *param = strncmp(where, "param:", 6) == 0 ? where + 6 : "";
-        int s = registry_find(&site_registry, *param != '\0' ? "param" : where);
+        const char *colon = strchr(where, ':'), *param = colon != NULL ? colon + 1 : "";
+        char site_name[32];
+        snprintf(site_name, sizeof site_name, "%.*s",
+                 (int)(colon != NULL ? colon - where : (ptrdiff_t)strlen(where)), where);
+        int s = registry_find(&site_registry, site_name);
         char at[128];
         ck_assert_int_ge(s, 0);
         snprintf(at, sizeof at, "step %d layer %d %s", step, layer, where);
