@@ -12,9 +12,10 @@
  * matrices keeps. TOGETHER: groups that share the sweeps of the last stage. */
 enum { VECTORS = 5, GROUP_VECTORS = 3, TOGETHER = 2 };
 
-/* From here on eight triangles do not fit a second-level cache of 2 MiB; four do, up to 1.4 times
- * n, and beyond that the width makes no difference. */
-enum { SECOND_CACHE_N = 240 };
+/* From here on eight triangles are too much more than a second-level cache of 2 MiB; four fit up to
+ * 1.4 times 256. Measured, 8 pairs, 4 and 8 wide: 6.8 and 6.0 ms at 256, 9.1 and 8.6 at 288, 12.3
+ * and 12.7 at 320. */
+enum { SECOND_CACHE_N = 300 };
 
 static size_t triangle(size_t n)
 {

@@ -2,7 +2,7 @@
  *
  * spectrum_lanes: gram[0..lanes-1] are [n, n] row-major, lower triangle read; 1 <= lanes <= 16.
  * eigenvalues[k] [n] gets those of matrix k, ascending. Each matrix is worked on in a SIMD lane, in
- * groups of eight (AVX-512 and n < 240) or four. Two groups share the last stage, so 16 cost less
+ * groups of eight (AVX-512 and n < 300) or four. Two groups share the last stage, so 16 cost less
  * than twice 8. No lane sees another: the bits of a result do not depend on its lane, on the other
  * matrices or on how many there are. A matrix with a NaN or Inf gives n NaN. Always ends: at most
  * 30 n iterations. |lambda - exact| is a small multiple of n eps lambda_max, as with LAPACK.
