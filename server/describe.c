@@ -10,6 +10,7 @@
 #include "server/preset.h"
 #include "server/reader.h"
 #include "server/reader_tables.h"
+#include "server/rule.h"
 #include "server/strategy.h"
 #include "server/text.h"
 
@@ -165,6 +166,21 @@ static void print_field(const field *f)
         printf("  short     \"%s\": VALUE\n", f->group);
 }
 
+static void print_rule(const rule *r)
+{
+    double warns = rule_warns(r), fails = rule_fails(r);
+    if (*r->metric) printf("  metric     %s\n", r->metric);
+    if (r->site < SITE_COUNT) printf("  site       %s\n", site_registry.rows[r->site]->name);
+    printf("  good       %s", rule_comparison(r));
+    if (!isnan(warns)) printf(" %.6g", warns);
+    if (isnan(warns) && !isnan(fails)) printf(" %.6g", fails);
+    printf("\n  fails      ");
+    if (isnan(fails))
+        printf("never, it warns\n");
+    else
+        printf("beyond %.6g\n", fails);
+}
+
 static void print_entry(const registry *r, int row)
 {
     const entry *e = r->rows[row];
@@ -174,6 +190,7 @@ static void print_entry(const registry *r, int row)
     if (e->group)
         printf("  group      %s\n  unit       %s\n  direction  %s\n  scale      %s\n", e->group,
                e->unit, e->direction, e->scale);
+    if (r == &rule_registry) print_rule(&rule_table[row]);
     if (e->is_default) printf("  measured when the job does not say\n");
 }
 

@@ -137,6 +137,24 @@ char *reader_fields(void)
 
 /* --- registries and presets ------------------------------------------------------------------- */
 
+static void number_member(json_out *o, const char *key, double value)
+{
+    json_key(o, key);
+    if (isnan(value))
+        json_null(o);
+    else
+        json_double(o, value);
+}
+
+static void write_rule(json_out *o, const rule *r)
+{
+    text_member(o, "metric", *r->metric ? r->metric : NULL);
+    text_member(o, "site", r->site < SITE_COUNT ? site_registry.rows[r->site]->name : NULL);
+    text_member(o, "comparison", rule_comparison(r));
+    number_member(o, "warn", rule_warns(r));
+    number_member(o, "fail", rule_fails(r));
+}
+
 void reader_write_entry(json_out *o, const registry *r, int row)
 {
     const entry *e = r->rows[row];
@@ -153,6 +171,7 @@ void reader_write_entry(json_out *o, const registry *r, int row)
         text_member(o, "direction", e->direction);
         text_member(o, "scale", e->scale);
     }
+    if (r == &rule_registry) write_rule(o, &rule_table[row]);
     json_end(o);
 }
 

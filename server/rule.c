@@ -58,6 +58,27 @@ double rule_threshold(const rule *r, verdict_level level, double value, bool *at
     return bound(by_fail ? &r->fail : &r->warn, value, at_most);
 }
 
+const char *rule_comparison(const rule *r)
+{
+    if (r->kind == RULE_FOUND) return "none found";
+    return isfinite(r->fail.max) || isfinite(r->warn.max) ? "at most" : "at least";
+}
+
+static double finite_bound(const rule_bounds *b)
+{
+    return isfinite(b->max) ? b->max : isfinite(b->min) ? b->min : (double)NAN;
+}
+
+double rule_warns(const rule *r)
+{
+    return r->kind == RULE_FOUND ? (double)NAN : finite_bound(&r->warn);
+}
+
+double rule_fails(const rule *r)
+{
+    return finite_bound(&r->fail);
+}
+
 static double in_scale(const rule *r, double value)
 {
     return r->log ? log(value) : value;

@@ -90,6 +90,10 @@ verdict_level rule_level(const rule *r, double value); /* of a number; NaN: LEVE
 /* The bound of `level` that value is beyond or nearest to; *at_most: which side. NaN: there is none
  * on either side. For LEVEL_PASS that of the warning, where there is one. */
 double rule_threshold(const rule *r, verdict_level level, double value, bool *at_most);
+/* "at most", "at least", "none found"; the last value that is still good, and the last that is no
+ * failure; NaN: there is none. */
+const char *rule_comparison(const rule *r);
+double rule_warns(const rule *r), rule_fails(const rule *r);
 /* Where value lies: 0 at the warning, -1 at the failure, larger is better. */
 double rule_margin(const rule *r, double value);
 

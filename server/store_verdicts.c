@@ -26,15 +26,9 @@ static void bind_layer(sqlite3_stmt *st, int i, int layer)
 
 /* --- the dictionary of rules ------------------------------------------------------------------ */
 
-static double finite_bound(const rule_bounds *b)
-{
-    return isfinite(b->max) ? b->max : isfinite(b->min) ? b->min : (double)NAN;
-}
-
 static err_code put_rule(store *s, int i, error *err)
 {
     const rule *r = &rule_table[i];
-    bool at_most = isfinite(r->fail.max) || isfinite(r->warn.max);
     sqlite3_stmt *st = store_stmt(s, SQL_PUT_RULE, err);
     if (!st) return ERR_STORE;
     store_bind_text(st, 1, r->entry.name);
@@ -42,9 +36,9 @@ static err_code put_rule(store *s, int i, error *err)
     sqlite3_bind_int(st, 3, i);
     store_bind_text(st, 4, r->entry.summary);
     sqlite3_bind_text(st, 5, r->metric, -1, SQLITE_STATIC);
-    store_bind_text(st, 6, r->kind == RULE_FOUND ? "none found" : at_most ? "at most" : "at least");
-    bind_number(st, 7, r->kind == RULE_FOUND ? (double)NAN : finite_bound(&r->warn));
-    bind_number(st, 8, finite_bound(&r->fail));
+    store_bind_text(st, 6, rule_comparison(r));
+    bind_number(st, 7, rule_warns(r));
+    bind_number(st, 8, rule_fails(r));
     store_bind_text(st, 9, r->entry.source);
     return store_do(s, st, "write a dictionary", err);
 }
