@@ -9,9 +9,9 @@
  *   any -> DYING        killed: garbage, silence, cancel, stop
  *   any -> EMPTY        the process has ended and was reaped
  *
- * A verdict is a transition of a run that still has to be written to the store. Freed slots get
- * their next run before verdicts are written, so that workers do not wait for the disk; but while a
- * verdict could not be written nothing is claimed, so there are never more than two verdicts per
+ * An ending is a transition of a run that still has to be written to the store. Freed slots get
+ * their next run before endings are written, so that workers do not wait for the disk; but while an
+ * ending could not be written nothing is claimed, so there are never more than two endings per
  * slot.
  */
 #ifndef SERVER_SCHEDULER_INTERNAL_H
@@ -54,21 +54,21 @@ typedef struct slot {
     char corpus_hash[JOB_HASH]; /* what the process has */
 } slot;
 
-typedef enum verdict_kind {
-    VERDICT_FINISH,
-    VERDICT_FAIL,
-    VERDICT_REQUEUE, /* not counted */
-    VERDICT_DEATH    /* counted, queued again */
-} verdict_kind;
+typedef enum ending_kind {
+    ENDING_FINISH,
+    ENDING_FAIL,
+    ENDING_REQUEUE, /* not counted */
+    ENDING_DEATH    /* counted, queued again */
+} ending_kind;
 
-typedef struct verdict {
-    verdict_kind kind;
+typedef struct ending {
+    ending_kind kind;
     claimed_run run;
     intake in;
     error why;
     double reported;
     skipped_runs skipped; /* by it */
-} verdict;
+} ending;
 
 struct scheduler {
     store *store;
@@ -89,9 +89,9 @@ struct scheduler {
     /* The thread's own. */
     slot slots[SLOTS_MAX];
     int n_slots;
-    verdict verdicts[2 * SLOTS_MAX];
-    int n_verdicts;
-    bool stuck;       /* a verdict could not be written */
+    ending endings[2 * SLOTS_MAX];
+    int n_endings;
+    bool stuck;       /* an ending could not be written */
     bool again;       /* a run was settled without a worker: look at the queue at once */
     int64_t retry_ms; /* the store is left alone until then */
     int64_t idle_ms;  /* when to tidy the store; 0: nothing to tidy */
@@ -111,8 +111,8 @@ void slot_kill(scheduler *s, slot *t, const char *why); /* counts against its ru
 void slot_drop(slot *t); /* kills; the run is nobody's business any more */
 void slot_give(scheduler *s, slot *t, claimed_run *run); /* takes what is in run */
 
-/* scheduler_verdict.c */
-void verdict_add(scheduler *s, slot *t, verdict_kind kind, const error *why); /* empties t->run */
-void verdict_write_all(scheduler *s);
+/* scheduler_ending.c */
+void ending_add(scheduler *s, slot *t, ending_kind kind, const error *why); /* empties t->run */
+void ending_write_all(scheduler *s);
 
 #endif

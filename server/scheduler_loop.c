@@ -130,7 +130,7 @@ static int time_to_wait(scheduler *s, int64_t now)
             sooner(&next, t->seen_ms + t->silence_ms + 1);
         if (t->eof_ms && t->state != SLOT_DYING) sooner(&next, t->eof_ms + EOF_MS + 1);
     }
-    if (s->n_verdicts || (s->retry_ms > now && !queue_is_empty(s))) sooner(&next, s->retry_ms);
+    if (s->n_endings || (s->retry_ms > now && !queue_is_empty(s))) sooner(&next, s->retry_ms);
     if (s->idle_ms) sooner(&next, s->idle_ms);
     return next > now ? (int)(next - now) : 0;
 }
@@ -211,10 +211,10 @@ static void wind_down(scheduler *s)
     char how[PROC_WHY];
     for (int i = 0; i < s->n_slots; i++) {
         slot *t = &s->slots[i];
-        if (t->state == SLOT_BUSY) verdict_add(s, t, VERDICT_REQUEUE, NULL);
+        if (t->state == SLOT_BUSY) ending_add(s, t, ENDING_REQUEUE, NULL);
         slot_drop(t);
     }
-    verdict_write_all(s);
+    ending_write_all(s);
     int64_t until = live_clock_ms() + STOP_MS;
     for (int i = 0; i < s->n_slots; i++) {
         proc *p = &s->slots[i].p;
@@ -223,9 +223,9 @@ static void wind_down(scheduler *s)
             poll(&f, 1, 100);
         }
     }
-    for (int i = 0; i < s->n_verdicts; i++) {
-        claimed_run_deinit(&s->verdicts[i].run);
-        intake_free(&s->verdicts[i].in);
+    for (int i = 0; i < s->n_endings; i++) {
+        claimed_run_deinit(&s->endings[i].run);
+        intake_free(&s->endings[i].in);
     }
     proc_text_unref(s->text);
 }
@@ -240,7 +240,7 @@ void *scheduler_thread(void *arg)
         for (int i = 0; i < s->n_slots; i++) watch(s, &s->slots[i], now);
         if (first) announce(s);
         give_out(s, now);
-        if (s->n_verdicts && (!s->stuck || now >= s->retry_ms)) verdict_write_all(s);
+        if (s->n_endings && (!s->stuck || now >= s->retry_ms)) ending_write_all(s);
         tidy(s, now);
         publish(s);
 

@@ -16,12 +16,12 @@ static void count_death(scheduler *s, slot *t, const char *how)
 {
     error why = {0};
     if (t->run.attempts + 1 < DEATHS_MAX) {
-        verdict_add(s, t, VERDICT_DEATH, NULL);
+        ending_add(s, t, ENDING_DEATH, NULL);
         return;
     }
     error_set(&why, ERR_WORKER, "",
               "the worker process %s; it is the second one that ended on this run", how);
-    verdict_add(s, t, VERDICT_FAIL, &why);
+    ending_add(s, t, ENDING_FAIL, &why);
 }
 
 void slot_kill(scheduler *s, slot *t, const char *why)
@@ -136,12 +136,12 @@ void slot_give(scheduler *s, slot *t, claimed_run *run)
     t->run = *run;
     *run = (claimed_run){0};
     if (code == ERR_NOT_FOUND) {
-        verdict_add(s, t, VERDICT_FAIL, &err);
+        ending_add(s, t, ENDING_FAIL, &err);
         s->again = true;
         return;
     }
     if (code != ERR_OK) { /* memory or store: later perhaps */
-        verdict_add(s, t, VERDICT_REQUEUE, NULL);
+        ending_add(s, t, ENDING_REQUEUE, NULL);
         s->retry_ms = live_clock_ms() + RETRY_MS;
         scheduler_log(s, "%s", err.message);
         return;
@@ -155,9 +155,9 @@ void slot_give(scheduler *s, slot *t, claimed_run *run)
     slot_write(t);
 }
 
-static void run_ended(scheduler *s, slot *t, verdict_kind kind, const error *why)
+static void run_ended(scheduler *s, slot *t, ending_kind kind, const error *why)
 {
-    verdict_add(s, t, kind, why);
+    ending_add(s, t, kind, why);
     t->state = SLOT_IDLE;
     t->held_bytes = 0;
     t->backoff_ms = 0;
@@ -201,11 +201,11 @@ static err_code on_busy_frame(scheduler *s, slot *t, const frame_buffer *b, erro
         return intake_steps(&t->in, b, err);
     case FRAME_DONE:
         code = intake_done(&t->in, b, err);
-        if (code == ERR_OK) run_ended(s, t, VERDICT_FINISH, NULL);
+        if (code == ERR_OK) run_ended(s, t, ENDING_FINISH, NULL);
         return code;
     case FRAME_FAILED:
         code = frame_get_error(&why, b, err);
-        if (code == ERR_OK) run_ended(s, t, VERDICT_FAIL, &why);
+        if (code == ERR_OK) run_ended(s, t, ENDING_FAIL, &why);
         return code;
     default:
         return error_set(err, ERR_WORKER, "", "it sent a frame that no run sends");
@@ -238,7 +238,7 @@ static void give_up(scheduler *s, slot *t, const error *err)
     char why[PROC_WHY];
     if (err->code == ERR_MEMORY && has_run(t)) {
         scheduler_log(s, "%s", err->message);
-        verdict_add(s, t, VERDICT_REQUEUE, NULL);
+        ending_add(s, t, ENDING_REQUEUE, NULL);
         s->retry_ms = live_clock_ms() + RETRY_MS;
     }
     snprintf(why, sizeof why, "sent garbage: %.120s", err->message);

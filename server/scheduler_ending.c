@@ -5,10 +5,10 @@
 
 #include <stdlib.h>
 
-void verdict_add(scheduler *s, slot *t, verdict_kind kind, const error *why)
+void ending_add(scheduler *s, slot *t, ending_kind kind, const error *why)
 {
-    verdict *v = &s->verdicts[s->n_verdicts++];
-    *v = (verdict){.kind = kind, .run = t->run, .in = t->in, .reported = t->reported};
+    ending *v = &s->endings[s->n_endings++];
+    *v = (ending){.kind = kind, .run = t->run, .in = t->in, .reported = t->reported};
     if (why) v->why = *why;
     t->run = (claimed_run){0};
     t->in = (intake){0};
@@ -16,7 +16,7 @@ void verdict_add(scheduler *s, slot *t, verdict_kind kind, const error *why)
 }
 
 /* The result with what the rules make of it. */
-static err_code finish(scheduler *s, verdict *v, error *err)
+static err_code finish(scheduler *s, ending *v, error *err)
 {
     run_result r = intake_result(&v->in);
     judgement *j = calloc(1, sizeof *j);
@@ -35,37 +35,37 @@ static err_code finish(scheduler *s, verdict *v, error *err)
     return code;
 }
 
-static err_code write_one(scheduler *s, verdict *v, error *err)
+static err_code write_one(scheduler *s, ending *v, error *err)
 {
     switch (v->kind) {
-    case VERDICT_FINISH:
+    case ENDING_FINISH:
         return finish(s, v, err);
-    case VERDICT_FAIL:
+    case ENDING_FAIL:
         return store_fail_run(s->store, v->run.run_id, &v->why, err);
-    case VERDICT_REQUEUE:
-    case VERDICT_DEATH:
+    case ENDING_REQUEUE:
+    case ENDING_DEATH:
         break;
     }
-    return store_requeue_run(s->store, v->run.run_id, v->kind == VERDICT_DEATH, err);
+    return store_requeue_run(s->store, v->run.run_id, v->kind == ENDING_DEATH, err);
 }
 
-static void tell_live(scheduler *s, const verdict *v)
+static void tell_live(scheduler *s, const ending *v)
 {
-    static const live_end ends[] = {[VERDICT_FINISH] = LIVE_DONE,
-                                    [VERDICT_FAIL] = LIVE_FAILED,
-                                    [VERDICT_REQUEUE] = LIVE_REQUEUED,
-                                    [VERDICT_DEATH] = LIVE_REQUEUED};
+    static const live_end ends[] = {[ENDING_FINISH] = LIVE_DONE,
+                                    [ENDING_FAIL] = LIVE_FAILED,
+                                    [ENDING_REQUEUE] = LIVE_REQUEUED,
+                                    [ENDING_DEATH] = LIVE_REQUEUED};
     live_skipped(&s->live, v->run.job_id, v->skipped.n, v->skipped.flops);
     live_ended(&s->live, v->run.job_id, ends[v->kind], v->run.flops, v->reported);
 }
 
 /* True when it is settled. */
-static bool settle(scheduler *s, verdict *v)
+static bool settle(scheduler *s, ending *v)
 {
     error err = {0};
     err_code code = write_one(s, v, &err);
-    if (code == ERR_INTERNAL && v->kind == VERDICT_FINISH) {
-        v->kind = VERDICT_FAIL;
+    if (code == ERR_INTERNAL && v->kind == ENDING_FINISH) {
+        v->kind = ENDING_FAIL;
         v->why = err;
         code = write_one(s, v, &err);
     }
@@ -76,18 +76,18 @@ static bool settle(scheduler *s, verdict *v)
     return false;
 }
 
-void verdict_write_all(scheduler *s)
+void ending_write_all(scheduler *s)
 {
     int kept = 0;
-    for (int i = 0; i < s->n_verdicts; i++) {
-        verdict *v = &s->verdicts[i];
+    for (int i = 0; i < s->n_endings; i++) {
+        ending *v = &s->endings[i];
         if (kept == 0 && settle(s, v)) {
             claimed_run_deinit(&v->run);
             intake_free(&v->in);
         } else
-            s->verdicts[kept++] = *v;
+            s->endings[kept++] = *v;
     }
-    s->n_verdicts = kept;
+    s->n_endings = kept;
     s->stuck = kept > 0;
     if (kept) s->retry_ms = live_clock_ms() + RETRY_MS;
 }
