@@ -21,7 +21,7 @@
 
 /* --- registries of names, so that every kind can be searched alike ---------------------------- */
 
-enum { NAMES = FIELD_COUNT + 64 };
+enum { NAMES = FIELD_COUNT + METRIC_COUNT + 64 }; /* the largest kinds */
 
 typedef struct names {
     registry list;
