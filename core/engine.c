@@ -138,7 +138,8 @@ out:
 
 struct estimating {
     int n_threads;
-    proxy_family family; /* add_proxies */
+    const run_spec *spec; /* of the run; add_proxies */
+    proxy_family family;
     double units;
     estimate *out;
 };
@@ -176,13 +177,13 @@ static void add_proxies(session *s, size_t table_bytes, void *user)
     proxy_layout(s, e->family, e->n_threads, &work, &counting);
     uint64_t bytes = proxy_pass_bytes() + table_bytes + 2 * ARENA_ALIGN + counting.used;
     if (bytes > e->out->peak_bytes) e->out->peak_bytes = bytes;
-    e->out->flops += 3 * pass_flops(&s->g) * e->units;
+    e->out->flops += 3 * pass_flops(&s->g) * e->units + proxy_work_flops(s, e->spec, e->family);
 }
 
 static err_code
 estimate_run(const run_spec *spec, int n_threads, bool want_tensors, estimate *out, error *err)
 {
-    struct estimating e = {.n_threads = n_threads, .out = out};
+    struct estimating e = {.n_threads = n_threads, .spec = spec, .out = out};
     err_code code = check(spec, err);
     if (!code) code = plan_only(spec, want_tensors, NULL, fill_estimate, &e, err);
     for (int f = 0; f < PROXY_FAMILIES && !code; f++) {

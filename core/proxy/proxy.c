@@ -72,6 +72,33 @@ void proxy_layout(const session *s, proxy_family f, int n_threads, proxy_work *w
         w->output = arena_alloc(a, tokens * (size_t)s->spec->model.d_model * sizeof(real));
 }
 
+/* A product of [n, m] rows with themselves, and its eigenvalues. */
+static double spectrum_flops(double n, double m)
+{
+    return n * n * m + 4 * n * n * n / 3;
+}
+
+double proxy_work_flops(const session *s, const run_spec *spec, proxy_family f)
+{
+    const bool *m = spec->measure.metrics;
+    const graph *g = &s->g;
+    double sum = 0, width = spec->model.d_model, places = (double)g->batch * g->seq_len;
+    if (f != PROXY_SUM) return 0;
+    if (m[METRIC_hidden_cov_unit] || m[METRIC_hidden_cov_unit_per_row] ||
+        m[METRIC_hidden_cov_unit_nulls])
+        sum += width <= PROXY_MATRIX_MAX ? spec->depth * spectrum_flops(width, places) : 0;
+    if (!m[METRIC_synaptic_diversity] && !m[METRIC_synaptic_diversity_per_tensor] &&
+        !m[METRIC_synaptic_diversity_log10])
+        return sum;
+    for (int i = 0; i < g->n_params; i++) {
+        const param *p = &g->params[i];
+        if (!proxy_is_matrix(p, "attn.")) continue;
+        double least = (double)gram_n(p->dims[0], p->dims[1]);
+        if (least <= PROXY_MATRIX_MAX) sum += 2 * spectrum_flops(least, (double)p->count / least);
+    }
+    return sum;
+}
+
 size_t proxy_pass_bytes(void)
 {
     return sizeof(proxy_pass);

@@ -74,6 +74,8 @@ enum { PROXY_VECTORS = 6 };
 /* What its plan keeps: no more than the metrics that are wanted ask for. */
 plan_options proxy_keeps(const run_spec *spec, proxy_family f);
 
+/* Beside its passes: correlations of features and singular values. */
+double proxy_work_flops(const session *s, const run_spec *spec, proxy_family f);
 size_t proxy_pass_bytes(void);
 /* Of a session that is built. */
 void proxy_layout(const session *s, proxy_family f, int n_threads, proxy_work *w, arena *a);

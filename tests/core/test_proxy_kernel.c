@@ -70,7 +70,8 @@ END_TEST
 START_TEST(test_cosine_of_rows_at_right_angles_is_one)
 {
     double rows[ROWS * COLUMNS] = {0}, R[ROWS * ROWS];
-    for (int i = 0; i < ROWS; i++) rows[i * COLUMNS + i] = i + 1; /* a 20th root: exactly 0 or not */
+    for (int i = 0; i < ROWS; i++)
+        rows[i * COLUMNS + i] = i + 1; /* a 20th root: exactly 0 or not */
     metric_value v = proxy_cosine(rows, ROWS, COLUMNS, R);
     ck_assert_int_eq(v.reason, REASON_NONE);
     ck_assert_double_eq_tol(v.value, 1, 1e-12);
