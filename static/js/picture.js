@@ -144,6 +144,11 @@ function missing(lines, runs, c) {
   return notes.length > 7 ? [...notes.slice(0, 6), `And ${notes.length - 6} more, in the table of runs.`] : notes;
 }
 
+function theoryNote(lines) {
+  const has = lines.some((l) => l.points.some((p) => typeof p.predicted === 'number'));
+  return has ? ['Dots: what theory predicts from the description alone, before anything is measured.'] : [];
+}
+
 /* The spec of the plot for a choice; also returns the lines before the comparison, for the controls. */
 export function specOf(data, c, job, runs) {
   const lines = toLines(data, c, runs);
@@ -158,7 +163,7 @@ export function specOf(data, c, job, runs) {
     y: { label: `${c.metric.name}${related.text}${unit}`, log: c.log },
     average: c.metric.scale === 'log' ? 'geometric mean' : 'mean',
     lines: related.lines, limits: related.active ? [] : limitsFor(c.metric.name), band: c.band,
-    notes: [...related.notes, ...leftOut(related.lines, c.log), ...missing(lines, runs, c)],
+    notes: [...theoryNote(related.lines), ...related.notes, ...leftOut(related.lines, c.log), ...missing(lines, runs, c)],
   } };
 }
 

@@ -2,7 +2,8 @@
  *
  * spec: {title, x: {label, integer, name}, y: {label, log}, lines, limits, band, labels}
  * line: {key, label, short, colour, dash, marker, points: [{x, y, lo, hi, n, bad}], flags: [{x, text}]}
- *   y null where nothing can be drawn; bad: how many values of the point are not finite.
+ *   y null where nothing can be drawn; bad: how many values of the point are not finite; predicted:
+ *   what theory says of it, drawn as dots.
  */
 
 import { ticks, xTicks, yScale } from './axis.js';
@@ -21,7 +22,7 @@ function collect(spec) {
   for (const line of spec.lines) {
     for (const p of line.points) {
       xs.add(p.x);
-      for (const v of spec.band ? [p.y, p.lo, p.hi] : [p.y]) if (drawable(v, log)) ys.push(v);
+      for (const v of spec.band ? [p.y, p.lo, p.hi, p.predicted] : [p.y, p.predicted]) if (drawable(v, log)) ys.push(v);
     }
   }
   return { ys, xs: [...xs].sort((a, b) => a - b) };
@@ -90,6 +91,11 @@ function drawLine(g, line, spec, x, y, index) {
   const path = d3.line().x((p) => x(p.x)).y((p) => y(p.y)).defined((p) => drawable(p.y, log));
   group.append('path').attr('class', 'line').attr('d', path(line.points))
     .attr('stroke-dasharray', line.dash || null);
+  const theory = line.points.filter((p) => drawable(p.predicted, log));
+  if (theory.length) {
+    const along = d3.line().x((p) => x(p.x)).y((p) => y(p.predicted));
+    group.append('path').attr('class', 'theory').attr('d', along(theory)).attr('stroke-dasharray', '0 4.5');
+  }
   const shown = line.points.filter((p) => drawable(p.y, log));
   const spread = shown.length > 1 ? Math.abs(x(shown.at(-1).x) - x(shown[0].x)) / (shown.length - 1) : 99;
   const every = Math.max(1, Math.ceil(26 / spread));

@@ -37,7 +37,8 @@ function panel(spec, lines, x) {
   const name = rows[0]?.p.name || `${spec.x.name} ${number(x, 3)}`;
   const body = rows.slice(0, ROWS).map(({ line, p }) => h('tr', {},
     h('td', {}, swatch(line)), h('td', { text: line.short }),
-    h('td', { class: 'num', text: valueText(p) }), h('td', { class: 'num faint', text: spread(p) })));
+    h('td', { class: 'num', text: valueText(p) }), h('td', { class: 'num faint', text: spread(p) }),
+    h('td', { class: 'num faint', text: typeof p.predicted === 'number' ? `theory ${number(p.predicted, 3)}` : '' })));
   return [h('p', { class: 'readout-head', text: name }), h('table', {}, h('tbody', {}, body)),
     rows.length > ROWS ? h('p', { class: 'hint', text: `and ${rows.length - ROWS} more, in the table` }) : null];
 }

@@ -13,7 +13,7 @@ export function relate(lines, ref, ratio) {
       lost += 1;
       return [];
     }
-    return [{ ...p, y: op(p.y, b), lo: op(p.lo, b), hi: op(p.hi, b) }];
+    return [{ ...p, y: op(p.y, b), lo: op(p.lo, b), hi: op(p.hi, b), predicted: op(p.predicted, b) }];
   }) }));
   const notes = lost ? [`${lost} ${lost === 1 ? 'point has' : 'points have'} no counterpart in ${base.label} and ${lost === 1 ? 'is' : 'are'} left out.`] : [];
   return { lines: related, text: ratio ? `, ratio to ${base.label}` : `, minus ${base.label}`, notes, active: true };

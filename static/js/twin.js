@@ -10,8 +10,9 @@ function valueCell(p) {
   const seeds = p.n > 1 && typeof p.lo === 'number' && p.lo !== p.hi
     ? h('span', { class: 'range', text: `${cell(p.lo, 3)} … ${cell(p.hi, 3)}` }) : null;
   const partial = p.bad && typeof p.y === 'number' ? h('span', { class: 'range warn', text: lack(p) }) : null;
+  const theory = typeof p.predicted === 'number' ? h('span', { class: 'range', text: `theory ${cell(p.predicted, 3)}` }) : null;
   return h('td', { class: 'num', title: typeof p.y === 'number' ? String(p.y) : undefined,
-    'data-value': typeof p.y === 'number' ? String(p.y) : '' }, main, seeds, partial);
+    'data-value': typeof p.y === 'number' ? String(p.y) : '' }, main, seeds, theory, partial);
 }
 
 export function twin(spec, lines) {

@@ -91,9 +91,16 @@ function heatMap(answer) {
 function deepest(answer) {
   const list = (answer.max_depth || []).filter((m) => m.deepest_pass || m.shallowest_fail);
   if (!list.length) return null;
-  const text = (m) => [m.deepest_pass ? `passes down to ${m.deepest_pass} blocks` : 'passes at no depth tried',
+  const text = (m) => [m.deepest_pass ? `passes up to ${m.deepest_pass} blocks` : 'passes at no depth tried',
     m.shallowest_fail ? `fails from ${m.shallowest_fail}` : 'no depth tried fails'].join(', ');
   return h('ul', { class: 'plain deepest' }, list.map((m) => h('li', {}, h('strong', { text: Object.values(m.arm || {}).map(armValue).join(' · ') || 'This network' }), `: ${text(m)}`)));
+}
+
+/* Many arms stand folded, so that the picture under them is not far away. */
+function armList(answer, runs) {
+  const table = armTable(answer, runs);
+  if (answer.arms.length <= 4) return table;
+  return h('details', { class: 'arm-list' }, h('summary', { text: `All ${answer.arms.length} arms, best first, with the rules that judged them` }), table);
 }
 
 function differs(answer) {
@@ -117,7 +124,7 @@ export function verdictPanel() {
       if (root.hidden) return;
       const state = answer.state === 'done' ? '' : h('span', { class: 'hint', text: `so far, the job is ${answer.state}` });
       clear(root).append(...[h('h2', { id: 'verdict-title' }, 'Verdict ', verdictBadge(answer.verdict), ' ', state),
-        answer.sentence ? h('p', { class: 'lead', text: answer.sentence }) : null, heatMap(answer), deepest(answer), armTable(answer, runs), differs(answer),
+        answer.sentence ? h('p', { class: 'lead', text: answer.sentence }) : null, heatMap(answer), deepest(answer), armList(answer, runs), differs(answer),
         h('p', { class: 'definition', text: `Rules of version ${answer.rules_version}. Confidence is about the threshold that decided, from the spread over seeds; one seed never passes without a warning.` })].filter(Boolean));
     },
   };
