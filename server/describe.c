@@ -186,6 +186,8 @@ static void print_entry(const registry *r, int row)
     const entry *e = r->rows[row];
     printf("%s: %s\n", e->name, e->summary ? e->summary : "");
     if (e->source) printf("  source     %s\n", e->source);
+    if (e->predicts) printf("  predicts   %s\n", e->predicts);
+    if (e->validity) printf("  holds for  %s\n", e->validity);
     if (e->approximate) printf("  backward   approximate: %s\n", e->approximate);
     if (e->group)
         printf("  group      %s\n  unit       %s\n  direction  %s\n  scale      %s\n", e->group,

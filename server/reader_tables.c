@@ -163,6 +163,8 @@ void reader_write_entry(json_out *o, const registry *r, int row)
     text_member(o, "name", e->name);
     text_member(o, "summary", e->summary);
     text_member(o, "source", e->source);
+    if (e->predicts) text_member(o, "predicts", e->predicts);
+    if (e->validity) text_member(o, "validity", e->validity);
     if (e->approximate) text_member(o, "approximate", e->approximate);
     if (has_default) bool_member(o, "default", e->is_default);
     if (e->group) {

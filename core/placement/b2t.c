@@ -28,5 +28,6 @@ const placement placement_b2t = {
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(INIT_FACTOR),
     .gpas_first = true,
     .block = block,
+    .theory = {.known = true, .attn = {.post = true}, .mlp = {.post = true, .around = true}},
     .init = start,
 };

@@ -40,5 +40,6 @@ const placement placement_residual_dual = {
     .uses = USES(RESIDUAL),
     .begin = begin,
     .block = block,
+    .theory = {.known = true, .stream_only = true, .attn = {.post = true}, .mlp = {.post = true}},
     .end = end,
 };

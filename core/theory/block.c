@@ -262,9 +262,9 @@ static void add(const sublayer *s, const tokens *t, stream *x, const stream *bas
     for (int i = 0; i < n; i++) x->mu[i] *= s->no_skip ? 0 : s->alpha;
     if (!s->around) return;
     for (int i = 0; i < n; i++) {
-        double ri = base->mu[i];
+        double ri = base->ratio[i];
         for (int j = 0; j < n; j++)
-            tr->sum[i * n + j] += base->k[i * n + j] * (1 + ri + base->mu[j]);
+            tr->sum[i * n + j] += base->k[i * n + j] * (1 + ri + base->ratio[j]);
         tr->sum[n * n + i] += base->k[n * n + i] * (1 + 2 * ri);
     }
 }
@@ -306,6 +306,12 @@ void sublayer_forward(const sublayer *s,
     kernel_mean before = kernel_means(x->k, t);
     norm_forward(&s->post, x->k, x->mu, n, work, series);
     spread_normalise(&x->error, &s->post, before, kernel_means(x->k, t));
+}
+
+void sublayer_ratio(const sublayer *s, const tokens *t, const trace *tr, stream *base)
+{
+    for (int i = 0; i < t->n; i++) base->ratio[i] = 1;
+    if (s->post.kind == STEP_ROW) row_factors(&s->post, tr->sum, NULL, t->n, base->ratio);
 }
 
 /* --- backward --- */
@@ -355,6 +361,11 @@ void sublayer_backward(const sublayer *s,
     if (share > 0) fresh = fmin(kernel_means(tr->branch, t).q / share, 1);
     norm_backward(&s->post, grad, tr->sum, NULL, n, s->no_skip ? 1 : fresh, work, series);
     if (sum_grad) memcpy(sum_grad, grad, each * sizeof *grad);
+    for (int i = 0; s->around && i < n; i++) {
+        for (int j = 0; j < n; j++)
+            to_base[i * n + j] += grad[i * n + j] * (1 + base->ratio[i] + base->ratio[j]);
+        to_base[n * n + i] += grad[n * n + i] * (1 + 2 * base->ratio[i]);
+    }
     memcpy(b, grad, each * sizeof *b);
     scale_all(b, s->beta * s->beta, n);
     norm_backward(&s->out, b, tr->raw, NULL, n, 1, work, series);

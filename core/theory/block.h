@@ -54,7 +54,8 @@ typedef struct stream {
     double *k;             /* kernel */
     double mu[TOKENS_MAX]; /* mean over features of a token; 0 but for fixed positions */
     spread error;
-    double share; /* of the mean square that is still x_0 */
+    double ratio[TOKENS_MAX]; /* of a block's input: what its attention's norm made of it */
+    double share;             /* of the mean square that is still x_0 */
 } stream;
 
 /* What sublayer_forward leaves for those who measure and for sublayer_backward; kernels belong to
@@ -82,6 +83,8 @@ void sublayer_forward(const sublayer *s,
                       trace *out,
                       double *work,
                       hermite_series *series);
+/* After the forward pass of a block's attention: what `around` of its MLP needs. */
+void sublayer_ratio(const sublayer *s, const tokens *t, const trace *tr, stream *base);
 /* grad: kernel of the gradient of the new stream in, of x out. x: the kernel forward saw; tr from
  * sublayer_forward with the same work. to_base: added to where the block's input gets a gradient
  * past x (around, parallel), else unused. sum_grad: of the sum, for the sites; may be NULL. */

@@ -27,10 +27,11 @@ typedef enum recipe_mixing {
 } recipe_mixing;
 
 typedef struct recipe {
-    bool known;   /* false: theory says nothing of this placement */
-    bool no_skip; /* the stream is what the branches make */
-    bool toward;  /* what is added is beta (b - x), and alpha 1 - beta */
-    bool unit;    /* norms make rows of length 1, and so are queries and keys */
+    bool known;       /* false: theory says nothing of this placement */
+    bool stream_only; /* there is more than this stream: only it is followed, and only forward */
+    bool no_skip;     /* the stream is what the branches make */
+    bool toward;      /* what is added is beta (b - x), and alpha 1 - beta */
+    bool unit;        /* norms make rows of length 1, and so are queries and keys */
     recipe_sublayer attn, mlp;
     double (*alpha)(const run_spec *spec, int layer);
     double (*beta)(const run_spec *spec, int layer);

@@ -21,10 +21,8 @@ typedef struct walk {
     hermite_series *series;
     double *var, *grad_norm; /* [L + 1] for the fits */
     law stream_law;
-    double last_grad;   /* |G_L|^2 of one token */
-    double scale_error; /* why, when only the shape of the gradient is known */
-    reason scale_reason;
-    double error; /* relative variance of the gradient */
+    double last_grad; /* |G_L|^2 of one token */
+    double error;     /* relative variance of the gradient */
     size_t n;
     prediction rows[BATCH];
 } walk;
@@ -102,6 +100,15 @@ static void put_stream(walk *w, int layer, site where, const stream *x)
     put_kernel(w, layer, where, x->k, x->mu, spread_log(&x->error, m), spread_corr(&x->error, m));
 }
 
+/* In place of the rows of a metric. */
+static void put_reason(walk *w, metric m, law l, reason why)
+{
+    if (!w->spec->measure.metrics[m]) return;
+    if (w->n == BATCH) flush(w);
+    w->rows[w->n++] =
+        (prediction){.layer = -1, .site = SITE_run, .metric = m, .law = l, .reason = why};
+}
+
 /* --- blocks --- */
 
 static size_t each(const walk *w)
@@ -113,6 +120,7 @@ static void put_entropy(walk *w, int layer, const sublayer *s, const trace *tr)
 {
     const tokens *t = &w->s.tokens;
     const sight *seen = &s->mix.sight;
+    if (s->mix.kind != MIXING_SOFTMAX || t->length < 2) return;
     double sum = 0, share = 0, count = 0, lost = 0;
     for (int g = 0; g < t->n; g++) {
         double n = seen->seen[g];
@@ -172,6 +180,7 @@ static void block_forward(walk *w, int layer, bool emit, double *input, double *
         if (keep) memcpy(keep, w->x.k, bytes);
         setting_sublayer(&w->s, layer, mlp, &s);
         sublayer_forward(&s, &w->s.tokens, &w->x, &base, &tr, w->work, w->series);
+        if (!mlp) sublayer_ratio(&s, &w->s.tokens, &tr, &base);
         if (emit) put_sublayer(w, layer, &s, &tr);
     }
 }
@@ -204,10 +213,9 @@ static void put_gradient(walk *w, int layer, site where, const double *grad)
     double on_corr = 0.02 +
                      8 * fmax(fabs(corr) * (1 - corr), 0.02) / sqrt((double)spec->model.d_model) +
                      4 * sqrt(w->error) * fabs(corr) * (1 - corr);
-    reason why = w->scale_reason;
-    put(w, layer, where, METRIC_grad_norm, sqrt(m.q * places), tolerance, LAW_gradient_kernel, why);
+    put(w, layer, where, METRIC_grad_norm, sqrt(m.q * places), tolerance, LAW_gradient_kernel, 0);
     put(w, layer, where, METRIC_grad_rms, sqrt(m.q / spec->model.d_model), tolerance,
-        LAW_gradient_kernel, why);
+        LAW_gradient_kernel, 0);
     put(w, layer, where, METRIC_grad_norm_rel, sqrt(m.q / w->last_grad), tolerance,
         LAW_gradient_kernel, 0);
     if (w->s.tokens.length > 1)
@@ -219,7 +227,7 @@ static void put_gradient(walk *w, int layer, site where, const double *grad)
 static void grow_error(walk *w, double before, double after)
 {
     double share = after > 0 ? fabs(after - before) / after : 0;
-    w->error += share * share * 8 / w->spec->model.d_model + 4 * share / w->spec->model.d_model;
+    w->error += share * share * 4 / w->spec->model.d_model + 2 * share / w->spec->model.d_model;
 }
 
 /* One block backward: the forward sublayers are made again from what they read. */
@@ -229,21 +237,26 @@ static void block_backward(walk *w, int layer, const double *input, const double
     stream base = {.k = w->base}, x = {.k = w->kernels};
     memset(w->to_base, 0, bytes);
     memcpy(w->base, input, bytes);
+    sublayer s;
+    trace tr;
+    setting_sublayer(&w->s, layer, true, &s);
+    if (s.around) { /* its attention first */
+        setting_sublayer(&w->s, layer, false, &s);
+        memcpy(w->x.k, input, bytes);
+        sublayer_forward(&s, &w->s.tokens, &w->x, &base, &tr, w->work, w->series);
+        sublayer_ratio(&s, &w->s.tokens, &tr, &base);
+    }
     for (int mlp = 1; mlp >= 0; mlp--) {
-        sublayer s;
-        trace tr;
         const double *from = mlp ? middle : input;
         setting_sublayer(&w->s, layer, mlp, &s);
         memcpy(w->x.k, from, bytes);
         memcpy(x.k, from, bytes);
         sublayer_forward(&s, &w->s.tokens, &w->x, &base, &tr, w->work, w->series);
-        double before = kernel_means(w->grad, &w->s.tokens).q;
         sublayer_backward(&s, &w->s.tokens, &x, &base, &tr, w->grad, w->to_base, w->sum_grad,
                           w->work, w->series);
         if (adds(&s)) put_gradient(w, layer, mlp ? SITE_mlp_branch : SITE_attn_branch, w->sum_grad);
         grow_error(w, kernel_means(w->sum_grad, &w->s.tokens).q,
                    kernel_means(w->grad, &w->s.tokens).q);
-        (void)before;
         if (mlp) put_gradient(w, layer, SITE_resid_mid, w->grad);
     }
     for (size_t i = 0; i < each(w); i++) w->grad[i] += w->to_base[i];
@@ -273,8 +286,8 @@ static void backward(walk *w)
 
 /* --- the ends --- */
 
-/* The last site: its kernel, and the gradient that the loss gives it. False: unknown. */
-static bool finish(walk *w, const theory_data *data)
+/* The last site: its kernel, and the gradient that the loss gives it, or why that is unknown. */
+static reason finish(walk *w, const theory_data *data)
 {
     const run_spec *spec = w->spec;
     int n = w->s.tokens.n;
@@ -295,18 +308,20 @@ static bool finish(walk *w, const theory_data *data)
             0.02 + seed.logit_var * seed.logit_var / 4 +
                 4 * sqrt(seed.logit_var * 2 / ((double)spec->data.batch * spec->data.seq_len)),
             LAW_uniform_loss, seed.reason);
-    if (!seed.shape_known) return false;
+    else
+        put_reason(w, METRIC_loss, LAW_uniform_loss, REASON_NO_LAW);
+    if (!seed.shape_known) return seed.reason;
     for (int i = 0; i < n * n; i++) w->grad[i] = seed.other;
     for (int i = 0; i < n; i++) {
         w->grad[n * n + i] = seed.own;
         if (w->s.tokens.size[i] == 1) w->grad[i * n + i] = seed.own;
     }
-    w->error = 2.0 / spec->model.d_model;
+    w->error = 1.0 / spec->model.d_model;
     memcpy(w->sum_grad, w->grad, each(w) * sizeof *w->grad);
     norm_backward(&final, w->grad, w->x.k, w->x.mu, n, 1, w->work, w->series);
     w->last_grad = kernel_means(w->grad, &w->s.tokens).q;
     put_gradient(w, spec->depth + 1, SITE_final_norm, w->sum_grad);
-    return true;
+    return REASON_NONE;
 }
 
 static bool wants_gradients(const run_spec *spec)
@@ -346,25 +361,40 @@ static law law_of(metric m)
     return LAW_COUNT;
 }
 
-/* One row for each metric that is asked for and not predicted: why for those that a law would
- * cover, given or NO_LAW for the rest. */
-static void put_reasons(walk *w, reason covered, bool gradients_only)
+static bool needs_backward(metric m)
 {
-    for (int m = 0; m < METRIC_COUNT; m++) {
-        law l = law_of((metric)m);
-        bool is_gradient =
-            l == LAW_gradient_kernel || m == METRIC_grad_growth || m == METRIC_grad_growth_law;
-        if (!w->spec->measure.metrics[m]) continue;
-        if (l != LAW_COUNT && (!covered || (gradients_only && !is_gradient))) continue;
-        bool at_run = w->spec->measure.sites[SITE_run];
-        if (w->n == BATCH) flush(w);
-        (void)at_run;
-        w->rows[w->n++] = (prediction){.layer = -1,
-                                       .site = SITE_run,
-                                       .metric = (metric)m,
-                                       .law = l == LAW_COUNT ? LAW_token_kernel : l,
-                                       .reason = l == LAW_COUNT ? REASON_NO_LAW : covered};
-    }
+    return law_of(m) == LAW_gradient_kernel || m == METRIC_grad_growth;
+}
+
+/* One row for each metric that no law speaks of. */
+static void put_uncovered(walk *w)
+{
+    for (int m = 0; m < METRIC_COUNT; m++)
+        if (law_of((metric)m) == LAW_COUNT)
+            put_reason(w, (metric)m, LAW_token_kernel, REASON_NO_LAW);
+}
+
+/* One row for each metric that a law speaks of. */
+static void put_missing(walk *w, reason why)
+{
+    for (int m = 0; m < METRIC_COUNT; m++)
+        if (law_of((metric)m) != LAW_COUNT) put_reason(w, (metric)m, law_of((metric)m), why);
+}
+
+/* Of single tokens, and of attention that is no softmax of Gaussian logits. */
+static void put_special(walk *w)
+{
+    const metric of_pairs[] = {METRIC_var_token, METRIC_cos_mean, METRIC_token_corr,
+                               METRIC_residual_fro, METRIC_grad_token_corr};
+    bool single = w->spec->data.seq_len < 2;
+    for (size_t i = 0; single && i < sizeof of_pairs / sizeof *of_pairs; i++)
+        put_reason(w, of_pairs[i], law_of(of_pairs[i]), REASON_ONE_TOKEN);
+    bool softmax = placement_table[w->spec->strategy.placement]->theory.mixing == RECIPE_SOFTMAX;
+    if (softmax && !single) return;
+    put_reason(w, METRIC_attn_entropy, LAW_logit_entropy,
+               single ? REASON_ONE_TOKEN : REASON_NO_LAW);
+    put_reason(w, METRIC_attn_entropy_norm, LAW_logit_entropy,
+               single ? REASON_ONE_TOKEN : REASON_NO_LAW);
 }
 
 /* --- memory --- */
@@ -446,6 +476,30 @@ static law law_of_stream(const run_spec *spec)
     return no_norms ? LAW_residual_growth : LAW_token_kernel;
 }
 
+static void walk_all(walk *w, const theory_data *data)
+{
+    const run_spec *spec = w->spec;
+    bool single = spec->data.seq_len < 2;
+    bool all = !placement_table[spec->strategy.placement]->theory.stream_only;
+    /* the first kernel of the block is that of the ends */
+    setting_init(&w->s, spec, most_groups(spec), w->kernels + kernel_doubles(groups_of(spec)));
+    w->stream_law = law_of_stream(spec);
+    put_special(w);
+    setting_stream(&w->s, data, &w->x, w->series, w->work);
+    forward(w);
+    kernel_mean m = kernel_means(w->x.k, &w->s.tokens);
+    put_growth(w, METRIC_var_growth, w->var, log_tolerance(spread_log(&w->x.error, m)));
+    reason why = all ? finish(w, data) : REASON_NO_LAW_PLACEMENT;
+    if (!all) put_reason(w, METRIC_loss, LAW_uniform_loss, why);
+    if (!why && wants_gradients(spec)) {
+        backward(w);
+        put_growth(w, METRIC_grad_growth, w->grad_norm, log_tolerance(w->error / 4));
+    }
+    for (int i = 0; why && i < METRIC_COUNT; i++)
+        if (needs_backward((metric)i) && !(single && i == METRIC_grad_token_corr))
+            put_reason(w, (metric)i, law_of((metric)i), why);
+}
+
 void theory_predict(const run_spec *spec, const theory_data *data, void *memory, const sink *to)
 {
     arena a;
@@ -456,22 +510,10 @@ void theory_predict(const run_spec *spec, const theory_data *data, void *memory,
     w->spec = spec, w->to = to;
     layout(w, spec, &a);
     reason why = setting_reason(spec);
-    put_reasons(w, why, false);
-    if (!why) {
-        /* the first kernel of the block is that of the ends */
-        setting_init(&w->s, spec, most_groups(spec), w->kernels + kernel_doubles(groups_of(spec)));
-        w->stream_law = law_of_stream(spec);
-        setting_stream(&w->s, data, &w->x, w->series, w->work);
-        forward(w);
-        kernel_mean m = kernel_means(w->x.k, &w->s.tokens);
-        put_growth(w, METRIC_var_growth, w->var, log_tolerance(spread_log(&w->x.error, m)));
-        bool backward_too = finish(w, data) && wants_gradients(spec);
-        if (backward_too) {
-            backward(w);
-            put_growth(w, METRIC_grad_growth, w->grad_norm, log_tolerance(w->error / 4));
-        } else {
-            w->n += 0;
-        }
-    }
+    put_uncovered(w);
+    if (why)
+        put_missing(w, why);
+    else
+        walk_all(w, data);
     flush(w);
 }

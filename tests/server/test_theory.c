@@ -82,11 +82,25 @@ static double residual(const prediction *p, const measurement *m)
     return off / p->tolerance;
 }
 
+/* One number is predicted once: it is a key of the store. */
+static void no_duplicates(const char *what)
+{
+    for (size_t i = 0; i < n_predicted; i++)
+        for (size_t k = 0; k < i; k++)
+            ck_assert_msg(predicted[i].layer != predicted[k].layer ||
+                              predicted[i].site != predicted[k].site ||
+                              predicted[i].metric != predicted[k].metric,
+                          "%s: layer %d %s %s twice", what, predicted[i].layer,
+                          site_registry.rows[predicted[i].site]->name,
+                          metric_registry.rows[predicted[i].metric]->name);
+}
+
 /* Number of predictions that were compared. */
 static int compare(const char *what)
 {
     int n = 0;
     double worst = 0;
+    no_duplicates(what);
     for (size_t i = 0; i < n_predicted; i++) {
         const prediction *p = &predicted[i];
         const measurement *m = find(p);
@@ -131,6 +145,8 @@ static const char *const variants[] = {
     "\"model\":{\"d_model\":96,\"n_heads\":4,\"d_ff\":256,\"activation\":\"swiglu\",\"position\":"
     "\"rope\"},\"strategy\":{\"placement\":\"pre_ln\",\"norm\":\"rmsnorm\"}",
     "\"model\":{\"d_model\":96,\"n_heads\":4,\"activation\":\"geglu\"},\"strategy\":\"peri_ln\"",
+    "\"model\":{\"d_model\":96,\"n_heads\":4},\"data\":{\"seq_len\":1},\"train\":{\"loss\":\"grad_"
+    "iid\"}",
     "\"model\":{\"d_model\":96,\"n_heads\":4,\"activation\":\"silu\"},\"strategy\":\"none\"",
     "\"model\":{\"d_model\":96,\"n_heads\":4,\"mask\":\"bidirectional\"},\"strategy\":\"pre_ln\"",
     "\"model\":{\"d_model\":96,\"n_heads\":4,\"position\":\"sinusoidal\"},\"strategy\":\"pre_ln\"",
