@@ -255,6 +255,7 @@ static err_code run_stages(exec *x, int first, int last, exec_progress *progress
         const stage *st = &x->p->stages[i];
         run_stage(x, st);
         if (x->probe) probe_cosine_stage(&x->probe->cosine, x, st);
+        if (x->probe) probe_correlation_stage(&x->probe->correlation, x, st);
         if (x->probe && st->ends_segment) probe_spectra(x->probe, x->team, st->segment);
         if (progress && !progress(user, i, x->p->n_stages, st->segment)) return ERR_CANCELLED;
     }

@@ -34,6 +34,7 @@ void probe_init(probe *p, const graph *g)
     probe_branch_init(&p->branch, g);
     probe_similarity_init(&p->similarity, g);
     probe_cosine_init(&p->cosine, g);
+    probe_correlation_init(&p->correlation, g);
 }
 
 /* Matrices of the running segment that share their size and shape: first + i is sequence b of slot
@@ -168,6 +169,7 @@ void probe_layout(probe *p, const graph *g, int n_threads, arena *a)
     probe_branch_layout(&p->branch, a);
     probe_similarity_layout(&p->similarity, n_threads, a);
     probe_cosine_layout(&p->cosine, n_threads, a);
+    probe_correlation_layout(&p->correlation, n_threads, a);
     p->outlier_work = arena_alloc(a, (size_t)n_threads * p->outlier_numbers * sizeof(double));
     p->work_bytes = (widest + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN + p->gram_work_bytes;
     p->work_bytes = (p->work_bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
@@ -455,6 +457,7 @@ void probe_finish(probe *p, int tap_index, bool with_grads, metric_value out[MET
     probe_branch_finish(&p->branch, tap_index, out);
     probe_similarity_finish(&p->similarity, t, out);
     probe_cosine_finish(&p->cosine, tap_index, out);
+    probe_correlation_finish(&p->correlation, tap_index, out);
     if (pt->outliers)
         outlier_finish(&pt->outliers[0], is_stream(t), pt->col_sq, (size_t)g->batch,
                        (size_t)g->values[t->value].cols, out);

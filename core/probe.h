@@ -18,6 +18,7 @@
 #include "core/op.h"
 #include "core/probe_branch.h"
 #include "core/probe_coordinate.h"
+#include "core/probe_correlation.h"
 #include "core/probe_cosine.h"
 #include "core/probe_similarity.h"
 
@@ -46,6 +47,7 @@ typedef struct probe {
     probe_branch branch;
     probe_similarity similarity;
     probe_cosine cosine;
+    probe_correlation correlation;
     double *outlier_work; /* of each worker */
     size_t outlier_numbers;
     probe_tap *taps;

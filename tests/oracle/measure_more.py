@@ -20,7 +20,8 @@ FORMAT_METRICS += [f"grad_{f}_loss_scale" for f in FORMATS]
 GROUPS = {
     "format": FORMAT_METRICS + [f"{f}_overflow_layer" for f in ("bf16", "fp8_e4m3", "fp8_e5m2")],
     "branch": "branch_ratio branch_cos branch_alignment bf16_stall qk_to_v_grad_ratio".split(),
-    "outlier": "massive_count max_median_ratio abs_top1 abs_top2 abs_top3 abs_median neuron_kurtosis mmr".split(),
+    "outlier": "massive_count max_median_ratio abs_top1 abs_top2 abs_top3 abs_median neuron_kurtosis mmr "
+               "feature_corr_rms batch_corr_mean batch_corr_rms".split(),
     "geometry": "cos_abs_mean cos_mean_centred zero_tokens residual_floor".split(),
     "similarity": "angular_distance angular_distance_last cka_prev cka_last cka_map".split(),
     "spike": "grad_spikes grad_spike_z grad_spike_step".split(),
@@ -120,6 +121,12 @@ def outliers(site, x):
     out = dict(neuron_kurtosis=np.mean(s**2) / np.mean(s) ** 2 if s.any() else "ZERO", mmr=mean_of(ratios, "ZERO"))
     if site not in STREAM:
         return out
+    unit = flat / math.sqrt((flat**2).mean())
+    features, tokens = unit.T @ unit / len(unit), unit @ unit.T / unit.shape[1]
+    apart = lambda A: A[~np.eye(len(A), dtype=bool)]
+    out["feature_corr_rms"] = math.sqrt((apart(features) ** 2).mean())
+    out["batch_corr_mean"] = apart(tokens).mean()
+    out["batch_corr_rms"] = math.sqrt((apart(tokens) ** 2).mean())
     medians = [np.median(np.abs(X)) for X in x]
     for k in (1, 2, 3):
         out[f"abs_top{k}"] = mean_of([top(np.abs(X).ravel(), k) for X in x], "NO_ENTRIES")
