@@ -137,10 +137,10 @@ typedef struct engine {
                     run_summary *summary,
                     error *err);
 
-    /* Predictions of a run that is not made: to->predict gets those that spec.measure wants, whatever
-     * measure.theory and measure.steps say, with expectations in place of the data. No graph is
-     * built; milliseconds at any width, and up to about a second at depth 100000. Errors: those of
-     * check, ERR_MEMORY. */
+    /* Predictions of a run that is not made: to->predict gets those that spec.measure wants,
+     * whatever measure.theory and measure.steps say, with expectations in place of the data. No
+     * graph is built: width costs nothing, a block some 50 to 100 us. Errors: those of check,
+     * ERR_MEMORY. */
     err_code (*predict)(const run_spec *spec, const sink *to, error *err);
 
     /* Defaults that depend on another choice. */
