@@ -180,6 +180,8 @@ static void sum_error(
         R = product(normed(raw, s->out.eps), R);
         noise = push(normed(raw, s->out.eps), noise);
     }
+    const double off = 0.15; /* of what softmax adds to uniform attention, the order left out */
+    noise.uu += off * off * tr->excess * tr->excess;
     map to = absolute(b), from_x = product(to, R);
     from_x.pp += a2, from_x.uu += a2;
     spread added = push(to, noise), branch = push(product(to, R), x->error);

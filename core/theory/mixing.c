@@ -98,7 +98,8 @@ static double saturate(double first, double n, double most)
 {
     const double large = 60;
     if (n < 1.5 || most <= 0) return first > 0 ? fmin(first, fmax(most, 0)) : first;
-    double v = first * n / most;
+    const double widest = 100;
+    double v = fmax(fmin(first * n / most, widest), -widest);
     if (fabs(v) < 1e-3) return first;
     double x = tempering(v, n) * v;
     double y = 1 / (1 + (n - 1) * exp(x > large ? -large : x < -large ? large : -x));
@@ -138,6 +139,18 @@ static double row_entropy(double n, double lost)
     return log(n) - ratio * lost / 2;
 }
 
+/* No pair of tokens is closer than each with itself: the expansion knows that only to its order. */
+static void keep_positive(double *k, int n)
+{
+    const double *q = k + (size_t)n * (size_t)n;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++) {
+            double most = sqrt(fmax(q[i] * q[j], 0));
+            if (k[i * n + j] > most) k[i * n + j] = most;
+            if (k[i * n + j] < -most) k[i * n + j] = -most;
+        }
+}
+
 static void softmax_forward(
     double *out, const double *k, const mixing *m, double *entropy, double *excess, double *work)
 {
@@ -156,6 +169,7 @@ static void softmax_forward(
         diagonal[i] = m->gain * (p.M[i * n + i] + more);
         sum += m->tokens->size[i] * fabs(more), all += m->tokens->size[i] * diagonal[i];
     }
+    keep_positive(out, n);
     if (excess) *excess = all > 0 ? m->gain * sum / all : 0;
     for (int i = 0; i < n; i++) {
         if (m->tokens->size[i] == 1) out[i * n + i] = diagonal[i];

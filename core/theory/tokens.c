@@ -141,5 +141,6 @@ double kernel_cosine(const double *k, const tokens *t)
         sum += t->size[g] * r[g] * (row - k[g * n + g] * r[g]);
     }
     double mean = sum / count;
-    return count > 0 ? fmin(fmax(mean, -1), 1) : (double)NAN;
+    if (!(count > 0)) return (double)NAN;
+    return mean > 1 ? 1 : mean < -1 ? -1 : mean;
 }
