@@ -4,6 +4,7 @@ import { h, clear, badge, button, icon, copyText } from './dom.js';
 import { ago, between, clock, count, duration } from './format.js';
 import { get, post, remove, Problem } from './api.js';
 import { go, href } from './router.js';
+import { verdictBadge } from './verdict.js';
 
 export const isActive = (state) => state === 'queued' || state === 'running';
 
@@ -49,7 +50,7 @@ function facts(job) {
   const took = job.started_at && job.finished_at ? between(job.started_at, job.finished_at) : null;
   const hash = button([h('code', { text: String(job.hash || '').slice(0, 12) }), icon('copy')],
     () => copyText(job.hash, hash), { class: 'quiet small', 'aria-label': 'Copy the hash of the job', title: job.hash });
-  return h('p', { class: 'facts' }, badge(job.state),
+  return h('p', { class: 'facts' }, badge(job.state), verdictBadge(job.verdict),
     h('span', { title: clock(job.created_at), text: `created ${ago(job.created_at)}` }),
     took === null ? null : h('span', { text: `took ${duration(took)}` }),
     h('span', { text: `${count(job.runs_total, 'run')}${job.runs_failed ? `, ${job.runs_failed} failed` : ''}` }),

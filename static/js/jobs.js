@@ -6,6 +6,7 @@ import { ago, clock, count } from './format.js';
 import { go, href, setQuery } from './router.js';
 import { ahead, errorNote, isActive, progressBar } from './job_head.js';
 import { smallPicture } from './picture.js';
+import { verdictBadge } from './verdict.js';
 
 const PAGE = 25;
 const STATES = ['queued', 'running', 'done', 'failed', 'cancelled'];
@@ -34,7 +35,7 @@ function row(job) {
   const failed = job.runs_failed ? `, ${job.runs_failed} failed` : '';
   const runs = isActive(job.state) ? `${job.runs_done || 0} of ${count(job.runs_total, 'run')}${failed}` : `${count(job.runs_total, 'run')}${failed}`;
   return h('li', { class: 'job-row', 'data-id': job.id }, h('div', { class: 'job-row-main' },
-    h('a', { href: href(['jobs', String(job.id)]), class: 'job-name', text: name }), badge(job.state)),
+    h('a', { href: href(['jobs', String(job.id)]), class: 'job-name', text: name }), verdictBadge(job.verdict), badge(job.state)),
   h('div', { class: 'job-row-sub' }, h('span', { text: `#${job.id}` }),
     h('span', { title: clock(job.created_at), text: ago(job.created_at) }), h('span', { text: runs }),
     job.state === 'queued' ? h('span', { text: ahead(job) }) : null),

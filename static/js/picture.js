@@ -24,10 +24,10 @@ function limitsFor(metric) {
 }
 
 /* What the address asks for, filled with what this job has. */
-export function choice(query, job, metrics) {
+export function choice(query, job, metrics, scalars = new Set()) {
   const measure = job.resolved?.measure || job.resolved?.base?.measure || {};
   const measured = new Set(measure.metrics || metrics.map((m) => m.name));
-  const list = metrics.filter((m) => measured.has(m.name) && m.group !== 'fit');
+  const list = metrics.filter((m) => measured.has(m.name) && m.group !== 'fit' && !scalars.has(m.name));
   const name = query.get('metric') || (measured.has('var') ? 'var' : list[0]?.name) || 'var';
   const metric = metrics.find((m) => m.name === name) || { name, group: '', scale: 'linear', unit: '1', summary: '' };
   const usual = { attention: 'attn_prob', parameter: 'param' }[metric.group] || 'resid_out';
@@ -46,9 +46,10 @@ export async function load(job, c, available, signal) {
   const param = params.includes(c.param) ? c.param : params.find((p) => /attn\.o\.weight/.test(p)) || params[0] || '';
   const body = await get(`jobs/${job.id}/chart`,
     { metric: c.metric.name, site: c.site, step: c.step, param }, signal);
-  const arms = body.arms.map((a) => ({ arm: a.arm, key: keyOf(a.arm), label: a.label, points: a.points.map((p) => {
+  const arms = body.arms.map((a) => ({ arm: a.arm, key: keyOf(a.arm), label: a.label, points: a.points.map((p, i) => {
     const y = decode(p.mean);
-    return { x: p.layer, y: Number.isFinite(y) ? y : null, lo: decode(p.min), hi: decode(p.max), n: p.n, bad: p.nonfinite || 0 };
+    const predicted = decode(a.predicted?.[i]);
+    return { predicted: Number.isFinite(predicted) ? predicted : null, x: p.layer, y: Number.isFinite(y) ? y : null, lo: decode(p.min), hi: decode(p.max), n: p.n, bad: p.nonfinite || 0 };
   }) }));
   await explain(job, body, arms, signal);
   return { arms, params, param, steps: body.steps || [], step: body.step };
@@ -69,6 +70,25 @@ async function explain(job, chart, arms, signal) {
     p.reasons ||= {};
     p.reasons[row.reason] = (p.reasons[row.reason] || 0) + 1;
   }
+}
+
+/* Metrics that are one number of the run as a whole: no curve to draw. Asked once a run has finished. */
+const scalarsKnown = new Map();
+export async function scalarsOf(runs) {
+  const run = runs.find((r) => r.state === 'done');
+  if (!run) return new Set();
+  if (!scalarsKnown.has(run.id)) {
+    const rows = [...records(await get(`runs/${run.id}/series`, { site: 'run' }))];
+    const layered = new Set(rows.filter((r) => r.layer >= 0).map((r) => r.metric));
+    scalarsKnown.set(run.id, new Set(rows.map((r) => r.metric).filter((m) => !layered.has(m))));
+  }
+  return scalarsKnown.get(run.id);
+}
+
+/* Where nobody has chosen a site, one that the metric has numbers for. */
+export function settle(c, query, available) {
+  if (!query.get('site') && available?.sites.length && !available.sites.includes(c.site)) [c.site] = available.sites;
+  return c;
 }
 
 /* What one metric has numbers for, {sites, params}, asked of one finished run at its first block; null
@@ -177,8 +197,9 @@ export function definition(metric) {
 /* The small picture of a job for the first page: default choice, no controls. */
 export async function smallPicture(box, job, signal) {
   const [metrics, { runs }] = await Promise.all([registry('metrics'), get(`jobs/${job.id}/runs`, {}, signal)]);
-  const c = choice(new URLSearchParams(), job, metrics);
-  const data = await load(job, c, await availability(job, runs, c.metric.name), signal);
+  const c = choice(new URLSearchParams(), job, metrics, await scalarsOf(runs));
+  const available = await availability(job, runs, c.metric.name);
+  const data = await load(job, settle(c, new URLSearchParams(), available), available, signal);
   c.step ??= data.step;
   const { spec } = specOf(data, c, job, runs);
   const state = { hidden: null };

@@ -5,7 +5,7 @@ import { h, clear } from './dom.js';
 import { setQuery } from './router.js';
 import { figure } from './figure.js';
 import { controls } from './picture_controls.js';
-import { availability, choice, definition, hiddenKeys, hiddenText, load, specOf } from './picture.js';
+import { availability, choice, definition, hiddenKeys, hiddenText, load, scalarsOf, settle, specOf } from './picture.js';
 
 export function picturePanel(metrics) {
   const controlBox = h('div', { class: 'controls' });
@@ -36,13 +36,14 @@ export function picturePanel(metrics) {
     redraw: fig.redraw,
     /* onStep is told which step is shown, once it is. */
     async update(query, job, runs, onStep) {
-      const c = choice(query, job, metrics);
-      const done = runs.filter((r) => r.state === 'done').length;
-      const key = [job.id, c.metric.name, c.site, c.step, c.param, done].join(' ');
       const mine = ++turn;
       try {
+        const c = choice(query, job, metrics, await scalarsOf(runs));
+        const available = await availability(job, runs, c.metric.name);
+        settle(c, query, available);
+        const done = runs.filter((r) => r.state === 'done').length;
+        const key = [job.id, c.metric.name, c.site, c.step, c.param, done].join(' ');
         if (key !== loaded.key) {
-          const available = await availability(job, runs, c.metric.name);
           const data = await load(job, c, available);
           if (mine !== turn) return;
           loaded = { key, data, available };

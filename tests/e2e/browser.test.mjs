@@ -541,6 +541,24 @@ test('360 px wide: nothing makes the page scroll sideways', async (t) => {
   assert.ok(await noOverflow(page), 'with all fields open');
 });
 
+test('the verdict: of the job, of strategy by depth, of each arm with its rules; theory in the picture', async (t) => {
+  const job = await api('jobs', { method: 'POST', headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ name: 'verdict', model: 'relu_xavier', seeds: [0, 1], sweep: { strategy: ['pre_ln', 'post_ln'], depth: [3, 30] } }) });
+  await until('the job ends', async () => (await api(`jobs/${job.id}`)).state === 'done', 60000, 200);
+  const page = await open(t, `#/jobs/${job.id}`);
+  const card = page.locator('.verdict-card');
+  await card.locator('.heat-map').waitFor();
+  assert.match(await card.locator('.lead').innerText(), /tokens become identical/);
+  assert.equal(await card.locator('h2 .verdict-fail').count(), 1);
+  assert.deepEqual(await card.locator('.heat-map tbody th').allInnerTexts(), ['pre_ln', 'post_ln']);
+  assert.match((await card.locator('.heat-map tbody tr').nth(1).innerText()).replace(/\s+/g, ' '), /fail$/);
+  assert.equal(await card.locator('.arm-verdict').count(), 4);
+  await card.locator('.arm-verdict').last().locator('summary').click();
+  assert.ok(await card.locator('.rule-fail').first().isVisible());
+  assert.ok(await page.locator('.picture .theory').count() >= 4);
+  assert.match(await page.locator('.picture .figure-notes').innerText(), /theory predicts/);
+});
+
 test('a job that is not there, and a page that is not there', async (t) => {
   const page = await open(t, '#/jobs/999999', { expected: /404/ });
   await page.waitForSelector('.note.error');
