@@ -6,7 +6,7 @@
  *
  * Means over sequences; tokens that are zero (after m is taken away) are left out. T = 1:
  * REASON_ONE_TOKEN; without two tokens that are not zero in any sequence: REASON_ZERO.
- * Source: metrics-and-theory A3.2.
+ * Source: definitions.
  */
 #ifndef CORE_PROBE_COSINE_H
 #define CORE_PROBE_COSINE_H

@@ -9,7 +9,7 @@
  * entropy [matrices, T], visible [T] (causal: i + 1). scratch: matrices * T doubles. Without a row
  * that has n_i > 1 (T = 1): REASON_NO_ENTRIES. One NaN row makes all three NaN. The means are
  * summed in the order of the array. Allocates nothing. Any thread.
- * Source: Zhai et al. 2023, arXiv:2303.06296; metrics-and-theory A3.4.
+ * Source: Zhai et al. 2023, arXiv:2303.06296.
  */
 #ifndef CORE_METRIC_ATTENTION_H
 #define CORE_METRIC_ATTENTION_H
@@ -38,7 +38,7 @@ void attention_finish(const real *entropy,
  *
  * Population variances. attention_rows_finish fills all four; what is meant depends on whose rows
  * they were. No such row: REASON_NO_ENTRIES; an entry that is not finite: NaN.
- * Source: metrics-and-theory A3.4; Giorlandino & Goldt 2025, arXiv:2505.24333.
+ * Source: Giorlandino & Goldt 2025, arXiv:2505.24333.
  */
 typedef struct attention_rows {
     uint64_t rows, nonfinite;

@@ -9,7 +9,7 @@
  * sequence, and added in the order of the batch. A NaN or Inf makes what it enters NaN or Inf.
  * The add functions add to what is there; stalls: count for bf16_stall. n = rows cols entries lie
  * one after another. Allocates nothing. Any thread.
- * Source: metrics-and-theory A1.4 (bf16), A4.
+ * Source: definitions; bf16 keeps 8 bits.
  */
 #ifndef CORE_METRIC_BRANCH_H
 #define CORE_METRIC_BRANCH_H

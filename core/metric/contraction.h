@@ -20,7 +20,7 @@
  * before left, begins with first, and NULL when it is not wanted. work: contraction_work_bytes(T),
  * 64-byte aligned. 2 T^3 flops per Gram matrix and product, 4/3 T^3 per reduction. Calls
  * cblas_dsyrk and cblas_dgemm. Allocates nothing. Any thread; one sequence's layers in order.
- * Source: metrics-and-theory A3.4; Dong et al. 2021, arXiv:2103.03404; Wu et al. 2024,
+ * Source: Dong et al. 2021, arXiv:2103.03404; Wu et al. 2024,
  * arXiv:2405.18781.
  */
 #ifndef CORE_METRIC_CONTRACTION_H

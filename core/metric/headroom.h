@@ -11,7 +11,7 @@
  * The first four under the names of values or of gradients (grad_*). Without a finite entry all are
  * REASON_NO_ENTRIES. headroom_add takes entries that lie one after another. A counter holds 2^32
  * entries of one call. Allocates nothing. Any thread.
- * Source: metrics-and-theory A1.4; Micikevicius et al. 2018, arXiv:1710.03740 (loss scale).
+ * Source: Micikevicius et al. 2018, arXiv:1710.03740 (loss scale).
  */
 #ifndef CORE_METRIC_HEADROOM_H
 #define CORE_METRIC_HEADROOM_H

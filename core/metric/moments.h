@@ -18,7 +18,7 @@
  * token (NaN for a token without entries). moments_finish reorders token_sq [n_tokens], the
  * concatenation over slabs. The merge is exact algebra, so grouping changes only rounding.
  * Allocates nothing. Any thread.
- * Source: Pebay 2008, SAND2008-6212 (merging); metrics-and-theory A1.1 (definitions).
+ * Source: Pebay 2008, SAND2008-6212 (merging).
  */
 #ifndef CORE_METRIC_MOMENTS_H
 #define CORE_METRIC_MOMENTS_H

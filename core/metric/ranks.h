@@ -18,7 +18,7 @@
  * ranks: the mean over sequences. Zero sequences are left out; when all are: REASON_ZERO, or, with
  * centred and T = 1, REASON_ONE_TOKEN. One NaN sequence makes the mean NaN.
  * Allocates nothing. Any thread.
- * Source: metrics-and-theory A3.3. Setting noise to zero is ours: without it a singular value of
+ * Source: the definitions above. Setting noise to zero is ours: without it a singular value of
  * zero (centring makes one) enters as up to 1e-8 of the largest, and effective_rank is off by 1e-8.
  */
 #ifndef CORE_METRIC_RANKS_H

@@ -7,7 +7,7 @@
  * are left out: a run that diverges says so elsewhere. Without a z: REASON_TOO_FEW, and without a
  * spike its first step is REASON_ABSENT. With fewer than 100 steps this is the only form of spike
  * detection that means anything; those over windows of 1000 steps are not offered.
- * Allocates nothing. Any thread. Source: metrics-and-theory A2.4.
+ * Allocates nothing. Any thread. Source: ours, a robust z score (median, MAD).
  */
 #ifndef CORE_METRIC_SPIKE_H
 #define CORE_METRIC_SPIKE_H

@@ -145,7 +145,7 @@ START_TEST(test_causal_uniform_attention_halves)
 }
 END_TEST
 
-/* |lambda_2| of windows of +-1, 2, 4, 8 tokens at T = 64 (metrics-and-theory A3.4); the next one is
+/* |lambda_2| of windows of +-1, 2, 4, 8 tokens at T = 64; the next one is
  * about its fourth power, so that few layers need be made of wide windows. */
 START_TEST(test_windows_contract_by_their_second_eigenvalue)
 {

@@ -1,5 +1,5 @@
-"""Norms with statistics over the tokens of the batch, in PyTorch float64, from their definitions
-(seed-systems N1, N2, N9): one object per site, which holds the running state and moves it as it is called.
+"""Norms with statistics over the tokens of the batch, in PyTorch float64, from their definitions:
+one object per site, which holds the running state and moves it as it is called.
 
     site = make(kind, strategy, width)
     y = site(x, P, training)          x [B, T, D]; P: the site's parameters by short name
