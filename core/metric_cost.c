@@ -58,7 +58,8 @@ void metric_cost_of(const graph *g, metric_cost out[METRIC_COSTS])
     const int kinds = spectra(g);
     for (int i = 0; i < g->n_taps; i++) add_tap(g, &g->taps[i], kinds, sums);
     for (int k = 0; k < METRIC_COSTS; k++) {
-        bool wanted = wants(g, names[k]) || (k == COST_MOMENTS && (wants(g, "geometry") || kinds)) ||
+        bool wanted = wants(g, names[k]) ||
+                      (k == COST_MOMENTS && (wants(g, "geometry") || kinds)) ||
                       (k <= COST_GRADIENT && wants(g, "fit"));
         out[k] = (metric_cost){names[k], wanted ? g->batch * sums[k] : 0};
     }

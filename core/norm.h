@@ -42,7 +42,7 @@ typedef struct norm {
     use_set uses;     /* bit per enum use, beyond GAIN and NORM_ALPHA */
     norm_law law;
     double law_rms;
-    bool law_centres; /* the mean over the features is taken out */
+    bool law_centres;             /* the mean over the features is taken out */
     const struct norm *of_groups; /* this one over strategy.groups groups with gains of their own */
     const struct batch_norm *batch; /* statistics over tokens (op batch_norm); then no functions */
     void (*stats)(real *stats, const real *x, size_t n, double eps);

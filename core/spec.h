@@ -202,7 +202,7 @@ typedef struct spec_measure {
     bool eval;  /* probes see the network as it is used: running statistics, no update of them */
     int probes; /* random vectors of the metrics that are estimated from some */
     int iterations; /* of those that are found step by step */
-    bool theory; /* predictions beside the measurements of step 0 */
+    bool theory;    /* predictions beside the measurements of step 0 */
 } spec_measure;
 
 /* Networks that core/proxy makes of a run's; a job's is DERIVED_NONE. DERIVED_SUM: the loss is the

@@ -77,7 +77,7 @@ static int ladder(int out[FIND_CANDIDATES], int min, int max)
 
 int find_depths(int out[FIND_CANDIDATES], int min, int max)
 {
-    int sorted[FIND_CANDIDATES], low[FIND_CANDIDATES + 1], high[FIND_CANDIDATES + 1];
+    int sorted[FIND_CANDIDATES], low[FIND_CANDIDATES + 1] = {0}, high[FIND_CANDIDATES + 1] = {0};
     int n = ladder(sorted, min, max), head = 0, tail = 1;
     low[0] = 0, high[0] = n - 1;
     for (int k = 0; k < n; k++, head++) {

@@ -72,9 +72,9 @@ static void climb(machine_groups *g,
 {
     char dir[PATH_BYTES];
     int n = snprintf(dir, sizeof dir, "%s%s", root, hierarchy);
-    size_t base = n < 0 ? sizeof dir : (size_t)n;
-    if (base >= sizeof dir || strlen(group) >= sizeof dir - base) return;
-    strcpy(dir + base, group);
+    size_t base = n < 0 ? sizeof dir : (size_t)n, bytes = strlen(group) + 1;
+    if (base >= sizeof dir || bytes > sizeof dir - base) return;
+    memcpy(dir + base, group, bytes);
     for (;;) {
         read_group(g, dir);
         char *slash = strrchr(dir + base, '/');

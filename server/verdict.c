@@ -136,7 +136,7 @@ bool verdict_intake_init(verdict_intake *in, const rules *r, const run_spec *spe
 
 void verdict_intake_deinit(verdict_intake *in)
 {
-    for (int i = 0; i < in->n; i++) free(in->series[i].v);
+    for (int i = 0; in->series && i < in->n; i++) free(in->series[i].v);
     free(in->series);
     in->series = NULL;
     in->n = 0;

@@ -49,7 +49,7 @@ static size_t find_top(const double *a, size_t n, double top[OUTLIER_TOP])
 /* Of the whole sequence; reorders a. */
 static void add_entries(outlier *o, double *a, size_t n)
 {
-    double top[OUTLIER_TOP];
+    double top[OUTLIER_TOP] = {0};
     const size_t found = find_top(a, n, top);
     const double median = order_quantile(a, n, 0.5);
     for (size_t k = 0; k < found; k++) {

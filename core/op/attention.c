@@ -82,7 +82,7 @@ typedef struct head {
     real scale;
     double softcap;
     const real *bias;        /* [T, T], or NULL */
-    const real *by_distance; /* [2 T - 1] of distances 1 - T to T - 1, or NULL */
+    const real *by_distance; /* with n->position: [2 T - 1] of distances 1 - T to T - 1 */
     double *dby_distance;    /* sums of its gradient, or NULL */
     double *dtau;            /* sum for this head, or NULL */
 } head;
@@ -195,7 +195,7 @@ static void shape_logits(const head *a, const rows *r, real *block)
         real *row = block + i * a->length + r->from;
         if (!isnan(a->softcap)) cap(row, (real)a->softcap, r->cols);
         if (a->bias) add_bias(row, a->bias + (r->i0 + i) * a->length + r->from, r->cols);
-        if (a->by_distance)
+        if (a->n->position)
             add_bias(row, a->by_distance + a->length - 1 - (r->i0 + i) + r->from, r->cols);
     }
 }
@@ -417,9 +417,8 @@ static double *distance_sums(real *scratch, size_t room, size_t length)
 
 static void backward(const exec *x, const node *n, const span *s)
 {
-    double *sums = n->n_params ? exec_partials(x, n, s->panel) : NULL,
-           *dtau = n->has_tau ? sums : NULL;
-    if (sums) memset(sums, 0, n->partial_count * sizeof *sums);
+    double *sums = exec_partials(x, n, s->panel), *dtau = n->has_tau ? sums : NULL;
+    if (n->partial_count) memset(sums, 0, n->partial_count * sizeof *sums);
     for (int b = s->b0; b < s->b1; b++)
         for (int h = 0; h < n->heads; h++) {
             head a = head_of(x, n, h);
@@ -447,7 +446,8 @@ static void backward(const exec *x, const node *n, const span *s)
             head_backward(&a, exec_value(x, n->inputs[0], b) + a.q,
                           exec_value(x, n->inputs[1], b) + a.k,
                           exec_value(x, n->inputs[2], b) + a.v, &d);
-            if (n->position) gather_buckets(n, h, &a, sums + (n->has_tau ? (size_t)n->heads : 0));
+            if (a.dby_distance)
+                gather_buckets(n, h, &a, sums + (n->has_tau ? (size_t)n->heads : 0));
         }
 }
 

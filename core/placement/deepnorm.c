@@ -58,9 +58,6 @@ const placement placement_deepnorm = {
             USES(INIT_FACTOR),
     .gpas_first = true,
     .block = block,
-    .theory = {.known = true,
-               .attn = {.post = true},
-               .mlp = {.post = true},
-               .alpha = alpha_of},
+    .theory = {.known = true, .attn = {.post = true}, .mlp = {.post = true}, .alpha = alpha_of},
     .init = start,
 };

@@ -45,7 +45,8 @@ static inline int64_t temp_now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Integers that may not be 0 and are, as the field table has them: a worker reads the text again. */
+/* Integers that may not be 0 and are, as the field table has them: a worker reads the text again.
+ */
 static inline void temp_defaults(run_spec *s)
 {
     for (int i = 0; i < FIELD_COUNT; i++) {
