@@ -409,6 +409,7 @@ START_TEST(test_hostile_texts_do_not_reach_the_message)
                      ERR_UNKNOWN_NAME);
     for (const char *p = err.message; *p; p++) ck_assert_int_ge((unsigned char)*p, 0x20);
     ck_assert_ptr_null(strstr(err.message, "\xc2\x9b"));
+    job_deinit(&j);
     char *text = malloc(200100);
     int n = sprintf(text, "{\"strategy\":\"");
     memset(text + n, 'x', 200000);
@@ -416,6 +417,7 @@ START_TEST(test_hostile_texts_do_not_reach_the_message)
     ck_assert_int_eq(read_text(text, &j, &err), ERR_UNKNOWN_NAME);
     ck_assert_msg(strstr(err.message, "xxx…\""), "%s", err.message);
     ck_assert_msg(strstr(err.message, "pre_ln"), "%s", err.message);
+    job_deinit(&j);
     free(text);
 }
 END_TEST
@@ -431,6 +433,7 @@ START_TEST(test_depth_limit_is_the_servers)
     ck_assert_int_eq(reader_job("{\"depth\":11}", 12, &lim, &j, &err), ERR_RANGE);
     ck_assert_str_eq(err.pointer, "/depth");
     ck_assert_ptr_nonnull(strstr(err.message, "1 to 10"));
+    job_deinit(&j);
     ck_assert_int_eq(reader_job("{\"depth\":10}", 12, &lim, &j, &err), ERR_OK);
     job_deinit(&j);
     ck_assert_int_eq(reader_job("{}", 2, &lim, &j, &err), ERR_LIMIT); /* the default is 12 */
