@@ -360,6 +360,7 @@ test('a failed job says why', async (t) => {
   assert.match(await page.textContent('.job-head .badge'), /failed/);
   assert.match(await page.textContent('.job-head .note.error'), /worker/);
   await page.waitForFunction(() => /failed.*worker/.test(document.querySelector('section:has(#runs-title)').textContent));
+  await page.context().close(); // before its daemon goes: the page asks on
 });
 
 test('live: a running job moves by itself, and cancel stops it', async (t) => {
