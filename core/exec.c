@@ -120,6 +120,19 @@ CLONES static double sum_squares(const real *g, size_t n)
     return total;
 }
 
+CLONES static double dot(const real *a, const real *b, size_t n)
+{
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+double exec_dot(const real *a, const real *b, size_t n)
+{
+    return dot(a, b, n);
+}
+
 double exec_sum_squares(const real *v, size_t n)
 {
     return sum_squares(v, n);

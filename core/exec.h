@@ -72,6 +72,7 @@ double *exec_state_start(const exec *x, const node *n); /* the same, to be set b
 double *exec_state_next(const exec *x, const node *n);
 /* Sum of v_i^2 in double. */
 double exec_sum_squares(const real *v, size_t n);
+double exec_dot(const real *a, const real *b, size_t n); /* in double */
 /* A slice of parameter p's gradient is complete: sums it up for the norms. */
 void exec_slice(const exec *x, int p, int slice, const real *grad, size_t count);
 /* The same for rows of a matrix, by node n; rounds them first where the run rounds gradients. */

@@ -336,15 +336,6 @@ static bool fill_row(arm *a, size_t first, size_t end, enum place at)
     return any;
 }
 
-static void number_or_null(json_out *o, const char *key, double v)
-{
-    if (key) json_key(o, key);
-    if (isnan(v))
-        json_null(o);
-    else
-        json_double(o, v);
-}
-
 static const char *verdict_name(coordinates_verdict v)
 {
     return v == COORDINATES_NONE ? NULL : v == COORDINATES_PASS ? "pass" : "fail";
@@ -367,10 +358,10 @@ write_row(json_out *o, const arm *a, const coordinate_point *p, enum place at, r
     json_integer(o, p->step);
     json_key(o, "values");
     json_begin_array(o);
-    for (int i = 0; i < a->n; i++) number_or_null(o, NULL, a->means[i]);
+    for (int i = 0; i < a->n; i++) json_double_member(o, NULL, a->means[i]);
     json_end(o);
-    number_or_null(o, "slope", r.slope);
-    number_or_null(o, "spread", r.spread);
+    json_double_member(o, "slope", r.slope);
+    json_double_member(o, "spread", r.spread);
     member(o, "judged", !r.judged ? NULL : r.above_only ? "above" : "both");
     member(o, "verdict", verdict_name(r.verdict));
     json_end(o);

@@ -204,6 +204,15 @@ void json_double(json_out *o, double value)
     json_number(o, value, REASON_NONE);
 }
 
+void json_double_member(json_out *o, const char *key, double value)
+{
+    if (key) json_key(o, key);
+    if (isnan(value))
+        json_null(o);
+    else
+        json_double(o, value);
+}
+
 void json_csv_string(json_out *o, const char *text)
 {
     if (!text[strcspn(text, "\",\r\n")]) {

@@ -44,6 +44,8 @@ void json_null(json_out *o);
  * A value that is not finite though reason is REASON_NONE is treated by reason_of(value). */
 void json_number(json_out *o, double value, reason why);
 void json_double(json_out *o, double value); /* json_number(o, value, reason_of(value)) */
+/* A member (key NULL: an element); NaN, which here says that there is no number, is null. */
+void json_double_member(json_out *o, const char *key, double value);
 
 /* A complete JSON value that is already text; json_raw takes all of it, json_raw_n n bytes. */
 void json_raw(json_out *o, const char *text);

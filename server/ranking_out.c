@@ -8,15 +8,6 @@ static const char *name_of(const ranking_term *t)
     return metric_registry.rows[t->metric]->name;
 }
 
-static void number_or_null(json_out *o, const char *key, double value)
-{
-    json_key(o, key);
-    if (isnan(value))
-        json_null(o);
-    else
-        json_double(o, value);
-}
-
 static void write_term(json_out *o, const ranking_term *t)
 {
     json_begin_object(o);
@@ -26,8 +17,8 @@ static void write_term(json_out *o, const ranking_term *t)
     json_double(o, t->weight);
     json_key(o, "measured");
     json_bool(o, t->measured);
-    number_or_null(o, "tau", t->tau);
-    number_or_null(o, "soft_tau", t->soft_tau);
+    json_double_member(o, "tau", t->tau);
+    json_double_member(o, "soft_tau", t->soft_tau);
     json_end(o);
 }
 
@@ -37,8 +28,8 @@ write_value(json_out *o, const ranking *r, const ranking_value *v, const ranking
     json_begin_object(o);
     json_key(o, "metric");
     json_string(o, name_of(t));
-    number_or_null(o, "mean", v->mean);
-    number_or_null(o, "std", v->std);
+    json_double_member(o, "mean", v->mean);
+    json_double_member(o, "std", v->std);
     json_key(o, "seeds");
     json_integer(o, v->n);
     json_key(o, r->weighted ? "scaled" : "rank");
@@ -54,10 +45,10 @@ static void write_arm(json_out *o, const ranking *r, int a)
     json_raw(o, arm->arm);
     json_key(o, "rank");
     json_double(o, arm->rank);
-    number_or_null(o, "score", arm->score);
+    json_double_member(o, "score", arm->score);
     json_key(o, "runs");
     json_integer(o, arm->runs);
-    number_or_null(o, "final_loss", arm->loss);
+    json_double_member(o, "final_loss", arm->loss);
     json_key(o, "values");
     json_begin_array(o);
     for (int i = 0; i < r->n_terms; i++)

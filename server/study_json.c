@@ -21,15 +21,6 @@ static void integer_or_null(json_out *o, const char *key, int value, bool there)
         json_null(o);
 }
 
-static void number_or_null(json_out *o, const char *key, double value)
-{
-    json_key(o, key);
-    if (isnan(value))
-        json_null(o);
-    else
-        json_double(o, value);
-}
-
 /* --- rules ------------------------------------------------------------------------------------ */
 
 static void write_rule(json_out *o, const rule *r, const verdict_finding *f)
@@ -42,8 +33,8 @@ static void write_rule(json_out *o, const rule *r, const verdict_finding *f)
     json_begin_object(o);
     text_member(o, "rule", r->entry.name);
     text_member(o, "verdict", verdict_level_name(f->level));
-    number_or_null(o, "value", f->value);
-    number_or_null(o, "threshold", r->kind == RULE_FOUND ? (double)NAN : threshold);
+    json_double_member(o, "value", f->value);
+    json_double_member(o, "threshold", r->kind == RULE_FOUND ? (double)NAN : threshold);
     text_member(o, "comparison",
                 r->kind == RULE_FOUND ? "none found"
                 : at_most             ? "at most"
@@ -70,7 +61,7 @@ static void write_arm(json_out *o, const study *s, const study_arm *a)
     integer_or_null(o, "rank", a->of.rank, a->of.rank > 0);
     text_member(o, "verdict", verdict_level_name(a->of.level));
     text_member(o, "sentence", a->sentence);
-    number_or_null(o, "confidence", a->of.confidence);
+    json_double_member(o, "confidence", a->of.confidence);
     json_key(o, "seeds");
     json_integer(o, a->of.seeds);
     json_key(o, "rules");

@@ -49,17 +49,9 @@ static double all(flat_run r, bool largest)
     return sum;
 }
 
-CLONES static double dot(const real *a, const real *b, size_t n)
-{
-    double sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
-    return sum;
-}
-
 static double dot_work(const flat_run *r, size_t from, size_t to)
 {
-    return dot(r->a + from, r->b + from, to - from);
+    return exec_dot(r->a + from, r->b + from, to - from);
 }
 
 double flat_dot(const flat *f, const real *a, const real *b)
@@ -129,8 +121,8 @@ static double stretch_work(const flat_run *r, size_t from, size_t to)
             end = from + row - (from - w->data) % row;
             if (end > to) end = to;
             double least = 0.1 * r->by * sqrt((double)(end - from)),
-                   length = sqrt(dot(r->a + from, r->a + from, end - from)),
-                   moved = sqrt(dot(r->b + from, r->b + from, end - from));
+                   length = sqrt(exec_dot(r->a + from, r->a + from, end - from)),
+                   moved = sqrt(exec_dot(r->b + from, r->b + from, end - from));
             double ratio = moved / (length > least ? length : least);
             if (ratio > most || isnan(ratio)) most = ratio;
         }

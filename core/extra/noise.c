@@ -118,14 +118,6 @@ struct pairs {
     int batch;
 };
 
-CLONES static double dot(const real *a, const real *b, size_t n)
-{
-    double sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
-    return sum;
-}
-
 static void pair_task(void *context, int task, int worker)
 {
     (void)worker;
@@ -133,7 +125,7 @@ static void pair_task(void *context, int task, int worker)
     const noise *n = r->n;
     for (int b = 0; b <= task; b++)
         n->products[task * r->batch + b] =
-            dot(n->grads + (size_t)task * n->kept, n->grads + (size_t)b * n->kept, n->kept);
+            exec_dot(n->grads + (size_t)task * n->kept, n->grads + (size_t)b * n->kept, n->kept);
 }
 
 static err_code run(session *s, void *state, const extra_pass *how)
