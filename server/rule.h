@@ -16,7 +16,7 @@
 #include <stddef.h>
 
 /* Changes with every change of a rule or of how rules are judged; kept with each verdict. */
-enum { RULES_VERSION = 1 };
+enum { RULES_VERSION = 2 };
 
 enum { RULE_EXPECT_MAX = 64, RULE_ANY_LAYER = -2, RULE_ANY_STEP = -1 };
 #define RULE_ANY_SITE SITE_COUNT
@@ -42,7 +42,13 @@ typedef enum rule_kind {
 typedef enum rule_step { STEP_FIRST, STEP_LAST, STEP_EACH } rule_step; /* of the probed ones */
 
 /* What a network must be for the rule to mean anything. */
-typedef enum rule_need { NEED_NOTHING, NEED_FREE_LOGITS, NEED_UPDATES } rule_need;
+typedef enum rule_need {
+    NEED_NOTHING,
+    NEED_FREE_LOGITS,
+    NEED_START,  /* drawn weights, before the first update */
+    NEED_UPDATES /* at least RULE_UPDATES_MIN before the step that is judged */
+} rule_need;
+enum { RULE_UPDATES_MIN = 4 };
 
 typedef struct rule_bounds {
     double min, max; /* both allowed */

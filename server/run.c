@@ -338,6 +338,7 @@ static err_code run_job(run_state *s, error *err)
     if (!code) code = open_output(s, &format, err);
     if (!code) code = team_start(&s->team, s->lim.threads, err);
     if (!code) code = run_verdict_init(&s->verdict, &s->job, err);
+    if (!code) s->verdict.given_weights = s->tensors.has_weights;
     if (!code && s->options->flag[OPTION_rank])
         code = ranking_new(&s->ranking, s->options->text[OPTION_by], err);
     if (!code && s->options->text[OPTION_coordinates])

@@ -31,6 +31,7 @@ err_code run_verdict_run(run_verdict *v, int index, error *err)
     v->run = index;
     verdict_intake_deinit(&v->intake);
     bool ok = verdict_intake_init(&v->intake, &v->rules, &v->job->runs[index].spec);
+    v->intake.given_weights = v->given_weights;
     return ok ? ERR_OK : no_memory(err);
 }
 

@@ -10,6 +10,7 @@ typedef struct run_verdict {
     verdict_intake intake;
     verdict_finding *findings; /* of all runs, one after the other */
     bool *judged, *skipped;    /* [n_runs] */
+    bool given_weights;        /* of the one run, not drawn; the caller's, after init */
     int run;
     study study;
     char *text; /* the study as JSON, after run_verdict_end */

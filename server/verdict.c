@@ -29,6 +29,8 @@ static const char *const whys[VERDICT_WHYS] = {
     [VERDICT_LOSS_GRADIENT] = "the gradient of the loss is the same for all tokens",
     [VERDICT_BIASED] = "a bias makes attention sharp on purpose",
     [VERDICT_UPDATES] = "it needs at least four updates",
+    [VERDICT_NO_START] = "no step before the first update was probed",
+    [VERDICT_GIVEN_WEIGHTS] = "the weights were given, not drawn",
     [VERDICT_ZERO_BRANCH] = "the branches start at zero, as they are meant to",
 };
 
@@ -122,7 +124,6 @@ bool verdict_intake_init(verdict_intake *in, const rules *r, const run_spec *spe
     *in = (verdict_intake){.rules = r,
                            .depth = spec->depth,
                            .seq_len = spec->data.seq_len,
-                           .steps = spec->train.steps,
                            .free_logits = has_free_logits(spec)};
     if (m->n_steps > 0) in->first = m->steps[0], in->last = m->steps[m->n_steps - 1];
     memcpy(in->measured_metrics, m->metrics, sizeof m->metrics);
@@ -372,12 +373,26 @@ static bool is_worse(const rule *r, const verdict_finding *a, const verdict_find
            (isnan(b->value) || badness(r, a->value) > badness(r, b->value));
 }
 
+static verdict_why lacks(const verdict_intake *in, rule_need need)
+{
+    switch (need) {
+    case NEED_FREE_LOGITS:
+        return in->free_logits ? VERDICT_JUDGED : VERDICT_BIASED;
+    case NEED_START:
+        if (in->given_weights) return VERDICT_GIVEN_WEIGHTS;
+        return in->first == 0 ? VERDICT_JUDGED : VERDICT_NO_START;
+    case NEED_UPDATES:
+        return in->last >= RULE_UPDATES_MIN ? VERDICT_JUDGED : VERDICT_UPDATES;
+    default:
+        return VERDICT_JUDGED;
+    }
+}
+
 static verdict_finding judge(const verdict_intake *in, const rule *r, const run_summary *summary)
 {
-    enum { FEW = 4 };
     if (r->kind == RULE_DIVERGED) return judge_diverged(r, summary);
-    if (r->need == NEED_FREE_LOGITS && !in->free_logits) return not_judged(VERDICT_BIASED);
-    if (r->need == NEED_UPDATES && in->steps < FEW) return not_judged(VERDICT_UPDATES);
+    verdict_why lack = lacks(in, r->need);
+    if (lack) return not_judged(lack);
     int steps[2], n = steps_of(steps, in, r);
     if (r->kind == RULE_CHANGE) steps[0] = in->last, n = 1;
     verdict_finding worst = not_judged(VERDICT_JUDGED);

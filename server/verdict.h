@@ -40,6 +40,8 @@ typedef enum verdict_why {
     VERDICT_LOSS_GRADIENT,
     VERDICT_BIASED,
     VERDICT_UPDATES,
+    VERDICT_NO_START,
+    VERDICT_GIVEN_WEIGHTS,
     VERDICT_ZERO_BRANCH,
     VERDICT_WHYS
 } verdict_why;
@@ -65,8 +67,9 @@ typedef struct verdict_series verdict_series;
 /* Takes the measurements of one run. */
 typedef struct verdict_intake {
     const rules *rules;
-    int depth, seq_len, steps, first, last; /* first, last: probed steps */
+    int depth, seq_len, first, last; /* first, last: probed steps */
     bool free_logits;
+    bool given_weights; /* not drawn from the init; the caller's, after verdict_intake_init */
     bool measured_metrics[METRIC_COUNT], measured_sites[SITE_COUNT];
     verdict_series *series;
     int n;

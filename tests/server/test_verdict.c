@@ -310,9 +310,9 @@ static void both_steps(double first, double last, verdict_level level, int step)
 {
     fake k;
     begin(&k, 5);
-    fill(&k, 0, SITE_resid_out, METRIC_cos_mean, first, 1, first, 1);
-    fill(&k, 5, SITE_resid_out, METRIC_cos_mean, last, 1, last, 1);
-    const verdict_finding *f = judge(&k, RULE_token_collapse_ROW);
+    fill(&k, 0, SITE_attn_prob, METRIC_attn_entropy_norm, first, 1, first, 1);
+    fill(&k, 5, SITE_attn_prob, METRIC_attn_entropy_norm, last, 1, last, 1);
+    const verdict_finding *f = judge(&k, RULE_attention_collapse_ROW);
     ck_assert_int_eq(f->level, level);
     ck_assert_int_eq(f->step, step);
     end(&k);
@@ -320,9 +320,64 @@ static void both_steps(double first, double last, verdict_level level, int step)
 
 START_TEST(test_a_rule_looks_at_the_first_and_the_last_step)
 {
-    both_steps(0.1, 0.999, LEVEL_FAIL, 5);
-    both_steps(0.999, 0.1, LEVEL_FAIL, 0);
-    both_steps(0.3, 0.2, LEVEL_PASS, 0);
+    both_steps(0.9, 0.01, LEVEL_FAIL, 5);
+    both_steps(0.01, 0.9, LEVEL_FAIL, 0);
+    both_steps(0.7, 0.8, LEVEL_PASS, 0);
+}
+END_TEST
+
+/* Tokens that share a direction: cosine and relative distance from their mean go together,
+ * distance^2 = 1 - cosine. */
+static void share_direction(fake *k, int step, double distance)
+{
+    double cosine = 1 - distance * distance;
+    fill(k, step, SITE_resid_out, METRIC_cos_mean, cosine, 1, cosine, 1);
+    fill(k, step, SITE_resid_out, METRIC_residual_fro, distance, 1, distance, 1);
+}
+
+static verdict_level lost(int steps, double distance)
+{
+    fake k;
+    begin(&k, steps);
+    share_direction(&k, 0, 0.9);
+    share_direction(&k, steps, distance);
+    verdict_level level = judge(&k, RULE_tokens_lost_ROW)->level;
+    ck_assert_int_eq(k.f[RULE_token_collapse_ROW].level, LEVEL_PASS);
+    if (level > LEVEL_PASS) ck_assert_int_eq(k.f[RULE_tokens_lost_ROW].step, steps);
+    end(&k);
+    return level;
+}
+
+START_TEST(test_a_direction_common_to_all_tokens_after_a_few_updates_is_no_collapse)
+{
+    ck_assert_int_eq(lost(8, 0.9), LEVEL_PASS);
+    ck_assert_int_eq(lost(8, 0.01), LEVEL_PASS); /* cosine 0.9999 */
+    ck_assert_int_eq(lost(8, 0.003), LEVEL_WARN);
+    ck_assert_int_eq(lost(8, 1e-4), LEVEL_FAIL);
+    ck_assert_int_eq(lost(8, 0), LEVEL_FAIL);
+    ck_assert_int_eq(lost(RULE_UPDATES_MIN - 1, 0), LEVEL_NONE);
+}
+END_TEST
+
+static void ck_start(fake *k, verdict_level level, const char *says)
+{
+    share_direction(k, k->in.first, 0.01);
+    ck_assert_int_eq(judge(k, RULE_token_collapse_ROW)->level, level);
+    ck_says(k, RULE_token_collapse_ROW, says);
+    end(k);
+}
+
+START_TEST(test_the_start_is_judged_on_drawn_weights_before_any_update)
+{
+    fake k;
+    begin(&k, 8);
+    ck_start(&k, LEVEL_FAIL, "tokens become identical by block 1 (mean cosine 0.9999)");
+    begin(&k, 8);
+    k.in.given_weights = true;
+    ck_start(&k, LEVEL_NONE, "not judged: the weights were given, not drawn");
+    begin(&k, 8);
+    k.in.first = 8;
+    ck_start(&k, LEVEL_NONE, "not judged: no step before the first update was probed");
 }
 END_TEST
 
@@ -516,6 +571,8 @@ int main(void)
     tcase_add_test(c, test_rules_about_training);
     tcase_add_test(c, test_updates_of_weight_matrices_count);
     tcase_add_test(c, test_a_rule_looks_at_the_first_and_the_last_step);
+    tcase_add_test(c, test_a_direction_common_to_all_tokens_after_a_few_updates_is_no_collapse);
+    tcase_add_test(c, test_the_start_is_judged_on_drawn_weights_before_any_update);
     suite_add_tcase(s, c);
     c = tcase_create("seeds");
     tcase_add_test(c, test_one_seed_is_never_better_than_a_warning);
