@@ -321,11 +321,6 @@ static err_code diverge(runner *r, double *found)
     return s->backward ? exec_backward(&s->x, on_stage, r) : ERR_OK;
 }
 
-static err_code cancelled(error *err)
-{
-    return error_set(err, ERR_CANCELLED, "", "the run was cancelled");
-}
-
 static err_code refused(error *err)
 {
     return error_set(err, ERR_IO, "", "a tensor could not be handed over");
@@ -352,7 +347,7 @@ static err_code eval_step(runner *r, error *err)
     if (!code && s->backward) code = exec_backward(&s->x, on_stage, r);
     s->x.probe = NULL;
     s->x.eval = false;
-    if (code) return cancelled(err);
+    if (code) return exec_cancelled(err);
     if (s->probe.parameter) train_weight_norms(s);
     r->passes++;
     return report(r, &pass, err);
@@ -367,15 +362,15 @@ static err_code train_step(runner *r, bool measured, bool reported, bool *stop, 
     bool backward = s->backward && (measured || update_follows);
     step_record record = {.step = r->step, .grad_norm = (double)NAN};
     s->x.probe = measured ? &s->probe : NULL;
-    if (exec_forward(&s->x, on_stage, r, &record.loss)) return cancelled(err);
+    if (exec_forward(&s->x, on_stage, r, &record.loss)) return exec_cancelled(err);
     bool bad = !isfinite(record.loss);
     if (!bad && backward) {
-        if (exec_backward(&s->x, on_stage, r)) return cancelled(err);
+        if (exec_backward(&s->x, on_stage, r)) return exec_cancelled(err);
         record.grad_norm = train_grad_norm(s);
         bad = update_follows && !isfinite(record.grad_norm);
     }
     if (bad) {
-        if (diverge(r, &record.loss)) return cancelled(err);
+        if (diverge(r, &record.loss)) return exec_cancelled(err);
         backward = s->backward;
         measured = !reported;
         if (backward) record.grad_norm = train_grad_norm(s);
@@ -407,7 +402,7 @@ static err_code extra_step(runner *r, bool eval, error *err)
     err_code code = extra_run(s, &how);
     s->x.eval = false;
     r->passes += extra_passes(s);
-    return code ? cancelled(err) : ERR_OK;
+    return code ? exec_cancelled(err) : ERR_OK;
 }
 
 static err_code run_step(runner *r, bool *stop, error *err)
@@ -422,7 +417,7 @@ static err_code run_step(runner *r, bool *stop, error *err)
 static err_code profile(runner *r, error *err)
 {
     session_use_batch(r->s, 0);
-    return exec_profile(&r->s->x, on_stage, r) ? cancelled(err) : ERR_OK;
+    return exec_profile(&r->s->x, on_stage, r) ? exec_cancelled(err) : ERR_OK;
 }
 
 /* Initial weights and state, as the sink leaves them. */

@@ -443,3 +443,8 @@ err_code exec_profile(exec *x, exec_progress *progress, void *user)
     x->probe = kept;
     return code;
 }
+
+err_code exec_cancelled(error *err)
+{
+    return error_set(err, ERR_CANCELLED, "", "the run was cancelled");
+}

@@ -37,6 +37,21 @@ bool api_query_open(api_query *q, request *r, reply *out, const char *sql)
     return false;
 }
 
+bool api_query_row(
+    api_query *q, request *r, reply *out, const char *what, int64_t id, const char *sql)
+{
+    if (!api_query_open(q, r, out, sql)) return false;
+    sqlite3_bind_int64(q->stmt, 1, id);
+    int row = sqlite3_step(q->stmt);
+    if (row == SQLITE_ROW) return true;
+    if (row == SQLITE_DONE)
+        api_not_found(out, what, id);
+    else
+        api_store_failed(out, q->db);
+    api_query_close(q, r);
+    return false;
+}
+
 void api_query_close(api_query *q, request *r)
 {
     sqlite3_finalize(q->stmt);

@@ -12,6 +12,9 @@ typedef struct api_query {
 } api_query;
 
 bool api_query_open(api_query *q, request *r, reply *out, const char *sql);
+/* The same, on the one row that has this id; without one, 404 for `what`. */
+bool api_query_row(
+    api_query *q, request *r, reply *out, const char *what, int64_t id, const char *sql);
 void api_query_close(api_query *q, request *r);
 /* A further statement on the same reader; NULL with the reply filled. */
 sqlite3_stmt *api_prepare(sqlite3 *db, reply *out, const char *sql);

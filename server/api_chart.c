@@ -428,24 +428,16 @@ void api_chart(request *r, reply *out)
     chart c = {0};
     json_out o = {0};
     if (!read_question(r, &c) || !request_capture_id(r, 0, &id) ||
-        !api_query_open(
-            &q, r, out,
+        !api_query_row(
+            &q, r, out, "job", id,
             "SELECT hash, finished_at, (SELECT max(depth) FROM runs WHERE job_id = jobs.id) "
             "FROM jobs WHERE id = ?"))
         return;
-    sqlite3_bind_int64(q.stmt, 1, id);
-    int row = sqlite3_step(q.stmt);
-    if (row == SQLITE_ROW) {
-        c.max_depth = sqlite3_column_int(q.stmt, 2);
-        api_tag_ended(r, out, (const char *)sqlite3_column_text(q.stmt, 0),
-                      (const char *)sqlite3_column_text(q.stmt, 1), "chart");
-        if (resolve(r, &c, q.db, id, out) && write_chart(&o, &c, q.db, id, out))
-            reply_json(out, MHD_HTTP_OK, &o);
-    } else if (row == SQLITE_DONE) {
-        api_not_found(out, "job", id);
-    } else {
-        api_store_failed(out, q.db);
-    }
+    c.max_depth = sqlite3_column_int(q.stmt, 2);
+    api_tag_ended(r, out, (const char *)sqlite3_column_text(q.stmt, 0),
+                  (const char *)sqlite3_column_text(q.stmt, 1), "chart");
+    if (resolve(r, &c, q.db, id, out) && write_chart(&o, &c, q.db, id, out))
+        reply_json(out, MHD_HTTP_OK, &o);
     api_query_close(&q, r);
     json_deinit(&o);
     json_deinit(&c.params);

@@ -89,18 +89,11 @@ void api_jobs_coordinates(request *r, reply *out)
     int64_t id;
     api_query q;
     if (!request_capture_id(r, 0, &id) ||
-        !api_query_open(&q, r, out,
-                        "SELECT hash, finished_at, state,"
-                        " (SELECT arm FROM runs WHERE job_id = jobs.id ORDER BY idx LIMIT 1)"
-                        " FROM jobs WHERE id = ?"))
+        !api_query_row(&q, r, out, "job", id,
+                       "SELECT hash, finished_at, state,"
+                       " (SELECT arm FROM runs WHERE job_id = jobs.id ORDER BY idx LIMIT 1)"
+                       " FROM jobs WHERE id = ?"))
         return;
-    sqlite3_bind_int64(q.stmt, 1, id);
-    int row = sqlite3_step(q.stmt);
-    if (row == SQLITE_ROW)
-        answer(r, out, &q, id);
-    else if (row == SQLITE_DONE)
-        api_not_found(out, "job", id);
-    else
-        api_store_failed(out, q.db);
+    answer(r, out, &q, id);
     api_query_close(&q, r);
 }

@@ -111,25 +111,18 @@ void api_jobs_predictions(request *r, reply *out)
     json_out o = {0};
     if (!one_name(r, "metric", &metric_registry, &ask.metric) ||
         !one_name(r, "site", &site_registry, &ask.site) || !request_capture_id(r, 0, &id) ||
-        !api_query_open(&q, r, out, "SELECT state, hash, finished_at FROM jobs WHERE id = ?"))
+        !api_query_row(&q, r, out, "job", id,
+                       "SELECT state, hash, finished_at FROM jobs WHERE id = ?"))
         return;
-    sqlite3_bind_int64(q.stmt, 1, id);
-    int row = sqlite3_step(q.stmt);
-    if (row == SQLITE_ROW) {
-        api_tag_ended(r, out, (const char *)sqlite3_column_text(q.stmt, 1),
-                      (const char *)sqlite3_column_text(q.stmt, 2), "predictions");
-        json_begin_object(&o);
-        json_key(&o, "job_id");
-        json_integer(&o, id);
-        api_member(&o, "state", q.stmt, 0);
-        bool ok = write_summary(&o, q.db, out, id, &ask) && write_rows(&o, q.db, out, id, &ask);
-        json_end(&o);
-        if (ok) reply_json(out, MHD_HTTP_OK, &o);
-    } else if (row == SQLITE_DONE) {
-        api_not_found(out, "job", id);
-    } else {
-        api_store_failed(out, q.db);
-    }
+    api_tag_ended(r, out, (const char *)sqlite3_column_text(q.stmt, 1),
+                  (const char *)sqlite3_column_text(q.stmt, 2), "predictions");
+    json_begin_object(&o);
+    json_key(&o, "job_id");
+    json_integer(&o, id);
+    api_member(&o, "state", q.stmt, 0);
+    bool ok = write_summary(&o, q.db, out, id, &ask) && write_rows(&o, q.db, out, id, &ask);
+    json_end(&o);
+    if (ok) reply_json(out, MHD_HTTP_OK, &o);
     api_query_close(&q, r);
     json_deinit(&o);
 }

@@ -8,23 +8,16 @@ static bool find_job(request *r, reply *out, int64_t id, char state[16])
 {
     api_query q;
     const char *weights = request_param_text(r, "weights");
-    if (!api_query_open(&q, r, out, "SELECT state, hash, finished_at FROM jobs WHERE id = ?"))
+    char form[512];
+    if (!api_query_row(&q, r, out, "job", id,
+                       "SELECT state, hash, finished_at FROM jobs WHERE id = ?"))
         return false;
-    sqlite3_bind_int64(q.stmt, 1, id);
-    int row = sqlite3_step(q.stmt);
-    if (row == SQLITE_ROW) {
-        snprintf(state, 16, "%s", (const char *)sqlite3_column_text(q.stmt, 0));
-        char form[512];
-        snprintf(form, sizeof form, "ranking %.480s", weights ? weights : "");
-        api_tag_ended(r, out, (const char *)sqlite3_column_text(q.stmt, 1),
-                      (const char *)sqlite3_column_text(q.stmt, 2), form);
-    } else if (row == SQLITE_DONE) {
-        api_not_found(out, "job", id);
-    } else {
-        api_store_failed(out, q.db);
-    }
+    snprintf(state, 16, "%s", (const char *)sqlite3_column_text(q.stmt, 0));
+    snprintf(form, sizeof form, "ranking %.480s", weights ? weights : "");
+    api_tag_ended(r, out, (const char *)sqlite3_column_text(q.stmt, 1),
+                  (const char *)sqlite3_column_text(q.stmt, 2), form);
     api_query_close(&q, r);
-    return row == SQLITE_ROW;
+    return true;
 }
 
 /* Rows of step 0 of one run, by the primary key. */

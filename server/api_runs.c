@@ -75,18 +75,11 @@ void api_runs_get(request *r, reply *out)
 {
     int64_t id;
     api_query q;
-    if (!request_capture_id(r, 0, &id) || !api_query_open(&q, r, out, RUN_COLUMNS "WHERE id = ?"))
+    json_out o = {0};
+    if (!request_capture_id(r, 0, &id) ||
+        !api_query_row(&q, r, out, "run", id, RUN_COLUMNS "WHERE id = ?"))
         return;
-    sqlite3_bind_int64(q.stmt, 1, id);
-    int row = sqlite3_step(q.stmt);
-    if (row == SQLITE_ROW) {
-        json_out o = {0};
-        write_run(&o, q.stmt, true);
-        reply_json(out, MHD_HTTP_OK, &o);
-    } else if (row == SQLITE_DONE) {
-        api_not_found(out, "run", id);
-    } else {
-        api_store_failed(out, q.db);
-    }
+    write_run(&o, q.stmt, true);
+    reply_json(out, MHD_HTTP_OK, &o);
     api_query_close(&q, r);
 }

@@ -89,20 +89,12 @@ static bool find_job(request *r, reply *out, bool of_run, int64_t id, int64_t *j
         of_run ? "SELECT j.id, j.hash, r.finished_at FROM runs r JOIN jobs j ON j.id = r.job_id "
                  "WHERE r.id = ?"
                : "SELECT id, hash, finished_at FROM jobs WHERE id = ?";
-    if (!api_query_open(&q, r, out, sql)) return false;
-    sqlite3_bind_int64(q.stmt, 1, id);
-    int row = sqlite3_step(q.stmt);
-    if (row == SQLITE_ROW) {
-        *job_id = sqlite3_column_int64(q.stmt, 0);
-        api_tag_ended(r, out, (const char *)sqlite3_column_text(q.stmt, 1),
-                      (const char *)sqlite3_column_text(q.stmt, 2), csv ? "csv" : "json");
-    } else if (row == SQLITE_DONE) {
-        api_not_found(out, of_run ? "run" : "job", id);
-    } else {
-        api_store_failed(out, q.db);
-    }
+    if (!api_query_row(&q, r, out, of_run ? "run" : "job", id, sql)) return false;
+    *job_id = sqlite3_column_int64(q.stmt, 0);
+    api_tag_ended(r, out, (const char *)sqlite3_column_text(q.stmt, 1),
+                  (const char *)sqlite3_column_text(q.stmt, 2), csv ? "csv" : "json");
     api_query_close(&q, r);
-    return row == SQLITE_ROW;
+    return true;
 }
 
 static void answer(request *r, reply *out, rows_kind kind, bool of_run)

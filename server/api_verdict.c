@@ -43,27 +43,19 @@ void api_jobs_verdict(request *r, reply *out)
     api_query q;
     json_out o = {0};
     if (!request_capture_id(r, 0, &id) ||
-        !api_query_open(&q, r, out,
-                        "SELECT state, verdict_json, hash, finished_at FROM jobs WHERE id = ?"))
+        !api_query_row(&q, r, out, "job", id,
+                       "SELECT state, verdict_json, hash, finished_at FROM jobs WHERE id = ?"))
         return;
-    sqlite3_bind_int64(q.stmt, 1, id);
-    int row = sqlite3_step(q.stmt);
-    if (row == SQLITE_ROW) {
-        const char *text = (const char *)sqlite3_column_text(q.stmt, 1);
-        api_tag_ended(r, out, (const char *)sqlite3_column_text(q.stmt, 2),
-                      (const char *)sqlite3_column_text(q.stmt, 3), "verdict");
-        write_state(&o, id, q.stmt);
-        if (text && strlen(text) > 2)
-            write_stored(&o, text);
-        else
-            write_nothing(&o);
-        json_end(&o);
-        reply_json(out, MHD_HTTP_OK, &o);
-    } else if (row == SQLITE_DONE) {
-        api_not_found(out, "job", id);
-    } else {
-        api_store_failed(out, q.db);
-    }
+    const char *text = (const char *)sqlite3_column_text(q.stmt, 1);
+    api_tag_ended(r, out, (const char *)sqlite3_column_text(q.stmt, 2),
+                  (const char *)sqlite3_column_text(q.stmt, 3), "verdict");
+    write_state(&o, id, q.stmt);
+    if (text && strlen(text) > 2)
+        write_stored(&o, text);
+    else
+        write_nothing(&o);
+    json_end(&o);
+    reply_json(out, MHD_HTTP_OK, &o);
     api_query_close(&q, r);
     json_deinit(&o);
 }

@@ -72,20 +72,15 @@ static bool on_stage(void *user, int at, int n_stages, int layer)
     return !job->to->progress || job->to->progress(job->to->user, &now);
 }
 
-static err_code cancelled(error *err)
-{
-    return error_set(err, ERR_CANCELLED, "", "the run was cancelled");
-}
-
 err_code proxy_forward(proxy_pass *p, error *err)
 {
     double loss;
-    return exec_forward(&p->s.x, on_stage, p, &loss) ? cancelled(err) : ERR_OK;
+    return exec_forward(&p->s.x, on_stage, p, &loss) ? exec_cancelled(err) : ERR_OK;
 }
 
 err_code proxy_backward(proxy_pass *p, error *err)
 {
-    return exec_backward(&p->s.x, on_stage, p) ? cancelled(err) : ERR_OK;
+    return exec_backward(&p->s.x, on_stage, p) ? exec_cancelled(err) : ERR_OK;
 }
 
 /* Which data and weights are the run's: tensor_when TENSOR_PROXY of engine.h. */
@@ -97,7 +92,7 @@ static int data_of(proxy_family f)
 static err_code profile(proxy_pass *p, error *err)
 {
     session_use_batch(&p->s, 0);
-    return exec_profile(&p->s.x, on_stage, p) ? cancelled(err) : ERR_OK;
+    return exec_profile(&p->s.x, on_stage, p) ? exec_cancelled(err) : ERR_OK;
 }
 
 /* As the run itself starts (core/engine.c). */
