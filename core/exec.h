@@ -107,7 +107,7 @@ bool exec_profiles(const graph *g);
 bool exec_sums_over_batch(const graph *g); /* is there a norm with batch statistics? */
 err_code exec_profile(exec *x, exec_progress *progress, void *user);
 
-/* What a caller says whose progress function has stopped a pass: sets the error, returns its code. */
+/* What a caller says whose progress function has stopped a pass. */
 err_code exec_cancelled(error *err);
 
 #endif
