@@ -108,3 +108,15 @@ export function xTicks(scale, integer, room) {
   }
   return values.map((value) => ({ value, text: number(value, 3) }));
 }
+
+/* On a log axis: the positions of the data themselves, those left out that would touch. */
+export function placeTicks(scale, room) {
+  const [lo, hi] = scale.range();
+  const least = (hi - lo) / room;
+  let last = -Infinity;
+  return scale.places.filter((v) => {
+    if (scale(v) - last < least) return false;
+    last = scale(v);
+    return true;
+  }).map((value) => ({ value, text: number(value, 4) }));
+}

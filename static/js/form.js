@@ -17,8 +17,9 @@ import { field } from './picture_controls.js';
 const SIMPLE = [['name', 'Name'], ['model.preset', 'Model'], ['model.width_scale', 'Width: 1, or a share of the model\'s'], ['strategy.name', 'Normalization: tick all that are to be compared'],
   ['depth', 'Depth: one, or several separated by commas'], ['seeds', 'Seeds'], ['data.source', 'Input data'],
   ['train.steps', 'Training steps before the last probe']];
+const JUDGED = [['find', 'How deep can it be?'], ['expect', 'Rules of your own']];
 const HIDDEN = ['sweep', 'data.corpus', 'model.hf_config'];
-const GROUPS = { model: 'Model', strategy: 'Normalization', init: 'Initial weights', data: 'Data', train: 'Training', measure: 'What is measured' };
+const GROUPS = { model: 'Model', strategy: 'Normalization', init: 'Initial weights', data: 'Data', train: 'Training', rounding: 'Number formats', measure: 'What is measured' };
 const START = { model: 'tiny', data: 'random_tokens', sweep: { strategy: ['post_ln', 'pre_ln', 'peri_ln'], depth: [6, 12, 24] } };
 
 /* A job to begin with: from the address, from another job, or three placements at three depths. */
@@ -57,21 +58,22 @@ function compact(resolved, fields) {
 async function loadTables() {
   const [{ groups, fields }, registries, examples, catalogue] = await Promise.all([getFields(), getRegistries(), getGallery(), getStrategies()]);
   const strategyRows = catalogue.map((s) => ({ name: s.name, summary: s.equation, refused: s.refused }));
-  const rowsOf = (f) => (f.type === 'strategy' ? strategyRows : registries.find((r) => r.kind === f.choices)?.rows || null);
+  const rows = (kind) => registries.find((r) => r.kind === kind)?.rows || null;
+  const rowsOf = (f) => (f.type === 'strategy' ? strategyRows : f.type === 'expect' ? { metrics: rows('metrics'), sites: rows('sites') } : rows(f.choices));
   const shorthands = Object.fromEntries(groups.map((g) => [g.name, g.shorthand]));
   return { fields, groups, rowsOf, shorthands, examples };
 }
 
 function makeControls(fields, rowsOf, model, change) {
   const all = new Map();
-  const simple = [];
-  for (const [path, label] of SIMPLE) {
+  const named = (list) => list.flatMap(([path, label]) => {
     const f = fields.find((q) => q.path === path);
-    if (!f) continue;
-    const c = control(f, rowsOf(f), model, change, { label });
-    all.set(path, c);
-    simple.push(c);
-  }
+    if (!f) return [];
+    all.set(path, control(f, rowsOf(f), model, change, { label }));
+    return [all.get(path)];
+  });
+  const simple = named(SIMPLE);
+  const judged = named(JUDGED);
   const groups = new Map();
   for (const f of fields) {
     if (all.has(f.path) || HIDDEN.includes(f.path)) continue;
@@ -82,7 +84,7 @@ function makeControls(fields, rowsOf, model, change) {
     groups.get(group).push(c);
   }
   const counts = new Map([...groups].map(([group, list]) => [group, h('span', { class: 'faint', text: ` ${count(list.length, 'field')}` })]));
-  return { all, simple, groups, counts };
+  return { all, simple, judged, groups, counts };
 }
 
 /* What a field that the job does not give has become, where all its runs agree. */
@@ -160,7 +162,7 @@ export async function formPage(root, { query }) {
     const path = model.pathOf(problem.pointer);
     const at = made.all.get(path);
     const text = problem.message || problem.title;
-    at?.setError(text);
+    at?.setError(text, problem.pointer);
     clear(problemBox).append(errorNote({ title: problem.title, detail: problem.detail, pointer: problem.pointer },
       at ? `Please mend ${path}` : 'The job was refused'));
     if (moveFocus && at) at.focus();
@@ -221,6 +223,8 @@ export async function formPage(root, { query }) {
     h('div', { class: 'fields' }, list.map((c) => c.root)), away.boxOf(group)));
   form.append(h('div', { class: 'form-left' },
     h('section', { class: 'card' }, h('h2', { text: 'What to compare' }), h('div', { class: 'fields' }, simple)),
+    h('section', { class: 'card' }, h('h2', { text: 'What is asked of it' }),
+      h('p', { class: 'hint', text: 'Every run is judged by the rules of the registry in any case.' }), h('div', { class: 'fields' }, made.judged.map((c) => c.root))),
     h('section', { class: 'card' }, h('h2', { text: 'All fields' }),
       h('p', { class: 'hint', text: 'Empty means the default, shown in grey. In a field of numbers, several values separated by commas make a sweep: one run for each combination and seed.' }), groups)),
   h('div', { class: 'form-right' }, h('section', { class: 'card' }, h('h2', {}, h('label', { for: 'job-json', text: 'The job as JSON' })),

@@ -2,6 +2,8 @@
  * {root, path, show(job), setError(text), focus()}; it calls change(f) with a function job -> job. */
 
 import { h, clear } from './dom.js';
+import { expectControl } from './form_expect.js';
+import { findControl } from './form_find.js';
 import { asText, defaultText, frame } from './form_frame.js';
 import { jsonControl } from './form_json.js';
 import { parseList, parseOne } from './form_model.js';
@@ -127,11 +129,13 @@ function rowsControl(f, rows, label, model, change) {
   return { ...frame(f, box, label, true), show: build };
 }
 
-/* rows: the registry the field chooses from, or null. open: boxes from the start (what is compared). */
+/* rows: the registry the field chooses from, or null; of expect {metrics, sites}. open: boxes from the start (what is compared). */
 export function control(f, rows, model, change, { label, open } = {}) {
   const text = label || f.path.split('.').pop();
   if (f.type === 'strategy') return strategyControl(f, rows || [], text, model, change);
-  if (['overrides', 'expect', 'find'].includes(f.type)) return jsonControl(f, text, model, change);
+  if (f.type === 'overrides') return jsonControl(f, text, model, change);
+  if (f.type === 'expect') return expectControl(f, rows, text, model, change);
+  if (f.type === 'find') return findControl(f, text, model, change);
   if (f.type === 'boolean') return choiceControl(f, BOOLS, text, model, change, false);
   if (f.type === 'sites' || f.type === 'metrics') return rowsControl(f, rows || [], text, model, change);
   if (f.type === 'seeds' || f.type === 'steps' || f.type === 'numbers') return listControl(f, text, model, change);

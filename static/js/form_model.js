@@ -86,6 +86,7 @@ export function jobModel(shorthands, order) {
       const inner = parts[3] && Number.isNaN(Number(parts[3])) ? parts[3] : shorthands[parts[1]];
       return inner ? `${parts[1]}.${inner}` : parts[1];
     }
+    if (!(parts[0] in shorthands)) return parts[0];
     const leaf = parts[1] !== undefined && Number.isNaN(Number(parts[1])) ? parts[1] : shorthands[parts[0]];
     return leaf ? `${parts[0]}.${leaf}` : parts[0];
   };

@@ -10,6 +10,8 @@ import { growthPanel } from './growth.js';
 import { lossPanel } from './losses.js';
 import { runsPanel } from './runs.js';
 import { verdictPanel } from './verdict.js';
+import { coordinatesPanel } from './coordinates.js';
+import { rankingPanel } from './ranking.js';
 import { jsonView } from './json_view.js';
 import { coverageView, noteList } from './coverage.js';
 
@@ -67,6 +69,8 @@ export async function jobPage(root, { parts, query }) {
   const head = jobHead((next) => take(next));
   const picture = picturePanel(metrics);
   const growth = growthPanel();
+  const coordinates = coordinatesPanel();
+  const ranking = rankingPanel(metrics);
   const losses = lossPanel();
   const table = runsPanel();
   const verdict = verdictPanel();
@@ -77,6 +81,8 @@ export async function jobPage(root, { parts, query }) {
     table.update(runs);
     verdict.update(job, runs).catch((e) => say(e.message));
     picture.update(query, job, runs, (step) => growth.update(job, runs, step).catch((e) => say(e.message)));
+    coordinates.update(query, job, runs).catch((e) => say(e.message));
+    ranking.update(query, job, runs).catch((e) => say(e.message));
     losses.update(query, job, runs).catch((e) => say(e.message));
   };
   const compare = async () => {
@@ -116,7 +122,7 @@ export async function jobPage(root, { parts, query }) {
   };
 
   clear(root).append(h('p', { class: 'crumbs' }, h('a', { href: href([]), text: 'Jobs' }), ` / ${job.id}`),
-    head.root, sayBox, verdict.root, expected, picture.root, growth.root, losses.root, table.root,
+    head.root, sayBox, verdict.root, expected, coordinates.root, picture.root, growth.root, ranking.root, losses.root, table.root,
     ...[readAs(job)].filter(Boolean), h('div', { class: 'two' }, resolved(job), downloads(job, say)));
   asked = `${job.state} ${job.runs_done} ${job.runs_failed}`;
   show();
@@ -131,6 +137,7 @@ export async function jobPage(root, { parts, query }) {
       return true;
     },
     redraw() {
+      coordinates.redraw();
       picture.redraw();
       losses.redraw();
     },

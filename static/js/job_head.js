@@ -4,7 +4,7 @@ import { h, clear, badge, button, icon, copyText } from './dom.js';
 import { ago, between, clock, count, duration } from './format.js';
 import { get, post, remove, Problem } from './api.js';
 import { go, href } from './router.js';
-import { verdictBadge } from './verdict.js';
+import { verdictBadge } from './rules.js';
 
 export const isActive = (state) => state === 'queued' || state === 'running';
 

@@ -6,7 +6,7 @@ import { ago, clock, count } from './format.js';
 import { go, href, setQuery } from './router.js';
 import { ahead, errorNote, isActive, progressBar } from './job_head.js';
 import { smallPicture } from './picture.js';
-import { verdictBadge } from './verdict.js';
+import { verdictBadge } from './rules.js';
 
 const PAGE = 25;
 const STATES = ['queued', 'running', 'done', 'failed', 'cancelled'];

@@ -1,12 +1,12 @@
 /* Draws lines with bands over depth or over steps as SVG, with D3. Knows nothing of jobs.
  *
- * spec: {title, x: {label, integer, name}, y: {label, log}, lines, limits, band, labels}
+ * spec: {title, x: {label, integer, log, name}, y: {label, log}, lines, limits, band, labels}
  * line: {key, label, short, colour, dash, marker, points: [{x, y, lo, hi, n, bad}], flags: [{x, text}]}
  *   y null where nothing can be drawn; bad: how many values of the point are not finite; predicted:
  *   what theory says of it, drawn as dots.
  */
 
-import { ticks, xTicks, yScale } from './axis.js';
+import { placeTicks, ticks, xTicks, yScale } from './axis.js';
 import { symbolPath } from './swatch.js';
 import { lack } from './format.js';
 
@@ -59,7 +59,8 @@ function drawAxes(g, spec, x, y, m, tickSet) {
       .attr('text-anchor', 'end').text(t.text);
   }
   axis.append('path').attr('class', 'domain').attr('d', `M${m.left + 0.5},${m.top}V${bottom + 0.5}H${m.left + w}`);
-  for (const t of xTicks(x, spec.x.integer, Math.max(2, Math.floor(w / 60)))) {
+  const room = Math.max(2, Math.floor(w / 60));
+  for (const t of spec.x.log ? placeTicks(x, room) : xTicks(x, spec.x.integer, room)) {
     const at = Math.round(x(t.value)) + 0.5;
     axis.append('line').attr('class', 'tick').attr('x1', at).attr('x2', at).attr('y1', bottom).attr('y2', bottom + 5);
     axis.append('text').attr('x', at).attr('y', bottom + 18).attr('text-anchor', 'middle').text(t.text);
@@ -162,8 +163,9 @@ export function plot(box, spec, width, height) {
   const m = layout(spec, width, height, tickSet.major);
   const y = yScale(all, log, [height - m.bottom, m.top]);
   let [x0, x1] = xs.length ? [xs[0], xs.at(-1)] : [0, 1];
-  if (x0 === x1) [x0, x1] = [x0 - 1, x1 + 1];
-  const x = d3.scaleLinear([x0, x1], [m.left + 6, m.width - m.right - 6]);
+  if (x0 === x1) [x0, x1] = spec.x.log ? [x0 / 2, x1 * 2] : [x0 - 1, x1 + 1];
+  const x = (spec.x.log ? d3.scaleLog : d3.scaleLinear)([x0, x1], [m.left + 6, m.width - m.right - 6]);
+  x.places = xs;
 
   box.replaceChildren();
   const root = d3.select(box).append('svg').attr('class', 'plot').attr('role', 'img')

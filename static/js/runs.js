@@ -1,9 +1,11 @@
-/* The table of runs: one row per arm and seed, with how it ended. */
+/* The table of runs: one row per arm and seed, with how it ended and how each rule judged it. */
 
 import { h, clear, badge, scrollBox, button } from './dom.js';
 import { duration } from './format.js';
 import { labelOf } from './arms.js';
-import { download } from './api.js';
+import { download, get } from './api.js';
+import { expandable, headed } from './row_details.js';
+import { ruleTable, verdictBadge } from './rules.js';
 
 const PAGE = 60;
 
@@ -16,14 +18,30 @@ export function ending(run) {
   return `diverged at step ${run.diverged_step}${where}`;
 }
 
-function row(run) {
+const HEADS = ['#', 'Arm', 'Seed', 'State', 'Verdict', 'Time', 'What came of it', ''];
+
+/* The rules of one run, asked for when they are looked at. */
+async function fillRules(box, run) {
+  box.append(h('p', { class: 'hint', text: 'Loading …' }));
+  try {
+    const answer = await get(`runs/${run.id}/verdict`);
+    clear(box).append(ruleTable(answer.rules, run.job_id, `run ${run.idx}`),
+      h('p', { class: 'hint', text: `Seed ${run.seed} alone, so without a confidence: that is of the seeds of an arm together, in the verdict above. Rules of version ${answer.rules_version}.` }));
+  } catch (e) {
+    clear(box).append(h('p', { class: 'error-text', text: e.message }));
+  }
+}
+
+function row(run, opened) {
   const end = ending(run);
-  return h('tr', {}, h('td', { class: 'num', text: run.idx }), h('th', { scope: 'row', text: labelOf(run) }),
-    h('td', { class: 'num', text: run.seed }), h('td', {}, badge(run.state)),
+  const of = { key: run.id, opened, columns: HEADS.length, text: 'rules', label: `Rules of run ${run.idx}`, fill: (box) => fillRules(box, run) };
+  return expandable(of, (opener) => headed([h('td', { class: 'num', text: run.idx }), h('th', { scope: 'row' }, labelOf(run)),
+    h('td', { class: 'num', text: run.seed }), h('td', {}, badge(run.state)), h('td', {}, verdictBadge(run.verdict)),
     h('td', { class: 'num', text: run.wall_ms === null || run.wall_ms === undefined ? '–' : duration(run.wall_ms / 1000) }),
-    h('td', { class: run.error ? 'error-text' : run.diverged ? 'warn' : '', text: end }),
+    h('td', { class: 'sentence' }, end ? h('div', { class: run.error ? 'error-text' : run.diverged ? 'warn' : '', text: end }) : null,
+      run.sentence ? h('div', {}, run.sentence, ' ', run.verdict ? opener : null) : null),
     h('td', {}, run.state === 'done' ? button('CSV', () => download(`runs/${run.id}/series`, { format: 'csv' },
-      `normscope-run-${run.id}.csv`, 'text/csv'), { class: 'quiet small', 'aria-label': `CSV of run ${run.idx}` }) : null));
+      `normscope-run-${run.id}.csv`, 'text/csv'), { class: 'quiet small', 'aria-label': `CSV of run ${run.idx}` }) : null)], ['Run', '', 'Seed', '', '', 'Time']));
 }
 
 export function runsPanel() {
@@ -31,14 +49,15 @@ export function runsPanel() {
   const root = h('section', { class: 'card', 'aria-labelledby': 'runs-title' }, h('h2', { id: 'runs-title', text: 'Runs' }), box);
   let limit = PAGE;
   let last = '';
+  const opened = new Set();
   const update = (runs) => {
-    const key = JSON.stringify([limit, runs.map((r) => [r.id, r.state])]);
+    const key = JSON.stringify([limit, runs.map((r) => [r.id, r.state, r.verdict])]);
     if (key === last) return;
     last = key;
-    const table = h('table', { class: 'data' }, h('thead', {}, h('tr', {},
-      ['#', 'Arm', 'Seed', 'State', 'Time', 'How it ended', ''].map((t, i) =>
-        h('th', { scope: 'col', class: [0, 2, 4].includes(i) ? 'num' : null, text: t })))),
-    h('tbody', {}, runs.slice(0, limit).map(row)));
+    const table = h('table', { class: 'data runs stack' }, h('thead', {}, h('tr', {},
+      HEADS.map((t, i) =>
+        h('th', { scope: 'col', class: [0, 2, 5].includes(i) ? 'num' : null, text: t })))),
+    h('tbody', {}, runs.slice(0, limit).flatMap((r) => row(r, opened))));
     const more = runs.length > limit ? button(`Show all ${runs.length} runs`, () => {
       limit = runs.length;
       update(runs);

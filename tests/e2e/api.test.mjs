@@ -79,6 +79,11 @@ test('the verdict: of the job, its arms and runs, in SQL and in the last event; 
   assert.deepEqual([job.verdict, job.sentence], [told.verdict, told.sentence]);
   const { runs } = await daemon.get(job.links.runs);
   assert.deepEqual(runs.map((r) => r.verdict), ['fail', 'fail', 'pass', 'pass']);
+  const own = await daemon.get(`/api/v1/runs/${runs[0].id}/verdict`);
+  assert.deepEqual([own.verdict, own.sentence, own.seed, own.arm], ['fail', runs[0].sentence, 0, { strategy: 'post_ln' }]);
+  assert.deepEqual(own.rules.map((r) => [r.rule, r.source]), told.arms[1].rules.map((r) => [r.rule, r.source]));
+  const [bad] = own.rules.filter((r) => r.rule === 'token_collapse');
+  assert.deepEqual([bad.verdict, bad.threshold, bad.comparison, bad.metric], ['fail', collapse.threshold, 'at most', 'cos_mean']);
   assert.deepEqual(sql(daemon.db, `SELECT verdict FROM v_runs WHERE job_id = ${id} ORDER BY idx`).map((r) => r.verdict), runs.map((r) => r.verdict));
   const search = await daemon.finish({ model: 'relu_xavier', strategy: 'post_ln', seeds: [0], find: { min_depth: 2, max_depth: 24 },
     measure: { metrics: ['moments', 'geometry', 'gradient'] } });

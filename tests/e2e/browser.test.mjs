@@ -256,7 +256,7 @@ test('a refused job: the message stands at its field, whichever way it was writt
 test('a text is uploaded and a job runs on it', async (t) => {
   const file = join(makeDir(), 'my text.txt');
   writeFileSync(file, 'the quick brown fox jumps over the lazy dog. '.repeat(200));
-  const page = await open(t, '#/new');
+  const page = await open(t, '#/new', { expected: /status of 422/ }); // a text is asked for before it is there
   await page.waitForSelector('#job-json');
   await page.selectOption('select[name="data.source"]', 'text');
   await page.setInputFiles('#corpus-file', file);
@@ -554,7 +554,7 @@ test('the verdict: of the job, of strategy by depth, of each arm with its rules;
   assert.deepEqual(await card.locator('.heat-map tbody th').allInnerTexts(), ['pre_ln', 'post_ln']);
   assert.match((await card.locator('.heat-map tbody tr').nth(1).innerText()).replace(/\s+/g, ' '), /fail$/);
   assert.equal(await card.locator('.arm-verdict').count(), 4);
-  await card.locator('.arm-verdict').last().locator('summary').click();
+  await card.locator('.arm-verdict').last().locator('.opener').click();
   assert.ok(await card.locator('.rule-fail').first().isVisible());
   assert.ok(await page.locator('.picture .theory').count() >= 4);
   assert.match(await page.locator('.picture .figure-notes').innerText(), /theory predicts/);
@@ -566,4 +566,187 @@ test('a job that is not there, and a page that is not there', async (t) => {
   assert.match(await page.textContent('h1'), /no job 999999/);
   await page.evaluate(() => { location.hash = '#/nowhere'; });
   await page.waitForFunction(() => /no such page/.test(document.querySelector('h1').textContent));
+});
+
+test('rules and seeds, run by run: what the service says of one run, opened in its row', async (t) => {
+  const id = await studyId();
+  const page = await open(t, `#/jobs/${id}`);
+  const opener = page.locator('.runs .opener').first();
+  await opener.waitFor();
+  assert.equal(await opener.getAttribute('aria-expanded'), 'false');
+  await opener.focus();
+  await page.keyboard.press('Enter');
+  await page.locator('.runs .details-row .rules').waitFor();
+  assert.equal(await opener.getAttribute('aria-expanded'), 'true');
+  const { runs } = await api(`jobs/${id}/runs`);
+  const said = await api(`runs/${runs[0].id}/verdict`);
+  const rows = page.locator('.runs .details-row .rules tbody tr');
+  assert.equal(await rows.count(), said.rules.length);
+  const text = await page.locator('.runs .details-row').first().textContent();
+  for (const rule of said.rules) for (const part of [rule.rule, rule.says, rule.source]) assert.ok(text.includes(part), part);
+  assert.match(text, /at most/);
+});
+
+const PROXIES = ['hidden_cov_per_row', 'synflow_log10', 'token_corr', 'param_count', 'pass_flops', 'snip_log10'];
+let ranked;
+const rankedId = () => (ranked ??= submit({ name: 'proxies', depth: 3, train: 2, seeds: [0, 1, 2],
+  measure: { metrics: [...PROXIES, 'cos_mean', 'rms'] }, sweep: { strategy: ['pre_ln', 'post_ln', 'peri_ln'] } }));
+
+test('the ranking: values and ranks of the service, sorted by any column, definitions, CSV, weights', async (t) => {
+  const id = await rankedId();
+  const page = await open(t, `#/jobs/${id}`, { acceptDownloads: true, expected: /status of 400/ });
+  const card = page.locator('section:has(#ranking-title)');
+  const rows = card.locator('tbody tr');
+  const arms = async () => (await rows.locator('th').allTextContents()).map((s) => s.trim());
+  await rows.first().waitFor();
+  const answer = await api(`jobs/${id}/ranking`);
+  assert.deepEqual(await arms(), answer.arms.map((a) => a.arm.strategy));
+  const heads = (await card.locator('thead th').allTextContents()).map((s) => s.replace(/[▲▼]/, '').replace('size-confounded', ''));
+  for (const [i, a] of answer.arms.entries()) {
+    for (const v of a.values) {
+      const cell = rows.nth(i).locator('td').nth(heads.indexOf(v.metric) - 1);
+      assert.equal(Number(await cell.getAttribute('title')), v.mean, `${v.metric} of ${a.arm.strategy}`);
+      assert.match(await cell.textContent(), new RegExp(`rank ${v.rank} of 3`));
+    }
+  }
+  assert.equal(await card.locator('thead th', { hasText: 'synflow_log10' }).locator('.chip').textContent(), 'size-confounded');
+  assert.equal(await card.locator('thead th', { hasText: 'token_corr' }).locator('.chip').count(), 0);
+  assert.match(await card.locator('tfoot').textContent(), /final loss/);
+
+  const by = card.locator('button[data-sort="snip_log10"]');
+  await by.focus();
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/sort=snip_log10-down/);
+  assert.equal(await card.locator('th[aria-sort="descending"]').count(), 1);
+  assert.ok(await page.evaluate(() => document.activeElement.dataset.sort === 'snip_log10'), 'the focus stays');
+  const at = heads.indexOf('snip_log10') - 1;
+  const shown = await Promise.all([0, 1, 2].map(async (i) => Number(await rows.nth(i).locator('td').nth(at).getAttribute('title'))));
+  assert.deepEqual(shown, [...shown].sort((a, b) => b - a), 'the best is on top');
+
+  await card.locator('summary').click();
+  const text = await card.locator('.definitions').textContent();
+  const { rows: registry } = await api('registries/metrics');
+  for (const name of PROXIES) assert.ok(text.includes(registry.find((m) => m.name === name).summary), name);
+  await card.locator('input[name="proxy=pass_flops"]').uncheck();
+  await page.waitForFunction(() => !document.querySelector('[data-sort="pass_flops"]') && document.querySelector('[data-sort="flops"]'));
+
+  const [file] = await Promise.all([page.waitForEvent('download'), card.locator('button[aria-label="The ranking as CSV"]').click()]);
+  const csv = readFileSync(await file.path()).toString().trim().split('\r\n');
+  assert.equal(csv.length, 4);
+  assert.match(csv[0], /^arm,seeds,rank,score,.*snip_log10,snip_log10_std,snip_log10_rank/);
+  assert.ok(csv[1].includes(String(answer.arms[0].values[0].mean)));
+
+  await page.fill('input[name="weights"]', 'snip_log10:1, nonsense:1');
+  await page.keyboard.press('Enter');
+  await card.locator('.field-error').waitFor();
+  assert.match(await card.locator('.field-error').textContent(), /nonsense/);
+  await page.fill('input[name="weights"]', 'snip_log10:-1');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.querySelector('[data-sort="score"]')?.textContent.startsWith('Weighted sum'));
+  const weighed = await api(`jobs/${id}/ranking?weights=snip_log10:-1`);
+  assert.deepEqual(await arms(), weighed.arms.map((a) => a.arm.strategy));
+  await page.goto(`${url}/#/jobs/${await studyId()}`);
+  await lines(page).first().waitFor();
+  assert.equal(await card.isVisible(), false, 'no proxies, no ranking');
+});
+
+let widened;
+const widenedId = () => (widened ??= submit({ name: 'widths', model: { vocab: 32, n_heads: 2, tied: false }, depth: 2, init: 'lecun', seeds: [0, 1],
+  data: { batches: 1, seq_len: 8 }, train: { steps: 2, lr: 0.01, weight_decay: 0, clip: null }, measure: { steps: [0, 1, 2], metrics: ['coordinate'] },
+  sweep: { 'train.parametrization': ['standard', 'mup'], 'model.d_model': [16, 32, 64] } }));
+
+test('the coordinate check: a row per site with its slopes, and any site as a picture', async (t) => {
+  const id = await widenedId();
+  const page = await open(t, `#/jobs/${id}`);
+  const card = page.locator('.coordinates-card');
+  await card.locator('.plot path.line').first().waitFor();
+  const answer = await api(`jobs/${id}/coordinates`);
+  assert.equal(answer.verdict, 'fail');
+  assert.equal(await card.locator('h2 .verdict-fail').count(), 1);
+  assert.match(await card.locator('.definition').textContent(), /not judged at init/i);
+  for (const [i, arm] of answer.arms.entries()) {
+    const block = card.locator('.coordinates-arm').nth(i);
+    assert.match(await block.locator('summary').textContent(), new RegExp(`${arm.arm['train.parametrization']}.*2 seeds`));
+    const judged = arm.rows.filter((r) => r.metric === answer.judged_by && r.step > 0);
+    assert.equal(await block.locator('tbody tr').count(), new Set(judged.map((r) => `${r.site} ${r.at}`)).size);
+    const titles = await block.locator('td.num[title]').evaluateAll((all) => all.map((e) => Number(e.title)));
+    assert.deepEqual(titles.sort(), judged.map((r) => r.slope).filter((v) => typeof v === 'number').sort());
+    assert.equal(await block.locator('.slope-fail').count(), judged.filter((r) => r.verdict === 'fail').length);
+  }
+  assert.equal(await card.locator('.plot path.line').count(), 2, 'a line per step');
+  const site = card.locator('.coordinates-arm').nth(1).locator('button[data-site="lm_logits, head"], button[data-site="resid_out, last"]').first();
+  await site.focus();
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/coord=1\./);
+  const name = await page.evaluate(() => document.activeElement.dataset.site);
+  assert.ok(name, 'the focus stays');
+  assert.equal(await card.locator('.spark-button[aria-pressed="true"]').getAttribute('data-site'), name);
+  assert.match(await card.locator('svg.plot').getAttribute('aria-label'), new RegExp(`^delta_mean_abs of ${name}, along model.d_model: mup`));
+  await card.locator('button[aria-controls="coordinates-table"]').click();
+  const [where, at] = name.split(', ');
+  const row = answer.arms[1].rows.find((r) => r.site === where && r.at === at && r.metric === answer.judged_by && r.step === 2);
+  await card.locator('#coordinates-table tbody tr').first().waitFor();
+  const values = await card.locator('#coordinates-table tbody tr td:nth-of-type(2)').evaluateAll((all) => all.map((e) => Number(e.dataset.value)));
+  assert.deepEqual(values, row.values);
+  await page.goto(`${url}/#/jobs/${await studyId()}`);
+  await lines(page).first().waitFor();
+  assert.equal(await card.isVisible(), false, 'nothing to check, no card');
+});
+
+test('the form has rows for rules and for the deepest network; they follow the JSON and go to their errors', async (t) => {
+  const page = await open(t, '#/new', { expected: /status of 4\d\d/ });
+  await page.waitForSelector('#job-json');
+  const job = async () => JSON.parse(await page.inputValue('#job-json'));
+  await page.check('input[name="find"]');
+  assert.deepEqual((await job()).find, { max_depth: 24 }, 'the depths that were swept become the limit');
+  assert.equal((await job()).sweep.depth, undefined);
+  await page.fill('input[name="find.min_depth"]', '6');
+  assert.deepEqual((await job()).find, { max_depth: 24, min_depth: 6 });
+  await page.click('button[name="expect.add"]');
+  assert.equal(await page.evaluate(() => document.activeElement.name), 'expect.0.metric');
+  const row = page.locator('.expect-row').first();
+  await page.selectOption('select[name="expect.0.metric"]', 'cos_mean');
+  assert.equal((await job()).expect, undefined, 'without a bound it is no rule yet');
+  assert.match(await row.locator('.lacks').textContent(), /needs a metric and a bound/);
+  const { rows: registry } = await api('registries/metrics');
+  assert.ok((await row.textContent()).includes(registry.find((m) => m.name === 'cos_mean').summary));
+  await page.fill('input[name="expect.0.max"]', '0.9');
+  await page.selectOption('select[name="expect.0.verdict"]', 'warn');
+  assert.deepEqual((await job()).expect, [{ metric: 'cos_mean', max: 0.9, verdict: 'warn' }]);
+  assert.equal(await row.locator('.lacks').isVisible(), false);
+  await page.fill('input[name="expect.0.step"]', '7');
+  await page.locator('.expect-row.invalid').waitFor();
+  assert.match(await page.textContent('.form-field[data-path="expect"] .field-error'), /does not have this step/);
+  await page.fill('input[name="expect.0.step"]', '');
+  await page.waitForFunction(() => !document.querySelector('.expect-row.invalid') && document.querySelector('.estimate dd'));
+  assert.ok(await page.locator('select[name="expect.0.metric"] option[value="snip"]').evaluate((o) => o.disabled), 'what is not measured cannot be expected');
+  await page.fill('#job-json', '{"name": "found", "depth": 8, "seeds": [0, 1], "find": "max_depth", "expect": [{"metric": "rms", "min": 0.001}, {"metric": "cos_mean", "max": 1}]}');
+  assert.equal(await page.locator('.expect-row').count(), 2);
+  assert.equal(await page.inputValue('input[name="expect.0.min"]'), '0.001');
+  assert.ok(await page.isChecked('input[name="find"]'));
+  await page.click('.expect-row:nth-child(1) button[aria-label^="Remove"]');
+  assert.deepEqual((await job()).expect, [{ metric: 'cos_mean', max: 1 }]);
+  await page.click('button[type="submit"]');
+  await page.waitForURL(/#\/jobs\/\d+$/);
+  await page.waitForFunction(() => /passes up to 8 blocks/.test(document.querySelector('.deepest')?.textContent ?? ''));
+});
+
+test('390 px wide and a diverged check: no sideways scroll, no picture that breaks', async (t) => {
+  const id = await submit({ name: `diverged ${'x'.repeat(90)}`, depth: 3, strategy: 'none', seeds: [0, 1], data: { batches: 1 },
+    train: { steps: 2, optimizer: 'sgd', lr: 1e20, clip: null }, measure: { steps: [0, 1, 2], metrics: ['coordinate', 'hidden_cov_per_row', 'snip', 'param_count', 'rms'] },
+    sweep: { 'model.d_model': [16, 32] } });
+  const page = await open(t, `#/jobs/${id}`, { viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
+  await page.locator('.coordinates .slope-fail').first().waitFor();
+  assert.match(await page.locator('.coordinates-card .figure-notes').textContent(), /not finite|Infinity|NaN/);
+  await page.locator('section:has(#ranking-title) tbody tr').first().waitFor();
+  await page.locator('.runs .opener').first().click();
+  await page.locator('.runs .rules').waitFor();
+  assert.ok(await noOverflow(page));
+  for (const other of [await rankedId(), await widenedId()]) {
+    await page.goto(`${url}/#/jobs/${other}`);
+    await page.locator('.runs tbody tr').first().waitFor();
+    await page.waitForLoadState('networkidle');
+    await page.evaluate(() => { for (const d of document.querySelectorAll('details')) d.open = true; });
+    assert.ok(await noOverflow(page), `job ${other}`);
+  }
 });

@@ -1,0 +1,103 @@
+/* The ranking of a job's arms by their initial networks: shown where a job has measured proxies. What
+ * is a column, how it is sorted and what is weighed is kept in the address. */
+
+import { h, clear, button, icon } from './dom.js';
+import { Problem, saveBlob } from './api.js';
+import { direction, number } from './format.js';
+import { setQuery } from './router.js';
+import { SIZES, loadRanking, proxiesOf } from './ranking_data.js';
+import { confounded, parseSort, rankingCsv, rankingTable, sizeChip } from './ranking_table.js';
+
+const FEW = 8; /* so many proxies are all shown at once */
+
+/* Terms of the combination always; the others when ticked, or when there are few. */
+function shownOf(data, query) {
+  if (!query.has('proxies')) return data.columns.length <= FEW ? data.columns : data.columns.filter((m) => data.terms.has(m.name));
+  const ticked = new Set(query.get('proxies').split('.'));
+  return data.columns.filter((m) => ticked.has(m.name));
+}
+
+function definitionRow(metric, data, shown) {
+  const box = h('input', { type: 'checkbox', name: `proxy=${metric.name}`, checked: shown.includes(metric), onchange: () => {
+    const next = data.columns.filter((m) => (m === metric ? box.checked : shown.includes(m)));
+    setQuery({ proxies: next.map((m) => m.name).join('.') || '.' }, true);
+  } });
+  const term = data.terms.get(metric.name);
+  const facts = [metric.unit === '1' ? '' : metric.unit, direction(metric.direction), metric.source].filter(Boolean).join('; ');
+  const role = !term ? '' : data.method === 'robot' ? `weight ${number(term.weight)}` : term.weight > 0 ? 'in the mean rank' : 'in the mean rank, less is better';
+  return h('li', {}, h('label', { class: 'check tall' }, box, h('span', {}, h('code', { text: metric.name }), ' ',
+    confounded(metric) ? sizeChip() : null, role ? h('span', { class: 'chip plain-chip', text: role }) : null,
+    h('span', { class: 'hint', text: `${metric.summary}${facts ? ` (${facts})` : ''}` }))));
+}
+
+/* Weights of the reader's own: "snip_log10:0.5, zen:-1". */
+function weighing(query, data, problem) {
+  const input = h('input', { type: 'text', name: 'weights', autocomplete: 'off', spellcheck: 'false', value: query.get('weights') || '',
+    placeholder: data.columns.filter((m) => !SIZES.includes(m.name)).slice(0, 2).map((m, i) => `${m.name}:${i ? -0.5 : 1}`).join(', ') || 'metric:weight', 'aria-invalid': problem ? 'true' : null, 'aria-describedby': 'weights-hint' });
+  const apply = () => setQuery({ weights: input.value.replace(/\s+/g, '') || null, sort: null });
+  return h('form', { class: 'weights', onsubmit: (event) => {
+    event.preventDefault();
+    apply();
+  } }, h('label', { class: 'field' }, h('span', { text: 'Weights instead of ranks' }), input),
+  h('button', { type: 'submit', text: 'Weigh' }), query.get('weights') ? button('Mean rank again', () => setQuery({ weights: null, sort: null }), { class: 'quiet' }) : null,
+  problem ? h('p', { class: 'field-error', role: 'alert', text: problem }) : null,
+  h('p', { class: 'hint', id: 'weights-hint', text: 'metric:weight with commas between, each weight from -1 to 1; values are scaled to 0 … 1 over the arms. The weights are yours, nothing is fitted.' }));
+}
+
+const LEAD = { borda: 'The mean of the ranks by each term (Borda), seeds together.', robot: 'The weighted sum of your terms (the form of RoBoT), seeds together.' };
+
+export function rankingPanel(metrics) {
+  const body = h('div');
+  const root = h('section', { class: 'card', hidden: true, 'aria-labelledby': 'ranking-title' },
+    h('h2', { id: 'ranking-title', text: 'Ranking by the initial network' }), body);
+  let loaded = { key: '', data: null, problem: '' };
+  let open = false;
+
+  const draw = (query, job) => {
+    const { data, problem } = loaded;
+    const focus = body.contains(document.activeElement) ? document.activeElement : null;
+    const again = focus && (focus.dataset.sort ? `[data-sort="${CSS.escape(focus.dataset.sort)}"]` : focus.name && `[name="${CSS.escape(focus.name)}"]`);
+    const at = body.querySelector('.scroll');
+    const [left, top] = [at?.scrollLeft || 0, at?.scrollTop || 0];
+    clear(body);
+    if (data && !data.arms.length) body.append(h('p', { class: 'note', text: data.note || 'No run has finished yet; the ranking appears with the first one.' }));
+    if (data?.arms.length) {
+      const shown = shownOf(data, query);
+      const choose = h('details', { open, ontoggle: () => { open = choose.open; } }, h('summary', { text: 'What the columns are, which are shown, and weights' }),
+        h('ul', { class: 'plain definitions' }, data.columns.map((m) => definitionRow(m, data, shown))), weighing(query, data, problem));
+      body.append(h('p', { class: 'definition', text: `${LEAD[data.method]} Before training, most such numbers say how large a network is: parameters and FLOPs stand beside them.` }),
+        ...(data.note ? [h('p', { class: 'note', text: `Note: ${data.note}.` })] : []),
+        rankingTable(data, shown, parseSort(query.get('sort'), data, shown), (sort) => setQuery({ sort: sort === 'rank-up' ? null : sort }, true)),
+        h('div', { class: 'figure-tools' }, button([icon('download'), 'CSV'], () => saveBlob(new Blob([rankingCsv(data)], { type: 'text/csv' }),
+          `normscope-job-${job.id}-ranking.csv`), { class: 'quiet', 'aria-label': 'The ranking as CSV' })), choose);
+    }
+    const box = body.querySelector('.scroll');
+    if (box) [box.scrollLeft, box.scrollTop] = [left, top];
+    if (again) body.querySelector(again)?.focus({ preventScroll: true });
+  };
+
+  return {
+    root,
+    async update(query, job, runs) {
+      root.hidden = !proxiesOf(job, metrics).length;
+      if (root.hidden) return;
+      const done = runs.filter((r) => r.state === 'done').length;
+      const weights = query.get('weights') || '';
+      const key = `${job.id} ${job.state} ${done} ${weights}`;
+      if (key !== loaded.key) {
+        const mine = { key, data: loaded.data, problem: '' };
+        loaded = mine;
+        try {
+          mine.data = await loadRanking(job, runs, metrics, weights);
+        } catch (e) {
+          if (!(e instanceof Problem) || e.status !== 400) throw e;
+          mine.problem = e.message;
+          mine.data ??= await loadRanking(job, runs, metrics, '');
+        }
+        if (mine !== loaded) return;
+      }
+      if (loaded.problem) open = true;
+      draw(query, job);
+    },
+  };
+}
