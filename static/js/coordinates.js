@@ -13,6 +13,8 @@ import { verdictBadge } from './rules.js';
 import { spark } from './spark.js';
 import { axesOf, isChecked, sitesOf, worstOf } from './coordinates_data.js';
 
+export const COORDINATES_QUERY = ['axis', 'coord', 'coordtable']; /* what of the address is read here alone */
+
 const slopeText = (v) => (Math.abs(v) < 0.005 ? 0 : v).toFixed(2).replace('-', '\u2212');
 const stepsOf = (sites) => [...new Set(sites.flatMap((s) => [...s.steps.keys()]))].sort((a, b) => a - b);
 const looks = (steps) => styles(steps.map((step) => ({ step })), steps.map((step) => `step ${step}`));
@@ -84,7 +86,7 @@ export function coordinatesPanel() {
     const choose = (s) => setQuery({ coord: `${i}.${s.site}.${s.at}` }, true);
     const label = nameOf(arm);
     const table = sites.length ? siteTable(arm, sites, steps, chosen, choose, label) : h('p', { class: 'hint', text: `Nothing to judge: there is no ${judgedBy} after an update.` });
-    const box = h('details', { class: 'coordinates-arm', open: opened.get(keyOf(arm.arm)) ?? all.length <= 2, ontoggle: () => opened.set(keyOf(arm.arm), box.open) },
+    const box = h('details', { class: 'coordinates-arm', open: opened.get(keyOf(arm.arm)) ?? (all.length <= 2 || Boolean(chosen)), ontoggle: () => opened.set(keyOf(arm.arm), box.open) },
       h('summary', {}, verdictBadge(arm.verdict), ' ', h('strong', { text: label }), ' ', h('span', { class: 'hint', text: `${arm.sentence}; ${arm.seeds === 1 ? 'one seed' : `${arm.seeds} seeds`}` })), table);
     return box;
   };

@@ -10,11 +10,21 @@ import { saveSvg, savePng } from './export.js';
 
 const MANY = 24;
 
+/* Of very many lines so many that have something to draw, evenly over each colour. */
+function some(lines) {
+  const drawn = lines.filter((l) => l.points.length);
+  if (drawn.length <= MANY) return drawn;
+  const groups = d3.groups(drawn, (l) => l.colour);
+  const each = Math.max(1, Math.floor(MANY / groups.length));
+  const chosen = new Set(groups.flatMap(([, list]) => d3.range(Math.min(each, list.length)).map((k) => list[Math.floor(k * Math.max(1, list.length / each))])));
+  return drawn.filter((l) => chosen.has(l));
+}
+
 /* Lines that are drawn: all but those switched off; when the address says nothing and there are very
- * many, the first ones, and the legend says so. */
+ * many, some of them, and the legend says so. */
 export function visible(lines, hidden) {
   if (hidden) return lines.filter((l) => !hidden.has(l.key));
-  return lines.slice(0, MANY);
+  return lines.length <= MANY ? lines : some(lines);
 }
 
 function legend(lines, shown, onHidden) {

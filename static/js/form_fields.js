@@ -79,7 +79,7 @@ function choiceControl(f, rows, label, model, change, open) {
   const single = () => {
     const value = chosen()[0] ?? '';
     const known = value === '' || rows.some((r) => r.name === value);
-    const select = h('select', { name: f.path, onchange: () => set(select.value === '' ? [] : [select.value]) },
+    const select = h('select', { name: f.path, 'aria-label': label, onchange: () => set(select.value === '' ? [] : [select.value]) },
       h('option', { value: '', text: `default: ${usual}` }),
       rows.map((r) => h('option', { value: r.name, selected: r.name === value, text: r.name })),
       known ? null : h('option', { value, selected: true, text: value }));

@@ -10,8 +10,8 @@ import { growthPanel } from './growth.js';
 import { lossPanel } from './losses.js';
 import { runsPanel } from './runs.js';
 import { verdictPanel } from './verdict.js';
-import { coordinatesPanel } from './coordinates.js';
-import { rankingPanel } from './ranking.js';
+import { COORDINATES_QUERY, coordinatesPanel } from './coordinates.js';
+import { RANKING_QUERY, rankingPanel } from './ranking.js';
 import { jsonView } from './json_view.js';
 import { coverageView, noteList } from './coverage.js';
 
@@ -41,6 +41,9 @@ function readAs(job) {
   return h('section', { class: 'card', 'aria-labelledby': 'read-title' }, h('h2', { id: 'read-title', text: 'How the job was read' }),
     noteList(job.notes), job.coverage ? coverageView(job.coverage) : null);
 }
+
+/* Keys of the address in which two states of a page differ. */
+const differing = (a, b) => [...new Set([...a.keys(), ...b.keys()])].filter((k) => a.get(k) !== b.get(k));
 
 function notFound(e, id) {
   return [h('h1', { text: e.status === 404 ? `There is no job ${id}` : 'The job could not be loaded' }),
@@ -76,14 +79,15 @@ export async function jobPage(root, { parts, query }) {
   const verdict = verdictPanel();
   const expected = h('div');
 
+  const showOne = (panel) => panel.update(query, job, runs).catch((e) => say(e.message));
   const show = () => {
     head.update(job);
     table.update(runs);
     verdict.update(job, runs).catch((e) => say(e.message));
     picture.update(query, job, runs, (step) => growth.update(job, runs, step).catch((e) => say(e.message)));
-    coordinates.update(query, job, runs).catch((e) => say(e.message));
-    ranking.update(query, job, runs).catch((e) => say(e.message));
-    losses.update(query, job, runs).catch((e) => say(e.message));
+    showOne(coordinates);
+    showOne(ranking);
+    showOne(losses);
   };
   const compare = async () => {
     const answer = await get(`jobs/${encodeURIComponent(id)}/expectations`);
@@ -132,8 +136,11 @@ export async function jobPage(root, { parts, query }) {
   return {
     update(route) {
       if (route.parts[1] !== id) return false;
+      const changed = differing(query, route.query);
       query = route.query;
-      show();
+      const alone = [[coordinates, COORDINATES_QUERY], [ranking, RANKING_QUERY]].find(([, own]) => changed.length && changed.every((k) => own.includes(k)));
+      if (alone) showOne(alone[0]);
+      else show();
       return true;
     },
     redraw() {

@@ -8,6 +8,8 @@ import { setQuery } from './router.js';
 import { SIZES, loadRanking, proxiesOf } from './ranking_data.js';
 import { confounded, parseSort, rankingCsv, rankingTable, sizeChip } from './ranking_table.js';
 
+export const RANKING_QUERY = ['sort', 'proxies', 'weights']; /* what of the address is read here alone */
+
 const FEW = 8; /* so many proxies are all shown at once */
 
 /* Terms of the combination always; the others when ticked, or when there are few. */
@@ -53,19 +55,19 @@ export function rankingPanel(metrics) {
   let loaded = { key: '', data: null, problem: '' };
   let open = false;
 
-  const draw = (query, job) => {
+  const draw = (query, job, done) => {
     const { data, problem } = loaded;
     const focus = body.contains(document.activeElement) ? document.activeElement : null;
     const again = focus && (focus.dataset.sort ? `[data-sort="${CSS.escape(focus.dataset.sort)}"]` : focus.name && `[name="${CSS.escape(focus.name)}"]`);
     const at = body.querySelector('.scroll');
     const [left, top] = [at?.scrollLeft || 0, at?.scrollTop || 0];
     clear(body);
-    if (data && !data.arms.length) body.append(h('p', { class: 'note', text: data.note || 'No run has finished yet; the ranking appears with the first one.' }));
+    if (data && !data.arms.length) body.append(h('p', { class: 'note', text: done ? `Note: ${data.note || 'nothing was measured'}.` : 'No run has finished yet; the ranking appears with the first one.' }));
     if (data?.arms.length) {
       const shown = shownOf(data, query);
       const choose = h('details', { open, ontoggle: () => { open = choose.open; } }, h('summary', { text: 'What the columns are, which are shown, and weights' }),
         h('ul', { class: 'plain definitions' }, data.columns.map((m) => definitionRow(m, data, shown))), weighing(query, data, problem));
-      body.append(h('p', { class: 'definition', text: `${LEAD[data.method]} Before training, most such numbers say how large a network is: parameters and FLOPs stand beside them.` }),
+      body.append(h('p', { class: 'definition', text: `${data.ranked ? `${LEAD[data.method]} ` : ''}Before training, most such numbers say how large a network is: parameters and FLOPs stand beside them.` }),
         ...(data.note ? [h('p', { class: 'note', text: `Note: ${data.note}.` })] : []),
         rankingTable(data, shown, parseSort(query.get('sort'), data, shown), (sort) => setQuery({ sort: sort === 'rank-up' ? null : sort }, true)),
         h('div', { class: 'figure-tools' }, button([icon('download'), 'CSV'], () => saveBlob(new Blob([rankingCsv(data)], { type: 'text/csv' }),
@@ -97,7 +99,7 @@ export function rankingPanel(metrics) {
         if (mine !== loaded) return;
       }
       if (loaded.problem) open = true;
-      draw(query, job);
+      draw(query, job, done);
     },
   };
 }

@@ -59,6 +59,10 @@ function addProxies(arms, table, metrics) {
   }
 }
 
+/* An arm that the service has not ranked, since none of its terms was measured. */
+const unranked = (arm, runs) => ({ arm, rank: null, score: null, final_loss: null, values: [],
+  runs: runs.filter((r) => r.state === 'done' && keyOf(r.arm) === keyOf(arm)).length });
+
 function armOfAnswer(a, looks, runs) {
   const key = keyOf(a.arm);
   const run = runs.find((r) => keyOf(r.arm) === key);
@@ -67,17 +71,21 @@ function armOfAnswer(a, looks, runs) {
     loss: decode(a.final_loss), parameters: run?.parameters, flops: run?.flops, cells };
 }
 
-/* {method, note, terms: Map(metric -> term), columns: [registry row], arms} */
+/* {method, ranked, note, terms: Map(metric -> term), columns: [registry row], arms} */
 export async function loadRanking(job, runs, metrics, weights) {
   const proxies = proxiesOf(job, metrics);
   const [answer, table] = await Promise.all([get(`jobs/${job.id}/ranking`, { weights }),
     get(`jobs/${job.id}/series`, { metric: proxies.map((m) => m.name).join(','), site: 'run', step: 0, layer: -1 })]);
   const all = armsOf(runs);
   const looks = new Map(styles(all.map((a) => a.arm), all.map((a) => a.label)).map((s) => [s.key, s]));
-  const arms = answer.arms.map((a) => armOfAnswer(a, looks, runs));
+  const ranked = answer.arms.length > 0;
+  const listed = ranked ? answer.arms : all.map((a) => unranked(a.arm, runs)).filter((a) => a.runs);
+  const arms = listed.map((a) => armOfAnswer(a, looks, runs));
   addProxies(arms, table, proxies);
   const terms = new Map(answer.terms.filter((t) => t.measured).map((t) => [t.metric, t]));
   const named = [...terms.keys(), ...proxies.map((m) => m.name)].filter((name) => arms.some((a) => a.cells.has(name)));
   const columns = [...new Set([...SIZES.filter((name) => named.includes(name)), ...named])].map((name) => metrics.find((m) => m.name === name)).filter(Boolean);
-  return { method: answer.method, note: answer.note, state: answer.state, terms, columns, arms };
+  const names = answer.terms.map((t) => t.metric).join(', ');
+  const note = ranked || !columns.length ? answer.note : `none of the terms of the ranking was measured (${names}), so the arms are in no order`;
+  return { method: answer.method, ranked, note, terms, columns, arms: columns.length ? arms : [] };
 }

@@ -12,7 +12,7 @@ export const sizeChip = () => h('span', { class: 'chip', title: 'Most of what th
 /* Columns that are there whatever was measured: [key, head, title, value of an arm, as text]. */
 function fixed(data, shown) {
   const robot = data.method === 'robot';
-  const columns = [
+  const columns = !data.ranked ? [] : [
     { key: 'rank', head: 'Rank', title: robot ? 'by the weighted sum, more is better' : 'by the mean rank, less is better', value: (a) => a.rank, text: number },
     { key: 'score', head: robot ? 'Weighted sum' : 'Mean rank', title: robot ? 'weights times values scaled to 0 … 1 over the arms' : 'Borda: the mean of the ranks by each term',
       value: (a) => a.score, text: (v) => cell(v, 3) }];
@@ -32,7 +32,8 @@ const best = (data, key) => (key === 'score' ? (data.method === 'robot' ? 'down'
   : data.columns.find((m) => m.name === key)?.direction === 'higher' ? 'down' : 'up');
 
 function sorted(data, columns, sort) {
-  const column = columns.find((c) => c.key === sort.key) || columns[0];
+  const column = columns.find((c) => c.key === sort.key);
+  if (!column) return data.arms;
   const sign = sort.way === 'down' ? -1 : 1;
   const value = (a) => {
     const v = column.value(a);
@@ -41,7 +42,7 @@ function sorted(data, columns, sort) {
   return [...data.arms].sort((a, b) => {
     const [x, y] = [value(a), value(b)];
     if (x === null || y === null) return (x === null) - (y === null);
-    return sign * (x - y) || a.rank - b.rank;
+    return sign * (x - y) || (a.rank ?? 0) - (b.rank ?? 0);
   });
 }
 
