@@ -335,9 +335,9 @@ tap_grads(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, i
     for (size_t r = 0; r < (size_t)v->rows; r += rows) {
         slab s;
         if (t->is_matrix)
-            slab_sums_window(&s, dx + r * rows, rows, rows, n->causal, (size_t)n->window, work);
+            slab_norms(&s, dx + r * rows, rows, rows, rows, n->causal, (size_t)n->window, work);
         else
-            slab_sums(&s, dx, rows, (size_t)v->cols, (size_t)v->ld, false, work);
+            slab_norms(&s, dx, rows, (size_t)v->cols, (size_t)v->ld, false, 0, work);
         gradient_add(&pt->gradient[b], &s);
     }
 }

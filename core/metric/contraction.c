@@ -13,7 +13,7 @@ enum { ALIGN = 64 };
 /* What one call works in. */
 typedef struct room {
     double *gram[SPECTRUM_PAIRS], *first[SPECTRUM_PAIRS], *second[SPECTRUM_PAIRS];
-    double *wide; /* [T, T] */
+    double *wide; /* [T, T], or what a Gram matrix is made in */
     double *mean; /* [T] */
     char *scratch;
 } room;
@@ -23,9 +23,15 @@ static size_t rounded(size_t bytes)
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
+static size_t wide_bytes(size_t T)
+{
+    const size_t matrix = gram_bytes(T, T), work = gram_work_bytes(T, T);
+    return matrix > work ? matrix : work;
+}
+
 size_t contraction_work_bytes(size_t T)
 {
-    return (SPECTRUM_PAIRS + 1) * gram_bytes(T, T) +
+    return SPECTRUM_PAIRS * gram_bytes(T, T) + wide_bytes(T) +
            (2 * SPECTRUM_PAIRS + 1) * rounded(T * sizeof(double)) + spectrum_scratch_bytes((int)T);
 }
 
@@ -34,7 +40,7 @@ static void carve(room *r, void *work, size_t T)
     char *at = work;
     for (int k = 0; k < SPECTRUM_PAIRS; k++, at += gram_bytes(T, T)) r->gram[k] = (void *)at;
     r->wide = (void *)at;
-    at += gram_bytes(T, T);
+    at += wide_bytes(T);
     for (int k = 0; k < SPECTRUM_PAIRS; k++, at += rounded(T * sizeof(double)))
         r->first[k] = (void *)at;
     for (int k = 0; k < SPECTRUM_PAIRS; k++, at += rounded(T * sizeof(double)))

@@ -8,8 +8,8 @@
  *   grad_nonfinite   NaN and Inf entries; they are left out of the norms
  *
  * Without a finite entry the norms are REASON_NO_ENTRIES. grad_norm_rel needs the norm at another
- * site: gradient_norm gives it (NaN when there is none). gradient_add reads a slab after slab_sums;
- * slab_centre is not needed. Allocates nothing. Any thread.
+ * site: gradient_norm gives it (NaN when there is none). gradient_add reads a slab after slab_norms
+ * (or slab_sums). Allocates nothing. Any thread.
  * In float64 runs ||G|| below 1e-154 loses digits and below 1e-162 reads 0: squares underflow.
  */
 #ifndef CORE_METRIC_GRADIENT_H

@@ -1,11 +1,16 @@
+/* Fused multiply-adds: GCC 12 treats -ffp-contract=on as off. */
+#pragma GCC optimize("fp-contract=fast")
+
 #include "core/metric/gram.h"
 
-#include <cblas.h>
+#include "core/metric/lanes.h"
+
 #include <math.h>
 #include <stdbool.h>
-#include <string.h>
 
-enum { GRAM_ALIGN = 64 };
+/* DEPTH: columns packed at a time: two panels of eight rows take half of a first-level cache of
+ * 32 KiB. TALL: panels against one, in as many sums as hide the latency of a multiply-add. */
+enum { GRAM_ALIGN = 64, DEPTH = 128, TALL = 2 };
 
 size_t gram_n(size_t T, size_t D)
 {
@@ -22,52 +27,93 @@ size_t gram_bytes(size_t T, size_t D)
     return rounded(gram_n(T, D) * gram_n(T, D) * sizeof(double));
 }
 
+static size_t padded(size_t n)
+{
+    return (n + LANES_WIDEST - 1) / LANES_WIDEST * LANES_WIDEST;
+}
+
 size_t gram_work_bytes(size_t T, size_t D)
 {
-    return rounded(T * D * sizeof(double));
+    return (padded(gram_n(T, D)) * DEPTH + 2 * padded(D)) * sizeof(double);
 }
 
-CLONES static void widen(double *restrict y, const real *restrict x, size_t n)
+/* Y [n, depth], whose product Y Y' is wanted: see pack_rows and pack_columns. */
+typedef struct factors {
+    const real *x;
+    size_t n, depth, ld;
+    bool by_column;
+    const double *shift, *last; /* padded(D); last may be NULL */
+} factors;
+
+#define LANES 8
+#include "core/metric/lanes_kernel.h"
+
+#include "core/metric/gram_kernel.h"
+#undef LANES
+#define LANES 4
+#include "core/metric/lanes_kernel.h"
+
+#include "core/metric/gram_kernel.h"
+
+static void multiply(double *K, const factors *y, double *panels, int width)
 {
-    for (size_t j = 0; j < n; j++) y[j] = (double)x[j];
+    if (width == 8) {
+        multiply_8(K, y, panels);
+    } else {
+        multiply_4(K, y, panels);
+    }
 }
 
-CLONES static void
-widen_centred(double *restrict y, const real *restrict x, const double *restrict mean, size_t n)
+/* The parts of work. */
+typedef struct room {
+    double *shift, *last, *panels;
+} room;
+
+static room carve(void *work, size_t D)
 {
-    for (size_t j = 0; j < n; j++) y[j] = (double)x[j] - mean[j];
+    double *const at = work;
+    return (room){at, at + padded(D), at + 2 * padded(D)};
 }
 
 void gram_of(
     double *K, const real *x, size_t T, size_t D, size_t ld, const double *col_mean, void *work)
 {
-    double *const wide = work;
-    for (size_t i = 0; i < T; i++) {
-        if (col_mean) {
-            widen_centred(wide + i * D, x + i * ld, col_mean, D);
-        } else {
-            widen(wide + i * D, x + i * ld, D);
-        }
-    }
-    const bool by_token = T <= D;
-    cblas_dsyrk(CblasRowMajor, CblasLower, by_token ? CblasNoTrans : CblasTrans, (int)gram_n(T, D),
-                (int)(by_token ? D : T), 1.0, wide, (int)D, 0.0, K, (int)gram_n(T, D));
+    gram_of_width(K, x, T, D, ld, col_mean, work, lanes_width());
 }
 
-/* x_i - xbar + (x_last - xbar)/(sqrt(T) - 1) and, last, sqrt(T) xbar: H X, see the header. */
-static void widen_turned(double *wide, const slab *s)
+void gram_of_width(double *K,
+                   const real *x,
+                   size_t T,
+                   size_t D,
+                   size_t ld,
+                   const double *col_mean,
+                   void *work,
+                   int width)
 {
-    const size_t T = s->rows, D = s->cols, last = T - 1;
-    double *const shift = wide + last * D; /* the last row, until it is written */
+    const room r = carve(work, D);
+    const factors y = {.x = x,
+                       .n = gram_n(T, D),
+                       .depth = T <= D ? D : T,
+                       .ld = ld,
+                       .by_column = T > D,
+                       .shift = r.shift};
+    memset(r.shift, 0, padded(D) * sizeof *r.shift);
+    if (col_mean) memcpy(r.shift, col_mean, D * sizeof *r.shift);
+    multiply(K, &y, r.panels, width);
+}
+
+/* H X, see the header: rows x_i - xbar + (x_last - xbar)/(sqrt(T) - 1) and, last, sqrt(T) xbar. */
+static factors turned(const slab *s, const room *r)
+{
+    const size_t T = s->rows, D = s->cols;
     const double root = sqrt((double)T), part = 1 / (root - 1);
-    if (T == 1) {
-        widen(wide, s->x, D);
-        return;
+    const real *last = s->x + (T - 1) * s->ld;
+    for (size_t j = 0; j < D; j++) {
+        r->shift[j] = s->col_mean[j] - ((double)last[j] - s->col_mean[j]) * part;
+        r->last[j] = root * s->col_mean[j];
     }
-    widen_centred(shift, s->x + last * s->ld, s->col_mean, D);
-    for (size_t j = 0; j < D; j++) shift[j] = s->col_mean[j] - shift[j] * part;
-    for (size_t i = 0; i < last; i++) widen_centred(wide + i * D, s->x + i * s->ld, shift, D);
-    for (size_t j = 0; j < D; j++) shift[j] = root * s->col_mean[j];
+    return (factors){
+        .x = s->x, .n = T, .depth = D, .ld = s->ld, .shift = r->shift, .last = r->last};
 }
 
 /* The reflection I - u u' that takes v to ||v|| times the last unit vector, up to sign: returns
@@ -117,16 +163,24 @@ reflect(double *restrict K, const double *restrict u, double *restrict w, size_t
 
 double gram_turned(double *K, const slab *s, void *work)
 {
+    return gram_turned_width(K, s, work, lanes_width());
+}
+
+double gram_turned_width(double *K, const slab *s, void *work, int width)
+{
     const size_t T = s->rows, D = s->cols;
-    double *const wide = work;
-    if (T <= D) {
-        widen_turned(wide, s);
-        cblas_dsyrk(CblasRowMajor, CblasLower, CblasNoTrans, (int)T, (int)D, 1.0, wide, (int)D, 0.0,
-                    K, (int)T);
+    const room r = carve(work, D);
+    if (T == 1) { /* H = 1 */
+        gram_of_width(K, s->x, T, D, s->ld, NULL, work, width);
         return 0;
     }
-    gram_of(K, s->x, T, D, s->ld, s->col_mean, work);
-    const double square = reflection_of(wide, s->col_mean, D);
-    reflect(K, wide, wide + D, D);
+    if (T <= D) {
+        const factors y = turned(s, &r);
+        multiply(K, &y, r.panels, width);
+        return 0;
+    }
+    gram_of_width(K, s->x, T, D, s->ld, s->col_mean, work, width);
+    const double square = reflection_of(r.shift, s->col_mean, D);
+    reflect(K, r.shift, r.last, D);
     return (double)T * square;
 }

@@ -17,8 +17,8 @@
  * xbar'.
  *
  * X is converted to float64 first. A sequence with non-finite entries gives NaN. work:
- * gram_work_bytes, K: gram_bytes, both 64-byte aligned. Calls cblas_dsyrk. Allocates nothing. Any
- * thread.
+ * gram_work_bytes, K: gram_bytes, both 64-byte aligned. Allocates nothing. Any thread. Products and
+ * sums are float64, in an order that depends on T, D and the width of the processor's registers.
  * Forming K squares the condition number: singular values below sqrt(max(T, D) 2^-52) of the
  * largest are rounding noise (ranks.h sets them to 0).
  */
@@ -36,5 +36,16 @@ void gram_of(
     double *K, const real *x, size_t T, size_t D, size_t ld, const double *col_mean, void *work);
 
 double gram_turned(double *K, const slab *s, void *work);
+
+/* Both use the width the processor is for; tests ask for the other. */
+void gram_of_width(double *K,
+                   const real *x,
+                   size_t T,
+                   size_t D,
+                   size_t ld,
+                   const double *col_mean,
+                   void *work,
+                   int width);
+double gram_turned_width(double *K, const slab *s, void *work, int width);
 
 #endif

@@ -11,6 +11,9 @@
 
 #include "core/real.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 #include <stdint.h>
 #include <string.h>
 
@@ -36,12 +39,9 @@ typedef real loose_real_x4
 
 /* Macros, because a function that returns a vector wider than the caller's registers draws an ABI
  * warning even where it is inlined. */
-#define LANES_LOAD(p) __builtin_convertvector(*(const loose_real *)(p), f64v)
-#define LANES_ALL(c) ((f64v){0} + (c))
 #define LANES_AND(v, mask) ((f64v)((i64v)(v) & (mask)))
 #define LANES_ABS(v) LANES_AND(v, (i64v){0} + INT64_MAX)
 #define LANES_SELECT(mask, a, b) ((f64v)(((i64v)(a) & (mask)) | ((i64v)(b) & ~(mask))))
-#define LANES_MAX(a, b) LANES_SELECT((a) > (b), a, b)
 
 /* The first n < LANES entries at p, NaN in the other lanes. */
 #define LANES_LOAD_PART(out, p, n)                                                                 \

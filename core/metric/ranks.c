@@ -1,30 +1,40 @@
 #include "core/metric/ranks.h"
 
+#include "core/real.h"
+
 #include <float.h>
-#include <math.h>
 
-/* exp of the entropy of p = a/sum a; a >= 0, not all zero. */
-static double effective(const double *eig, int n, double floor, bool roots)
-{
-    double sum = 0, entropy = 0;
-    for (int i = 0; i < n; i++) {
-        if (eig[i] > floor) sum += roots ? sqrt(eig[i]) : eig[i];
-    }
-    for (int i = 0; i < n; i++) {
-        if (!(eig[i] > floor)) continue;
-        const double p = (roots ? sqrt(eig[i]) : eig[i]) / sum;
-        if (p > 0) entropy -= p * log(p);
-    }
-    return exp(entropy);
-}
+VECTOR extern double log(double);
 
-/* Singular values above relative * the largest, counted from the noise floor up. */
-static double count_above(const double *eig, int n, double floor, double relative)
+/* Sums over the eigenvalues above the noise floor, q = l/l_1 and r = sqrt(q). */
+typedef struct sums {
+    double others;        /* of l without the largest */
+    double q, r, squares; /* of q, r, q^2 */
+    double q_log, r_log;  /* of q ln q, r ln q */
+    double count[3];      /* of s > least */
+} sums;
+
+CLONES static void
+add_up(sums *out, const double *eig, int n, double floor, double top, const double least[3])
 {
-    const double least = relative * sqrt(eig[n - 1]);
-    double count = 0;
-    for (int i = 0; i < n; i++) count += eig[i] > floor && sqrt(eig[i]) > least;
-    return count;
+    double others = 0, sum_q = 0, sum_r = 0, squares = 0, q_log = 0, r_log = 0;
+    double count0 = 0, count1 = 0, count2 = 0;
+#pragma omp simd reduction(+ : others, sum_q, sum_r, squares, q_log, r_log, count0, count1, count2)
+    for (int i = 0; i < n; i++) {
+        const bool counts = eig[i] > floor;
+        const double l = counts ? eig[i] : 0, s = sqrt(l), q = l / top, r = sqrt(q);
+        const double ln_q = log(counts ? q : 1);
+        others += i < n - 1 ? l : 0;
+        sum_q += q;
+        sum_r += r;
+        squares += q * q;
+        q_log += q * ln_q;
+        r_log += r * ln_q;
+        count0 += s > least[0] ? 1 : 0;
+        count1 += s > least[1] ? 1 : 0;
+        count2 += s > least[2] ? 1 : 0;
+    }
+    *out = (sums){others, sum_q, sum_r, squares, q_log, r_log, {count0, count1, count2}};
 }
 
 reason ranks_of(const double *eig, int n, size_t T, size_t D, double eps, double out[RANKS_COUNT])
@@ -35,23 +45,17 @@ reason ranks_of(const double *eig, int n, size_t T, size_t D, double eps, double
         return REASON_NONE;
     }
     if (top <= 0) return REASON_ZERO;
-    const double floor = larger * DBL_EPSILON * top;
-    double others = 0, squares = 0;
-    for (int i = 0; i < n; i++) {
-        if (!(eig[i] > floor)) continue;
-        if (i < n - 1) others += eig[i];
-        squares += eig[i] / top * (eig[i] / top);
-    }
-    const double sum = others + top;
+    const double root = sqrt(top), least[] = {larger * eps * root, 1e-3 * root, 1e-2 * root};
+    sums s;
+    add_up(&s, eig, n, larger * DBL_EPSILON * top, top, least);
+    const double sum = s.others + top;
     out[0] = sum / top;
-    out[1] = sum / top * (sum / top) / squares;
-    out[2] = effective(eig, n, floor, true);
-    out[3] = effective(eig, n, floor, false);
-    out[4] = count_above(eig, n, floor, larger * eps);
-    out[5] = count_above(eig, n, floor, 1e-3);
-    out[6] = count_above(eig, n, floor, 1e-2);
+    out[1] = sum / top * (sum / top) / s.squares;
+    out[2] = s.r * exp(-s.r_log / (2 * s.r)); /* ln p = ln q/2 - ln sum r */
+    out[3] = s.q * exp(-s.q_log / s.q);
+    for (int k = 0; k < 3; k++) out[4 + k] = s.count[k];
     out[7] = top / sum;
-    out[8] = sqrt(others / sum);
+    out[8] = sqrt(s.others / sum);
     return REASON_NONE;
 }
 

@@ -83,12 +83,26 @@ static void sums_whole(slab *s)
 {
     clear_sums(s);
     s->max_abs = s->width == 8 ? sums_plain_8(s) : sums_plain_4(s);
-    if (!isfinite(total(s->row_abs, s->rows))) { /* an entry is not, or float64 sums overflow */
+    /* an entry is not, or float64 sums overflow */
+    if (!isfinite(total(s->norms ? s->row_sq : s->row_abs, s->rows))) {
         sums_one_by_one(s);
         return;
     }
     for (size_t j = 0; j < s->cols; j++)
         s->col_n[j] = (double)(!s->causal ? s->rows : j < s->rows ? s->rows - j : 0);
+}
+
+static void sum_up(slab *s, void *memory)
+{
+    carve(s, memory);
+    if (s->window)
+        sums_one_by_one(s);
+    else
+        sums_whole(s);
+    s->n = (uint64_t)total(s->row_n, s->rows);
+    s->nonfinite = visible(s) - s->n;
+    s->sum = total(s->row_sum, s->rows);
+    s->sum_sq = total(s->row_sq, s->rows);
 }
 
 void slab_sums(
@@ -120,15 +134,27 @@ void slab_sums_width(slab *s,
                 .causal = causal,
                 .window = window,
                 .width = width};
-    carve(s, memory);
-    if (window)
-        sums_one_by_one(s);
-    else
-        sums_whole(s);
-    s->n = (uint64_t)total(s->row_n, rows);
-    s->nonfinite = visible(s) - s->n;
-    s->sum = total(s->row_sum, rows);
-    s->sum_sq = total(s->row_sq, rows);
+    sum_up(s, memory);
+}
+
+void slab_norms(slab *s,
+                const real *x,
+                size_t rows,
+                size_t cols,
+                size_t ld,
+                bool causal,
+                size_t window,
+                void *memory)
+{
+    *s = (slab){.x = x,
+                .rows = rows,
+                .cols = cols,
+                .ld = ld,
+                .causal = causal,
+                .norms = true,
+                .window = window,
+                .width = lanes_width()};
+    sum_up(s, memory);
 }
 
 void slab_centre(slab *s)

@@ -8,7 +8,8 @@
  *
  * slab_sums is the first pass: sums of x, x^2 and |x| by row and by column. slab_centre is the
  * second: central moments about the explicit mean, by matrix, row and column, and what geometry
- * needs. Every sum is float64. Gradients need slab_sums only.
+ * needs. Every sum is float64. slab_norms takes the place of the first pass where no second
+ * follows, as for gradients: only row_n, row_sq, col_n, col_sum, max_abs and the counts are there.
  *
  *   row_* [rows], col_* [cols]
  *   row_n, col_n      entries that count (visible and finite)
@@ -37,6 +38,7 @@ typedef struct slab {
     const real *x;
     size_t rows, cols, ld;
     bool causal, masked; /* masked: entries may not count, and are looked at one by one */
+    bool norms;          /* of slab_norms */
     size_t window;
     int width; /* of the kernels: 8 with AVX-512, else 4 */
     uint64_t n, nonfinite;
@@ -55,7 +57,16 @@ void slab_sums(
 /* Of a square matrix with a window; 0: none. */
 void slab_sums_window(
     slab *s, const real *x, size_t rows, size_t ld, bool causal, size_t window, void *memory);
-/* Both use the width the processor is for; tests ask for the other. */
+/* window: 0, or that of a square matrix. */
+void slab_norms(slab *s,
+                const real *x,
+                size_t rows,
+                size_t cols,
+                size_t ld,
+                bool causal,
+                size_t window,
+                void *memory);
+/* All use the width the processor is for; tests ask for the other. */
 void slab_sums_width(slab *s,
                      const real *x,
                      size_t rows,

@@ -28,9 +28,9 @@
 
 /* Rows i..i+R-1, so that a column sum is loaded and stored once for all of them. First the columns
  * that all of them have, LANES by LANES, then the edge, where a row may end. masked (one row):
- * entries may be NaN or Inf or lie before a window, and every column is edge. Returns the largest
- * |x|. */
-INLINE double L(sum_rows)(slab *s, size_t i, const int R, const bool masked)
+ * entries may be NaN or Inf or lie before a window, and every column is edge. norms: row_sum,
+ * row_abs and col_abs are left 0. Returns the largest |x|. */
+LANES_INLINE double L(sum_rows)(slab *s, size_t i, const int R, const bool masked, const bool norms)
 {
     f64v sum[SUMS_ROWS] = {0}, sq[SUMS_ROWS] = {0}, mag[SUMS_ROWS] = {0}, n[SUMS_ROWS] = {0};
     f64v most = {0};
@@ -42,15 +42,16 @@ INLINE double L(sum_rows)(slab *s, size_t i, const int R, const bool masked)
         f64v col_sum = *(f64v *)(s->col_sum + j), col_abs = *(f64v *)(s->col_abs + j);
         for (int r = 0; r < R; r++) {
             const f64v v = LANES_LOAD(x + (size_t)r * s->ld + j), a = LANES_ABS(v);
-            sum[r] += v;
             sq[r] += v * v;
-            mag[r] += a;
             col_sum += v;
-            col_abs += a;
             most = LANES_MAX(a, most);
+            if (norms) continue;
+            sum[r] += v;
+            mag[r] += a;
+            col_abs += a;
         }
         *(f64v *)(s->col_sum + j) = col_sum;
-        *(f64v *)(s->col_abs + j) = col_abs;
+        if (!norms) *(f64v *)(s->col_abs + j) = col_abs;
     }
     for (size_t j = begin + whole; j < end; j += LANES) {
         for (int r = 0; r < R; r++) {
@@ -61,14 +62,15 @@ INLINE double L(sum_rows)(slab *s, size_t i, const int R, const bool masked)
             LOAD_EDGE(v, counts, x + (size_t)r * s->ld + j, first > j ? first - j : 0,
                       length > j ? length - j : 0, s->cols - j, masked);
             const f64v a = LANES_ABS(v), one = LANES_AND(LANES_ALL(1.0), counts);
-            sum[r] += v;
             sq[r] += v * v;
-            mag[r] += a;
             n[r] += one;
             *(f64v *)(s->col_sum + j) += v;
-            *(f64v *)(s->col_abs + j) += a;
             if (masked) *(f64v *)(s->col_n + j) += one;
             most = LANES_MAX(a, most);
+            if (norms) continue;
+            sum[r] += v;
+            mag[r] += a;
+            *(f64v *)(s->col_abs + j) += a;
         }
     }
     for (int r = 0; r < R; r++) {
@@ -80,20 +82,25 @@ INLINE double L(sum_rows)(slab *s, size_t i, const int R, const bool masked)
     return L(lanes_max)(&most);
 }
 
-LANES_CLONES static double L(sums_plain)(slab *s)
+LANES_INLINE double L(sum_all)(slab *s, const bool norms)
 {
     double most = 0;
     size_t i = 0;
     for (; i + SUMS_ROWS <= s->rows; i += SUMS_ROWS)
-        most = fmax(most, L(sum_rows)(s, i, SUMS_ROWS, false));
-    for (; i < s->rows; i++) most = fmax(most, L(sum_rows)(s, i, 1, false));
+        most = fmax(most, L(sum_rows)(s, i, SUMS_ROWS, false, norms));
+    for (; i < s->rows; i++) most = fmax(most, L(sum_rows)(s, i, 1, false, norms));
     return most;
+}
+
+LANES_CLONES static double L(sums_plain)(slab *s)
+{
+    return s->norms ? L(sum_all)(s, true) : L(sum_all)(s, false);
 }
 
 LANES_CLONES static double L(sums_masked)(slab *s)
 {
     double most = 0;
-    for (size_t i = 0; i < s->rows; i++) most = fmax(most, L(sum_rows)(s, i, 1, true));
+    for (size_t i = 0; i < s->rows; i++) most = fmax(most, L(sum_rows)(s, i, 1, true, false));
     return most;
 }
 
@@ -123,7 +130,7 @@ typedef struct centred {
 #endif
 
 /* weighted: the columns differ in how many entries they have. */
-INLINE void
+LANES_INLINE void
 L(centre_rows)(slab *s, size_t i, const int R, const bool masked, const bool weighted, centred *out)
 {
     f64v m2 = {0}, m3 = {0}, m4 = {0}, col_var = {0}, residual_sq = {0};
@@ -172,7 +179,7 @@ L(centre_rows)(slab *s, size_t i, const int R, const bool masked, const bool wei
     }
 }
 
-INLINE void L(centre_plain)(slab *s, centred *out)
+LANES_INLINE void L(centre_plain)(slab *s, centred *out)
 {
     size_t i = 0;
     for (; i + CENTRE_ROWS <= s->rows; i += CENTRE_ROWS)
@@ -180,7 +187,7 @@ INLINE void L(centre_plain)(slab *s, centred *out)
     for (; i < s->rows; i++) L(centre_rows)(s, i, 1, false, false, out);
 }
 
-INLINE void L(centre_causal)(slab *s, centred *out)
+LANES_INLINE void L(centre_causal)(slab *s, centred *out)
 {
     size_t i = 0;
     for (; i + CENTRE_ROWS <= s->rows; i += CENTRE_ROWS)
@@ -188,7 +195,7 @@ INLINE void L(centre_causal)(slab *s, centred *out)
     for (; i < s->rows; i++) L(centre_rows)(s, i, 1, false, true, out);
 }
 
-INLINE void L(centre_masked)(slab *s, centred *out)
+LANES_INLINE void L(centre_masked)(slab *s, centred *out)
 {
     for (size_t i = 0; i < s->rows; i++) L(centre_rows)(s, i, 1, true, true, out);
 }

@@ -4,15 +4,6 @@
 /* ROWS: rows that share one load of the vectors in the pass over the matrix. */
 #define GROUPS (SPECTRUM_LANES / LANES)
 #define ROWS (LANES / 2)
-#undef LANES_PAIRS_EVEN
-#undef LANES_PAIRS_ODD
-#if LANES == 8
-#define LANES_PAIRS_EVEN(x, y) __builtin_shufflevector(x, y, 0, 8, 2, 10, 4, 12, 6, 14)
-#define LANES_PAIRS_ODD(x, y) __builtin_shufflevector(x, y, 1, 9, 3, 11, 5, 13, 7, 15)
-#else
-#define LANES_PAIRS_EVEN(x, y) __builtin_shufflevector(x, y, 0, 4, 2, 6)
-#define LANES_PAIRS_ODD(x, y) __builtin_shufflevector(x, y, 1, 5, 3, 7)
-#endif
 
 #include "core/metric/tridiagonal_kernel.h"
 
@@ -38,38 +29,9 @@ static f64v *L(carve)(reduction *t, f64v *at, int n)
     return at;
 }
 
-INLINE f64v *L(row_of)(const reduction *t, int i)
+LANES_INLINE f64v *L(row_of)(const reduction *t, int i)
 {
     return t->a + triangle((size_t)i);
-}
-
-/* in[k] = LANES entries of matrix k becomes in[j] = entry j of LANES matrices. */
-INLINE void L(transpose)(f64v in[LANES])
-{
-    f64v a[LANES];
-    for (int k = 0; k < LANES; k += 2) {
-        a[k] = LANES_PAIRS_EVEN(in[k], in[k + 1]);
-        a[k + 1] = LANES_PAIRS_ODD(in[k], in[k + 1]);
-    }
-#if LANES == 8
-    f64v b[LANES];
-    for (int k = 0; k < LANES; k += 4) {
-        for (int q = 0; q < 2; q++) {
-            const f64v x = a[k + q], y = a[k + q + 2];
-            b[k + q] = __builtin_shufflevector(x, y, 0, 1, 8, 9, 4, 5, 12, 13);
-            b[k + q + 2] = __builtin_shufflevector(x, y, 2, 3, 10, 11, 6, 7, 14, 15);
-        }
-    }
-    for (int k = 0; k < 4; k++) {
-        in[k] = __builtin_shufflevector(b[k], b[k + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-        in[k + 4] = __builtin_shufflevector(b[k], b[k + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-    }
-#else
-    for (int k = 0; k < 2; k++) {
-        in[k] = __builtin_shufflevector(a[k], a[k + 2], 0, 1, 4, 5);
-        in[k + 2] = __builtin_shufflevector(a[k], a[k + 2], 2, 3, 6, 7);
-    }
-#endif
 }
 
 LANES_CLONES static void L(pack)(reduction *t, const source from[LANES])
@@ -95,7 +57,7 @@ LANES_CLONES static void L(pack)(reduction *t, const source from[LANES])
 }
 
 /* Applies the reflection before to row i alone, so that the next can be made from it. */
-INLINE void L(update_row)(reduction *t, int i)
+LANES_INLINE void L(update_row)(reduction *t, int i)
 {
     f64v *row = L(row_of)(t, i);
     const f64v vi = t->old_v[i], wi = t->old_w[i];
@@ -104,7 +66,7 @@ INLINE void L(update_row)(reduction *t, int i)
 
 /* From row i: v (length i) with (I - v v'/h) row = (0, .., 0, e), h = v'v/2. Where the row is zero
  * but for its last entry there is nothing to do: v = 0, 1/h = 0. over_h: 1/h. */
-INLINE void L(reflect)(reduction *t, int i, f64v *over_h)
+LANES_INLINE void L(reflect)(reduction *t, int i, f64v *over_h)
 {
     const f64v *row = L(row_of)(t, i);
     f64v rest = {0};
@@ -123,7 +85,7 @@ INLINE void L(reflect)(reduction *t, int i, f64v *over_h)
 }
 
 /* Applies the reflection before to rows r..r+R-1 and adds what these rows contribute to p = A v. */
-INLINE void L(pass_rows)(reduction *t, int r, const int R)
+LANES_INLINE void L(pass_rows)(reduction *t, int r, const int R)
 {
     f64v *row[ROWS], vi[ROWS], wi[ROWS], ui[ROWS], sum[ROWS];
     for (int q = 0; q < R; q++) {
@@ -156,7 +118,7 @@ INLINE void L(pass_rows)(reduction *t, int r, const int R)
 }
 
 /* p = A v over the leading m x m part, while the reflection before is applied to it. */
-INLINE void L(pass)(reduction *t, int m)
+LANES_INLINE void L(pass)(reduction *t, int m)
 {
     int r = 0;
     for (; r < m % ROWS; r++) L(pass_rows)(t, r, 1);
@@ -164,7 +126,7 @@ INLINE void L(pass)(reduction *t, int m)
 }
 
 /* w = p/h - (v'p/(2 h^2)) v, and it becomes the reflection before. */
-INLINE void L(finish_reflection)(reduction *t, int m, const f64v *over_h)
+LANES_INLINE void L(finish_reflection)(reduction *t, int m, const f64v *over_h)
 {
     f64v vp = {0};
     for (int j = 0; j < m; j++) vp += t->v[j] * t->p[j];

@@ -31,7 +31,7 @@ typedef struct tridiagonal {
     f64v shift, negligible;
 } tridiagonal;
 
-INLINE void L(find_negligible)(tridiagonal *q)
+LANES_INLINE void L(find_negligible)(tridiagonal *q)
 {
     f64v most = {0};
     for (int i = 0; i < q->n; i++) {
@@ -58,7 +58,7 @@ INLINE void L(find_negligible)(tridiagonal *q)
         (first) = (small_ & ((i64v){0} + (i))) | (~small_ & (first));                              \
     } while (0)
 
-INLINE void L(find_splits)(tridiagonal *q)
+LANES_INLINE void L(find_splits)(tridiagonal *q)
 {
     i64v first = {0}; /* e[n - 1] is 0: the last entry splits */
     f64v next = {0};
@@ -71,7 +71,7 @@ INLINE void L(find_splits)(tridiagonal *q)
 
 /* The eigenvalue of the leading 2x2 block that is nearer to its first entry, of every lane that is
  * not finished. */
-INLINE void L(find_shifts)(tridiagonal *q)
+LANES_INLINE void L(find_shifts)(tridiagonal *q)
 {
     f64v first = {0}, second = {0}, bb = LANES_ALL(1.0), root, t, hypotenuse;
     for (int k = 0; k < LANES; k++) {
@@ -116,7 +116,7 @@ static bool L(aim)(tridiagonal *q, int k)
 
 /* One sweep of every lane over its own [at, end], in one loop over the union. Where a lane is not
  * between the two, its d and e are kept and its state is that of a sweep about to start here. */
-INLINE void L(sweep)(tridiagonal *const *q, const int groups, int64_t low, int64_t high)
+LANES_INLINE void L(sweep)(tridiagonal *const *q, const int groups, int64_t low, int64_t high)
 {
     const f64v one = LANES_ALL(1.0);
     f64v middle[TOGETHER], reach[TOGETHER]; /* at <= i < end: |i - middle| <= reach */
@@ -171,7 +171,7 @@ INLINE void L(sweep)(tridiagonal *const *q, const int groups, int64_t low, int64
 }
 
 /* Aims every lane of a group; false when the group is finished. */
-static bool L(aim_group)(tridiagonal *q, int64_t *low, int64_t *high)
+LANES_INLINE bool L(aim_group)(tridiagonal *q, int64_t *low, int64_t *high)
 {
     bool any = false;
     for (int k = 0; k < LANES; k++) {

@@ -337,6 +337,30 @@ START_TEST(test_overflow_of_squares_is_infinity_not_a_count)
 }
 END_TEST
 
+/* Where no second pass follows: the bits of the first one. */
+START_TEST(test_norms_are_those_of_the_sums)
+{
+    const shape *s = &shapes[_i];
+    void *memory = numbers_block(slab_bytes(s->rows, s->cols));
+    void *other = numbers_block(slab_bytes(s->rows, s->cols));
+    real *x = make(s, 5);
+    slab whole, norms;
+    slab_sums_width(&whole, x, s->rows, s->cols, s->ld, s->causal, s->window, memory,
+                    lanes_width());
+    slab_norms(&norms, x, s->rows, s->cols, s->ld, s->causal, s->window, other);
+    ck_assert_uint_eq(norms.n, whole.n);
+    ck_assert_uint_eq(norms.nonfinite, whole.nonfinite);
+    ck_assert(norms.sum_sq == whole.sum_sq && norms.max_abs == whole.max_abs);
+    ck_assert_mem_eq(norms.row_n, whole.row_n, s->rows * sizeof(double));
+    ck_assert_mem_eq(norms.row_sq, whole.row_sq, s->rows * sizeof(double));
+    ck_assert_mem_eq(norms.col_n, whole.col_n, s->cols * sizeof(double));
+    ck_assert_mem_eq(norms.col_sum, whole.col_sum, s->cols * sizeof(double));
+    free(x);
+    free(memory);
+    free(other);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("moments");
@@ -344,6 +368,8 @@ int main(void)
     tcase_set_timeout(c, 20);
     tcase_add_loop_test(c, test_moments_are_their_definitions, 0,
                         2 * (int)(sizeof shapes / sizeof *shapes));
+    tcase_add_loop_test(c, test_norms_are_those_of_the_sums, 0,
+                        (int)(sizeof shapes / sizeof *shapes));
     tcase_add_test(c, test_merge_is_the_moments_of_the_union);
     tcase_add_test(c, test_var_token_and_mean_token_make_the_mean_square);
     tcase_add_test(c, test_signs_have_kurtosis_minus_two_and_equal_tokens);
