@@ -142,14 +142,6 @@ static real *vector(const jacobian *j, int slot, int group)
     return j->vectors + ((size_t)slot * (size_t)j->groups + (size_t)group) * j->n;
 }
 
-static double dot(const real *a, const real *b, size_t n)
-{
-    double sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
-    return sum;
-}
-
 static void each_group(jac_run *r, team_work *work)
 {
     team_run(r->s->x.team, work, r, r->j->groups);
@@ -230,7 +222,7 @@ static void square_task(void *context, int task, int worker)
     (void)worker;
     jac_run *r = context;
     const real *v = r->target + (size_t)task * r->j->n;
-    r->j->sums[task * SUMS] += dot(v, v, r->j->n);
+    r->j->sums[task * SUMS] += exec_dot(v, v, r->j->n);
 }
 
 static double mean_over_groups(const jacobian *j, int which, double factor)
@@ -290,12 +282,12 @@ static void pair_task(void *context, int task, int worker)
     double squares = 0, products = 0, crossed = 0;
     for (int a = 0; a < j->probes; a++) {
         const real *w = vector(j, a, task);
-        double square = dot(w, w, j->n);
+        double square = exec_dot(w, w, j->n);
         for (int b = 0; b < a; b++) {
             const real *other = vector(j, b, task);
-            double product = dot(w, other, j->n);
+            double product = exec_dot(w, other, j->n);
             products += product * product;
-            crossed += square * dot(other, other, j->n);
+            crossed += square * exec_dot(other, other, j->n);
         }
         squares += square;
         if (j->exact) products += square * square / 2, crossed += square * square / 2;
@@ -338,10 +330,10 @@ static err_code measure_chi(jac_run *r)
 static double step_of(const jacobian *j, int slot, int group)
 {
     const real *x = j->x + (size_t)group * j->n, *v = vector(j, slot, group);
-    double usual = sqrt(dot(x, x, j->n) / (double)j->n * (double)j->width), most = 0;
+    double usual = sqrt(exec_dot(x, x, j->n) / (double)j->n * (double)j->width), most = 0;
     for (size_t t = 0; t < j->n; t += j->width) {
-        double length = sqrt(dot(x + t, x + t, j->width)),
-               moved = sqrt(dot(v + t, v + t, j->width));
+        double length = sqrt(exec_dot(x + t, x + t, j->width)),
+               moved = sqrt(exec_dot(v + t, v + t, j->width));
         if (length < usual / 10) length = usual / 10;
         if (moved > most * length) most = moved / length;
     }
@@ -408,9 +400,9 @@ static double reduce(const jacobian *j, int slot, int group)
     for (int twice = 0; twice < 2; twice++)
         for (int i = 0; i < slot; i++) {
             const real *v = vector(j, i, group);
-            subtract(w, v, dot(v, w, j->n), j->n);
+            subtract(w, v, exec_dot(v, w, j->n), j->n);
         }
-    return sqrt(dot(w, w, j->n));
+    return sqrt(exec_dot(w, w, j->n));
 }
 
 static void scale(real *w, double factor, size_t n)
@@ -423,7 +415,7 @@ static void start_task(void *context, int task, int worker)
     (void)worker;
     const jac_run *r = context;
     real *v = vector(r->j, 0, task);
-    scale(v, 1 / sqrt(dot(v, v, r->j->n)), r->j->n);
+    scale(v, 1 / sqrt(exec_dot(v, v, r->j->n)), r->j->n);
     r->j->steps[task] = 0;
     r->j->stopped[task] = false;
     r->j->sums[task * SUMS + 3] = 0;
@@ -443,12 +435,12 @@ static void step_task(void *context, int task, int worker)
         return;
     }
     real *w = vector(j, k + 1, task);
-    diag[k] = dot(vector(j, k, task), w, j->n);
+    diag[k] = exec_dot(vector(j, k, task), w, j->n);
     if (k) {
-        double apart = fabs(dot(vector(j, k - 1, task), w, j->n) - off[k - 1]);
+        double apart = fabs(exec_dot(vector(j, k - 1, task), w, j->n) - off[k - 1]);
         if (apart > j->sums[task * SUMS + 3]) j->sums[task * SUMS + 3] = apart;
     }
-    double size = sqrt(dot(w, w, j->n)), left = reduce(j, k + 1, task);
+    double size = sqrt(exec_dot(w, w, j->n)), left = reduce(j, k + 1, task);
     off[k] = left;
     j->steps[task] = k + 1;
     j->stopped[task] = !(left > size * 16 * REAL_EPSILON) || (size_t)k + 1 == j->n;
@@ -468,12 +460,12 @@ static void best_task(void *context, int task, int worker)
                    s + j->iterations);
     memset(v, 0, j->n * sizeof *v);
     for (int i = 0; i < k; i++) subtract(v, vector(j, i, task), -s[i], j->n);
-    scale(v, 1 / sqrt(dot(v, v, j->n)), j->n);
+    scale(v, 1 / sqrt(exec_dot(v, v, j->n)), j->n);
 }
 
 static double length_of(const real *v, size_t n)
 {
-    return sqrt(dot(v, v, n));
+    return sqrt(exec_dot(v, v, n));
 }
 
 /* The largest over groups, with the steps and the last change of that group. */
