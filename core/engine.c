@@ -289,20 +289,42 @@ static const value *named_value(const graph *g, int v)
     return NULL;
 }
 
-static void locate_divergence(runner *r)
+static void located(runner *r, int layer, int where)
+{
+    r->summary->diverged_layer = layer;
+    r->summary->diverged_site = (site)where;
+}
+
+static void locate_value(runner *r)
 {
     const graph *g = &r->s->g;
     int first = atomic_load(&r->s->x.first_bad);
-    r->summary->diverged_layer = -1;
-    r->summary->diverged_site = SITE_run;
     for (int place = first; place < g->n_nodes * NODE_OUTPUTS; place++) {
         const node *n = &g->nodes[place / NODE_OUTPUTS];
         int k = NODE_OUTPUTS - 1 - place % NODE_OUTPUTS;
         const value *v = k < n->n_outputs ? named_value(g, n->outputs[k]) : NULL;
         if (!v) continue;
-        r->summary->diverged_layer = v->layer;
-        r->summary->diverged_site = (site)v->site;
+        located(r, v->layer, v->site);
         return;
+    }
+}
+
+/* The same for the backward pass: the next named value is below. Gradients of values may all be
+ * finite and those of a parameter not, which come after them in each layer. */
+static void locate_gradient(runner *r)
+{
+    const session *s = r->s;
+    for (int i = atomic_load(&s->x.first_bad_grad); i >= 0; i--) {
+        const value *v = named_value(&s->g, s->g.nodes[i].outputs[0]);
+        if (!v) continue;
+        located(r, v->layer, v->site);
+        return;
+    }
+    for (int p = 0; p < s->g.n_params; p++) {
+        const param *w = &s->g.params[p];
+        if (w->grad_buffer != NONE && !isfinite(train_grad_sq(s, p)) &&
+            w->layer >= r->summary->diverged_layer)
+            located(r, w->layer, SITE_param);
     }
 }
 
@@ -313,12 +335,16 @@ static err_code diverge(runner *r, double *found)
     s->x.probe = &s->probe;
     s->x.locate = true;
     err_code code = exec_forward(&s->x, on_stage, r, found);
+    if (!code && s->backward) code = exec_backward(&s->x, on_stage, r);
     s->x.locate = false;
     if (code) return code;
     r->summary->diverged = true;
     r->summary->diverged_step = r->step;
-    locate_divergence(r);
-    return s->backward ? exec_backward(&s->x, on_stage, r) : ERR_OK;
+    located(r, -1, SITE_run);
+    locate_value(r);
+    r->summary->diverged_backward = isfinite(*found) && r->summary->diverged_layer < 0;
+    if (r->summary->diverged_backward) locate_gradient(r);
+    return ERR_OK;
 }
 
 static err_code refused(error *err)

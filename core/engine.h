@@ -107,11 +107,12 @@ typedef struct run_input {
 /* How it ended. A loss that stops being finite ends the training of the run: a result. */
 typedef struct run_summary {
     bool diverged;
-    int diverged_step;  /* step whose pass first met a non-finite value */
-    int diverged_layer; /* where the forward pass first met it; -1 when only the loss or a gradient
-                         */
-    site diverged_site;
-    int steps_done; /* updates made */
+    int diverged_step;      /* step whose pass first met a non-finite value */
+    bool diverged_backward; /* the forward pass and the loss are finite, a gradient is not */
+    int diverged_layer;     /* where that pass first met it, the backward pass from the output down;
+                               -1: in the loss alone */
+    site diverged_site;     /* param: in the gradient of a parameter of that layer alone */
+    int steps_done;         /* updates made */
 } run_summary;
 
 typedef struct engine {

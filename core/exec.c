@@ -140,7 +140,9 @@ double exec_sum_squares(const real *v, size_t n)
 
 void exec_slice(const exec *x, int p, int slice, const real *grad, size_t count)
 {
-    x->slices[x->g->params[p].slices + (size_t)slice] = sum_squares(grad, count);
+    size_t at = x->g->params[p].slices + (size_t)slice;
+    x->slices[at] = sum_squares(grad, count);
+    if (x->spread && x->probe) x->spread[at] = grad_spread_of(grad, count);
 }
 
 void exec_matrix_slice(const exec *x, const node *n, int p, int slice, real *grad, size_t count)
@@ -170,6 +172,19 @@ static void locate(exec *x, int index, const span *s)
         while (place < seen && !atomic_compare_exchange_weak(&x->first_bad, &seen, place)) {
         }
         return;
+    }
+}
+
+/* Of the gradient of output 0 of a node, complete. */
+static void locate_grad(exec *x, int index, const span *s)
+{
+    const node *n = &x->g->nodes[index];
+    const value *v = &x->g->values[n->outputs[0]];
+    const real *grad = exec_grad(x, n->outputs[0], s->b0);
+    int seen = atomic_load(&x->first_bad_grad);
+    if (!grad || index <= seen || n->outputs[0] == x->g->loss_value) return;
+    if (all_finite(grad, (size_t)v->rows * (size_t)v->ld * (size_t)(s->b1 - s->b0))) return;
+    while (index > seen && !atomic_compare_exchange_weak(&x->first_bad_grad, &seen, index)) {
     }
 }
 
@@ -204,6 +219,7 @@ static void backward_span(exec *x, const stage *st, const span *s)
     for (int i = end - 1; i >= first; i--) {
         const node *n = &x->g->nodes[i];
         if (round_clips(x->g->spec)) round_clip_grad(x, n, s);
+        if (x->locate) locate_grad(x, i, s);
         if (x->probe) probe_grads(x->probe, x, n, s, false);
         if (i < first + st->n_heads)
             n->op->backward_prepare(x, n, s);
@@ -299,6 +315,8 @@ static void unscale(exec *x)
 {
     double down = 1 / x->grad_scale;
     for (size_t i = 0; i < x->p->slice_count; i++) x->slices[i] *= down * down;
+    for (size_t i = 0; i < x->p->slice_count && x->spread && x->probe; i++)
+        grad_spread_scale(&x->spread[i], down);
     for (int p = 0; p < x->g->n_params && x->p->keeps_param_grads; p++) {
         if (x->g->params[p].grad_buffer == NONE) continue;
         real *grad = exec_param_grad(x, p);
@@ -309,6 +327,7 @@ static void unscale(exec *x)
 err_code exec_backward(exec *x, exec_progress *progress, void *user)
 {
     x->side = 1;
+    atomic_store(&x->first_bad_grad, NONE);
     err_code code = run_stages(x, x->p->n_forward, x->p->n_stages, progress, user);
     if (!code && x->grad_scale != 1) unscale(x);
     return code;

@@ -8,6 +8,7 @@
 
 #include "core/base/team.h"
 #include "core/graph.h"
+#include "core/metric/grad_spread.h"
 #include "core/plan.h"
 
 struct probe;
@@ -16,23 +17,24 @@ typedef struct exec {
     const graph *g;
     const plan *p;
     team *team;
-    char *tensors;    /* the planned block: buffers are byte offsets into it */
-    real *params;     /* all parameters, packed in order */
-    real *rounded;    /* the same, matrices as the passes read them; NULL: as they are */
-    double *partials; /* panel sums of vector gradients and of statistics */
-    double *stats;    /* plan.stat_count: statistics of this pass */
-    double *state[2]; /* plan.state_count each: what a pass reads, and what will be read after
-                         exec_commit */
-    double *slices;   /* sums of squares of slices of parameter gradients */
-    uint8_t *clipped; /* bit per entry of first outputs that rounding cut off; or empty */
-    real *constants;  /* of all nodes that have some */
-    real *scratch;    /* plan.scratch_reals for each worker */
-    double *losses;   /* [B] summed loss of each sequence */
-    int side;         /* 0 forward, 1 backward: which buffer of a value */
-    bool eval;        /* running statistics instead of those of the batch; no new state */
-    bool profiling;   /* in exec_profile */
-    bool skip_params; /* backward: only what gradients of values need */
-    int first_b;      /* where sequence 0 is in the buffers: passes over one sequence (extra) */
+    char *tensors;       /* the planned block: buffers are byte offsets into it */
+    real *params;        /* all parameters, packed in order */
+    real *rounded;       /* the same, matrices as the passes read them; NULL: as they are */
+    double *partials;    /* panel sums of vector gradients and of statistics */
+    double *stats;       /* plan.stat_count: statistics of this pass */
+    double *state[2];    /* plan.state_count each: what a pass reads, and what will be read after
+                            exec_commit */
+    double *slices;      /* sums of squares of slices of parameter gradients */
+    grad_spread *spread; /* of the same slices, in passes that are measured; or NULL */
+    uint8_t *clipped;    /* bit per entry of first outputs that rounding cut off; or empty */
+    real *constants;     /* of all nodes that have some */
+    real *scratch;       /* plan.scratch_reals for each worker */
+    double *losses;      /* [B] summed loss of each sequence */
+    int side;            /* 0 forward, 1 backward: which buffer of a value */
+    bool eval;           /* running statistics instead of those of the batch; no new state */
+    bool profiling;      /* in exec_profile */
+    bool skip_params;    /* backward: only what gradients of values need */
+    int first_b;         /* where sequence 0 is in the buffers: passes over one sequence (extra) */
     /* The batch of this pass. */
     const int32_t *tokens;    /* [B, T+1] */
     const uint8_t *loss_mask; /* [B, T], bidirectional only */
@@ -42,9 +44,11 @@ typedef struct exec {
     double grad_scale;        /* a power of two on every gradient while the backward pass runs */
     int step;                 /* updates made: key of stochastic rounding */
     struct probe *probe;      /* what is measured in this pass; NULL: nothing */
-    bool locate;              /* look for the first non-finite value of the forward pass */
-    atomic_int
-        first_bad; /* lowest node * NODE_OUTPUTS + (NODE_OUTPUTS - 1 - output) that made one */
+    bool locate;              /* look for the first value of a pass that is not finite */
+    /* In the forward pass the lowest node * NODE_OUTPUTS + (NODE_OUTPUTS - 1 - output) that made
+     * one; in the backward pass, which runs the other way, the highest node the gradient of whose
+     * output 0 is one, or NONE. */
+    atomic_int first_bad, first_bad_grad;
 } exec;
 
 /* Sequence b of a value, and of its gradient (NULL when it has none). */

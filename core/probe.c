@@ -23,6 +23,7 @@ void probe_init(probe *p, const graph *g)
         p->spectrum[is_centred(e->name)] |= !strcmp(e->group, "spectrum");
         p->attention |= !strcmp(e->group, "attention");
         p->parameter |= !strcmp(e->group, "parameter") || i == METRIC_qk_to_v_grad_ratio;
+        p->spread |= i == METRIC_param_grad_max || i == METRIC_param_grad_var;
         p->coordinate |= !strcmp(e->group, "coordinate");
         p->rows |= i >= METRIC_attn_participation && i <= METRIC_logit_max;
         p->contraction |= !strcmp(e->group, "contraction");
@@ -30,6 +31,8 @@ void probe_init(probe *p, const graph *g)
         p->outlier |= !strcmp(e->group, "outlier");
         if (headroom_is_metric(i)) p->format[headroom_is_of_gradients(i)] = true;
         p->moments |= i >= METRIC_bf16_overflow_layer && i <= METRIC_fp8_e5m2_overflow_layer;
+        p->gradient |=
+            i >= METRIC_grad_fp16_overflow_layer && i <= METRIC_grad_fp8_e5m2_overflow_layer;
     }
     probe_branch_init(&p->branch, g);
     probe_similarity_init(&p->similarity, g);

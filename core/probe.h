@@ -42,6 +42,7 @@ typedef struct probe {
     const graph *g;
     bool moments, gradient, geometry, spectrum[2], attention, parameter,
         coordinate; /* groups that are wanted */
+    bool spread;    /* of the entries of a parameter's gradient */
     bool format[2]; /* of values, of gradients */
     bool outlier;
     probe_branch branch;

@@ -8,7 +8,15 @@
 #include <string.h>
 
 enum { BATCH = 256 };
-enum series { SERIES_VAR, SERIES_MAX_ABS, SERIES_GRAD_NORM, SERIES_GRAD_RMS };
+enum series {
+    SERIES_VAR,
+    SERIES_MAX_ABS,
+    SERIES_GRAD_NORM,
+    SERIES_GRAD_RMS,
+    SERIES_GRAD_MAX,
+    SERIES_COUNT
+};
+_Static_assert((int)SERIES_COUNT == (int)SESSION_SERIES, "room in the session");
 
 typedef struct writer {
     const sink *to;
@@ -86,12 +94,15 @@ static double *series_of(session *s, enum series which)
 static void keep_series(session *s, const tap *t, const metric_value *v)
 {
     if (t->site != SITE_resid_out && t->site != SITE_embed) return;
-    const int metrics[] = {METRIC_var, METRIC_max_abs, METRIC_grad_norm, METRIC_grad_rms};
-    for (int i = 0; i < 4; i++) {
+    const int metrics[SERIES_COUNT] = {METRIC_var, METRIC_max_abs, METRIC_grad_norm,
+                                       METRIC_grad_rms, METRIC_grad_max_abs};
+    for (int i = 0; i < SERIES_COUNT; i++) {
         bool zero = v[metrics[i]].reason == REASON_NO_ENTRIES;
         series_of(s, (enum series)i)[t->layer] = zero ? (double)NAN : v[metrics[i]].value;
     }
     if (v[METRIC_nonfinite].value > 0) series_of(s, SERIES_MAX_ABS)[t->layer] = (double)INFINITY;
+    if (v[METRIC_grad_nonfinite].value > 0)
+        series_of(s, SERIES_GRAD_MAX)[t->layer] = (double)INFINITY;
 }
 
 /* Of a layer of the stream, under its own name only. */
@@ -143,6 +154,16 @@ static metric_value ratio(double top_sq, double bottom_sq)
     return bottom_sq == 0 ? value_undefined(REASON_ZERO) : value_of(sqrt(top_sq / bottom_sq));
 }
 
+static void write_spread(session *s, int i, writer *w)
+{
+    const param *p = &s->g.params[i];
+    if (!s->probe.spread) return;
+    grad_spread e = train_grad_spread(s, i);
+    write_row(w, p->layer, SITE_param, p->role, METRIC_param_grad_max, value_of(e.max_abs));
+    write_row(w, p->layer, SITE_param, p->role, METRIC_param_grad_var,
+              value_of(grad_spread_var(&e)));
+}
+
 /* Of the block whose query matrix is parameter q. */
 static void write_qk_to_v(session *s, int q, writer *w)
 {
@@ -172,6 +193,7 @@ static void write_params(session *s, const report_pass *pass, writer *w)
                   value_of(sqrt(grad_sq / (double)p->count)));
         write_row(w, p->layer, SITE_param, p->role, METRIC_param_grad_ratio,
                   ratio(grad_sq, weight_sq));
+        write_spread(s, i, w);
         if (!strcmp(p->role, "attn.q.weight")) write_qk_to_v(s, i, w);
         if (pass->updated)
             write_row(w, p->layer, SITE_param, p->role, METRIC_param_update_ratio,
@@ -199,27 +221,55 @@ static const metric overflow_metric[HEADROOM_FORMATS] = {
 #undef FORMAT
 };
 
-static int first_above(const double *series, int depth, double limit)
+static const metric grad_overflow_metric[HEADROOM_FORMATS] = {
+#define FORMAT(name, ...) METRIC_grad_##name##_overflow_layer,
+#include "core/base/format.def"
+#undef FORMAT
+};
+
+/* Does x leave the k-th format? Where a run rounds to one that saturates it gets no further than
+ * to its largest number. */
+static bool leaves(double x, int k, int rounded_to)
 {
-    for (int l = 0; l <= depth; l++)
-        if (series[l] > limit) return l;
+    const format f = (format)(FORMAT_fp16 + k);
+    const bool ends = format_table[f].saturates && rounded_to == (int)f;
+    return ends ? x >= headroom_max(k) : x > headroom_max(k);
+}
+
+static int first_overflow(const session *s, int k)
+{
+    const double *max_abs = s->series + SERIES_MAX_ABS * (size_t)(s->spec->depth + 2);
+    for (int l = 0; l <= s->spec->depth; l++)
+        if (leaves(max_abs[l], k, s->spec->rounding.activations)) return l;
+    return NONE;
+}
+
+/* From the output down, as the backward pass goes. */
+static int first_grad_overflow(const session *s, int k)
+{
+    const double *max_abs = s->series + SERIES_GRAD_MAX * (size_t)(s->spec->depth + 2);
+    for (int l = s->spec->depth; l >= 0; l--)
+        if (leaves(max_abs[l] * s->spec->rounding.loss_scale, k, s->spec->rounding.gradients))
+            return l;
     return NONE;
 }
 
 static void write_run(session *s, const report_pass *pass, writer *w)
 {
     int depth = s->spec->depth, flush_layer = NONE;
-    const double *max_abs = series_of(s, SERIES_MAX_ABS), *grad_rms = series_of(s, SERIES_GRAD_RMS);
+    const double *grad_rms = series_of(s, SERIES_GRAD_RMS);
     for (int l = 0; l <= depth; l++)
         if (grad_rms[l] < 0x1p-25) flush_layer = l;
     write_row(w, -1, SITE_run, NULL, METRIC_loss, value_of(pass->loss));
     write_fit(w, METRIC_var_growth, series_of(s, SERIES_VAR) + 1, depth);
     for (int f = 0; f < HEADROOM_FORMATS; f++)
-        write_row(w, -1, SITE_run, NULL, overflow_metric[f],
-                  layer_or_absent(first_above(max_abs, depth, headroom_max(f))));
+        write_row(w, -1, SITE_run, NULL, overflow_metric[f], layer_or_absent(first_overflow(s, f)));
     if (!pass->backward) return;
     write_fit(w, METRIC_grad_growth, series_of(s, SERIES_GRAD_NORM) + 1, depth);
     write_row(w, -1, SITE_run, NULL, METRIC_fp16_grad_flush_layer, layer_or_absent(flush_layer));
+    for (int f = 0; f < HEADROOM_FORMATS; f++)
+        write_row(w, -1, SITE_run, NULL, grad_overflow_metric[f],
+                  layer_or_absent(first_grad_overflow(s, f)));
 }
 
 static void write_extra(void *user, int layer, site where, metric m, metric_value v)
@@ -232,7 +282,8 @@ void report_measurements(session *s, const report_pass *pass, const sink *to)
 {
     const spec_measure *measure = &s->spec->measure;
     writer w = {.to = to, .wanted = measure->metrics, .sites = measure->sites, .step = pass->step};
-    for (size_t i = 0; i < 4 * (size_t)(s->spec->depth + 2); i++) s->series[i] = (double)NAN;
+    for (size_t i = 0; i < SERIES_COUNT * (size_t)(s->spec->depth + 2); i++)
+        s->series[i] = (double)NAN;
     write_taps(s, pass, &w);
     write_map(s, &w);
     if (s->spec->measure.sites[SITE_param] && s->probe.parameter) write_params(s, pass, &w);

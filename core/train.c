@@ -20,6 +20,15 @@ double train_grad_norm(const session *s)
     return sqrt(sum);
 }
 
+grad_spread train_grad_spread(const session *s, int p)
+{
+    const param *w = &s->g.params[p];
+    grad_spread sum = {0};
+    for (int i = 0; i < w->n_slices; i++)
+        grad_spread_merge(&sum, &s->x.spread[w->slices + (size_t)i]);
+    return sum;
+}
+
 struct updating {
     session *s;
     update base;

@@ -7,6 +7,8 @@
 /* Global gradient norm and per-parameter norms, from the slices of the backward pass. */
 double train_grad_sq(const session *s, int p);
 double train_grad_norm(const session *s);
+/* How the entries of a parameter's gradient spread, where that is measured. */
+grad_spread train_grad_spread(const session *s, int p);
 /* Update k = 1..; grad_norm for clipping. Returns the learning rate. Parameters with a projection
  * get it afterwards. */
 double train_update(session *s, int k, double grad_norm);

@@ -3,13 +3,19 @@
 
 #include <string.h>
 
+/* Where the loss is finite it is a gradient that is not. */
+#define DIVERGED_PASS                                                                              \
+    "CASE WHEN diverged THEN CASE WHEN (SELECT abs(loss) < 1e999 FROM steps WHERE run_id = "       \
+    "runs.id AND step = diverged_step) THEN 'backward' ELSE 'forward' END END AS diverged_pass"
+
 #define RUN_COLUMNS                                                                                \
     "SELECT id, job_id, idx, state, attempts, arm, seed, family, mask, placement, norm, depth, "   \
     "d_model, n_heads, d_ff, position, activation, init, source, batch, seq_len, loss, "           \
     "optimizer, lr, "                                                                              \
     "steps, precision, parameters, flops, peak_bytes, corpus, corpus_hash, started_at, "           \
     "finished_at, "                                                                                \
-    "wall_ms, diverged, diverged_step, diverged_layer, diverged_site, steps_done, verdict, "       \
+    "wall_ms, diverged, diverged_step, diverged_layer, diverged_site, " DIVERGED_PASS              \
+    ", steps_done, verdict, "                                                                      \
     "sentence, error_json, "                                                                       \
     "spec, provenance FROM runs "
 

@@ -17,9 +17,11 @@
  *   PREDICT   records of FRAME_PREDICT_RECORD bytes: i32 layer, u16 site, u16 metric, u16 law, u8
  *             reason, u8 zero, u32 zero, f64 value, f64 tolerance
  *   STEP      records of FRAME_STEP_RECORD bytes: i32 step, u32 zero, f64 loss, f64 lr, f64
- * grad_norm PROGRESS  i32 step, steps, layer, layers; f64 fraction DONE      u32 diverged, i32
- * step, layer, site, steps_done; u32 zero; f64 wall_ms FAILED    u16 code, u16 pointer length,
- * pointer, then the message (at most FRAME_TEXT_MAX)
+ *             grad_norm
+ *   PROGRESS  i32 step, steps, layer, layers; f64 fraction
+ *   DONE      u32 diverged (bit 0) in the backward pass (bit 1), i32 step, layer, site, steps_done;
+ *             u32 zero; f64 wall_ms
+ *   FAILED    u16 code, u16 pointer length, pointer, then the message (at most FRAME_TEXT_MAX)
  */
 #ifndef SERVER_FRAME_H
 #define SERVER_FRAME_H

@@ -115,9 +115,12 @@ err_code frame_get_progress(progress *p, const frame_buffer *b, error *err)
     return ERR_OK;
 }
 
+/* Bits of the first number. */
+enum { DIVERGED = 1, IN_BACKWARD = 2 };
+
 void frame_put_done(frame_buffer *b, const run_summary *s, double wall_ms, const char *provenance)
 {
-    frame_put_u32(b, s->diverged ? 1 : 0);
+    frame_put_u32(b, (s->diverged ? DIVERGED : 0) | (s->diverged_backward ? IN_BACKWARD : 0));
     frame_put_i32(b, s->diverged_step);
     frame_put_i32(b, s->diverged_layer);
     frame_put_i32(b, (int32_t)s->diverged_site);
@@ -141,7 +144,8 @@ frame_get_done(run_summary *s, double *wall_ms, char *provenance, const frame_bu
     if (b->n < DONE_BYTES || b->n > DONE_BYTES + FRAME_TEXT_MAX)
         return bad(err, "an end of the wrong size");
     int32_t at_site = frame_get_i32(b->bytes + 12);
-    *s = (run_summary){.diverged = b->bytes[0] != 0,
+    *s = (run_summary){.diverged = b->bytes[0] & DIVERGED,
+                       .diverged_backward = b->bytes[0] & IN_BACKWARD,
                        .diverged_step = frame_get_i32(b->bytes + 4),
                        .diverged_layer = frame_get_i32(b->bytes + 8),
                        .steps_done = frame_get_i32(b->bytes + 16)};

@@ -359,6 +359,7 @@ static void write_end(json_out *to,
             json_null(to);
         member_text(to, "diverged_site",
                     located ? site_registry.rows[s->diverged_site]->name : NULL);
+        member_text(to, "diverged_pass", s->diverged_backward ? "backward" : "forward");
     }
     if (*run->spec.data.corpus) {
         member_text(to, "corpus", run->spec.data.corpus);

@@ -122,5 +122,7 @@ void moments_finish(const moments *m, double *token_sq, size_t n_tokens, metric_
     out[METRIC_var_token] = value_of(m->var_token_sum / (double)m->slabs);
     out[METRIC_rms] = value_of(sqrt(mean_sq));
     out[METRIC_max_abs] = value_of(m->max_abs);
+    out[METRIC_max_rms_ratio] =
+        mean_sq == 0 ? value_undefined(REASON_ZERO) : value_of(m->max_abs / sqrt(mean_sq));
     out[METRIC_kurtosis] = kurtosis(m, var, mean_sq);
 }

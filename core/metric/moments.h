@@ -4,7 +4,7 @@
  *   var_feat       variance over the features of one token, mean over tokens
  *   var_token      variance over the tokens of one slab, mean over features, mean over slabs:
  *                  ||X - 1 xbar'||_F^2/(T D)
- *   rms, max_abs   sqrt(mean(x^2)), max |x|
+ *   rms, max_abs   sqrt(mean(x^2)), max |x|; max_rms_ratio their ratio, REASON_ZERO if rms = 0
  *   kurtosis       m4/m2^2 - 3; REASON_ZERO if var < 1e-30 rms^2
  *   token_rms_*    of r_i = sqrt(mean_j x_ij^2) over all tokens of all slabs: min, max, median
  *                  (mean of the middle two), cv = population std/mean (REASON_ZERO if mean = 0)

@@ -46,6 +46,16 @@ static size_t find_top(const double *a, size_t n, double top[OUTLIER_TOP])
     return found;
 }
 
+static void find_place(outlier *o, const double *a, size_t rows, size_t cols)
+{
+    for (size_t i = 0; i < rows * cols; i++) {
+        if (a[i] <= o->most) continue;
+        o->most = a[i];
+        o->most_token = i / cols;
+        o->most_feature = i % cols;
+    }
+}
+
 /* Of the whole sequence; reorders a. */
 static void add_entries(outlier *o, double *a, size_t n)
 {
@@ -91,6 +101,7 @@ void outlier_add(outlier *o,
         o->bad = true;
         return;
     }
+    if (stream) find_place(o, work, rows, cols);
     for (size_t i = 0; i < rows; i++) add_token(o, work + i * cols, cols);
     if (stream) add_entries(o, work, rows * cols);
 }
@@ -105,6 +116,11 @@ void outlier_merge(outlier *into, const outlier *from)
         into->with_top[k] += from->with_top[k];
         into->top_sum[k] += from->top_sum[k];
     }
+    if (from->most > into->most) {
+        into->most = from->most;
+        into->most_token = from->most_token;
+        into->most_feature = from->most_feature;
+    }
     into->median_sum += from->median_sum;
     into->ratio_sum += from->ratio_sum;
     into->mmr_sum += from->mmr_sum;
@@ -115,6 +131,12 @@ static metric_value mean_of(const outlier *o, double sum, uint64_t n, reason why
 {
     if (o->bad) return value_of((double)NAN);
     return n > 0 ? value_of(sum / (double)n) : value_undefined(why);
+}
+
+static metric_value place(const outlier *o, size_t at)
+{
+    if (o->bad) return value_of((double)NAN);
+    return o->most > 0 ? value_of((double)at) : value_undefined(REASON_ZERO);
 }
 
 static metric_value neuron_kurtosis(const outlier *o, double *sq, size_t batch, size_t cols)
@@ -138,6 +160,8 @@ void outlier_finish(
     if (!stream) return;
     for (int k = 0; k < OUTLIER_TOP; k++)
         out[METRIC_abs_top1 + k] = mean_of(o, o->top_sum[k], o->with_top[k], REASON_NO_ENTRIES);
+    out[METRIC_abs_top1_token] = place(o, o->most_token);
+    out[METRIC_abs_top1_feature] = place(o, o->most_feature);
     out[METRIC_abs_median] = mean_of(o, o->median_sum, o->sequences, REASON_NO_ENTRIES);
     out[METRIC_max_median_ratio] = mean_of(o, o->ratio_sum, o->with_ratio, REASON_ZERO);
     out[METRIC_massive_count] = o->bad ? value_of((double)NAN) : value_of((double)o->massive);

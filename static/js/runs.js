@@ -14,7 +14,8 @@ export function ending(run) {
     return [run.error.detail || run.error.title, run.error.pointer ? ` (${run.error.pointer})` : ''].join('');
   }
   if (!run.diverged) return '';
-  const where = run.diverged_layer >= 0 ? `, block ${run.diverged_layer}, ${run.diverged_site}` : ', in the loss or a gradient';
+  const what = run.diverged_pass === 'backward' ? 'gradient of ' : '';
+  const where = run.diverged_layer >= 0 ? `, ${what}block ${run.diverged_layer}, ${run.diverged_site}` : ', in the loss or a gradient';
   return `diverged at step ${run.diverged_step}${where}`;
 }
 

@@ -65,7 +65,13 @@ START_TEST(test_planted_entries_are_found)
     ck_value(out[METRIC_abs_top2], (300 + 0.25) / 2, 1e-15, 0);
     ck_value(out[METRIC_abs_top3], (249.5 + 0.25) / 2, 1e-15, 0);
     ck_value(out[METRIC_abs_median], 0.25, 0, 0);
+    ck_value(out[METRIC_abs_top1_token], 0, 0, 0);
+    ck_value(out[METRIC_abs_top1_feature], 5, 0, 0);
     ck_value(out[METRIC_max_median_ratio], (4000 + 396) / 2.0, 1e-15, 0);
+    x[ROWS * COLS + 3 * COLS + 2] = -1001; /* in the second sequence */
+    measure(x, 2, ROWS, COLS, out);
+    ck_value(out[METRIC_abs_top1_token], 3, 0, 0);
+    ck_value(out[METRIC_abs_top1_feature], 2, 0, 0);
 }
 END_TEST
 
@@ -77,6 +83,8 @@ START_TEST(test_zero_few_and_not_finite)
     ck_reason(out[METRIC_neuron_kurtosis], REASON_ZERO);
     ck_reason(out[METRIC_mmr], REASON_ZERO);
     ck_value(out[METRIC_abs_top1], 0, 0, 0);
+    ck_reason(out[METRIC_abs_top1_token], REASON_ZERO);
+    ck_reason(out[METRIC_abs_top1_feature], REASON_ZERO);
     measure(x, 1, 1, 2, out);
     ck_reason(out[METRIC_abs_top3], REASON_NO_ENTRIES);
     x[4] = (real)INFINITY;
@@ -84,6 +92,7 @@ START_TEST(test_zero_few_and_not_finite)
     ck_reason(out[METRIC_neuron_kurtosis], REASON_NAN);
     ck_reason(out[METRIC_mmr], REASON_NAN);
     ck_reason(out[METRIC_massive_count], REASON_NAN);
+    ck_reason(out[METRIC_abs_top1_feature], REASON_NAN);
 }
 END_TEST
 

@@ -339,7 +339,7 @@ test('a diverged run is a result: marked on the chart and said in words', async 
   const page = await open(t, `#/jobs/${id}?step=${runs[0].diverged_step}`);
   await page.waitForSelector('.picture .figure-notes p');
   assert.match(await page.textContent('.picture .figure-notes'), /diverged at step \d+/);
-  assert.match(await page.textContent('section:has(#runs-title)'), /diverged at step \d+(, block \d+, \w+|, in the loss)/);
+  assert.match(await page.textContent('section:has(#runs-title)'), /diverged at step \d+(, (gradient of )?block \d+, \w+|, in the loss)/);
   for (const metric of ['var', 'max_abs', 'grad_norm', 'nonfinite']) {
     await page.goto(`${url}/#/jobs/${id}?metric=${metric}&table=1`);
     await page.waitForSelector('#depth-table tbody tr, .figure-notes p');

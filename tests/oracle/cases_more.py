@@ -16,6 +16,18 @@ def formats(case):
     ]
 
 
+def ends(case):
+    """The stream leaves all formats but bf16 in its first block, its gradient is gone in fp16 up to the last; and a
+    stream so small that its gradient leaves them."""
+    layers = ["fp16_grad_flush_layer"] + [f"{f}_overflow_layer" for f in measure_more.FORMATS]
+    layers += [f"grad_{f}_overflow_layer" for f in measure_more.FORMATS]
+    few = dict(measure__steps=[0], train__steps=0, measure__sites=["embed", "resid_out", "run"],
+               measure__metrics=layers, depth=3)
+    return [case("more-ends-large", strategy__residual_scale=1e8, **few),
+            case("more-ends-small", model__embed_scale=1e-9, model__position="none", strategy__eps=0.0,
+                 strategy__residual_scale=1e-5, **few)]
+
+
 def branches(case):
     def one(name, placement, steps=(0,), **changes):
         return case("more-branch-" + name, strategy__placement=placement, depth=3, measure__steps=list(steps),
@@ -44,6 +56,11 @@ def outliers(case):
              model__position="none", measure__steps=[0], train__steps=0, data__seq_len=1, data__batch=2,
              measure__sites=["embed", "resid_mid", "resid_out"], **metrics),
     ]
+
+
+def places(case):
+    metrics = dict(measure__metrics=measure_more.GROUPS["place"], measure__sites=["embed", "resid_mid", "resid_out"])
+    return [case("more-place", model__bias=True, data__batch=3, measure__steps=[0, 3], **metrics)]
 
 
 def geometry(case):
@@ -80,9 +97,19 @@ def spikes(case):
     return [
         case("more-spike", train__steps=14, train__lr=0.05, train__optimizer="sgd", train__clip=None, depth=1,
              measure__steps=[2], **metrics),
+        # the rate rises until the loss takes off
+        case("more-spike-found", train__steps=11, train__warmup=11, train__lr=3.4, train__optimizer="sgd",
+             train__clip=None, depth=1, data__batches=1, model__tied=False, measure__steps=[2], **metrics),
         case("more-spike-short", train__steps=3, depth=1, measure__steps=[0, 3], **metrics),
     ]
 
 
+def parameters(case):
+    """A table and a matrix of more than the 512 rows that are summed at a time, and vectors."""
+    return [case("more-parameter", depth=1, model__d_model=4, model__d_ff=6, model__vocab=600, model__bias=True,
+                 data__seq_len=9, measure__sites=["resid_out", "param"], measure__metrics=["rms"] + measure_more.GROUPS["parameter"])]
+
+
 def all_cases(case):
-    return formats(case) + branches(case) + outliers(case) + geometry(case) + similarities(case) + spikes(case)
+    return (formats(case) + ends(case) + branches(case) + outliers(case) + places(case) + geometry(case) + similarities(case) + spikes(case)
+            + parameters(case))

@@ -281,13 +281,6 @@ def site_metrics(job, layer, site, x, g, last_norm):
     return out | mean_over_sequences(lambda X: spectrum(X, EPS[job["precision"]]), x)
 
 
-def param_layer(name, L):
-    if name.startswith("blocks."):
-        _, i, rest = name.split(".", 2)
-        return int(i) + 1, rest
-    return (L + 1 if name.startswith(("final_norm", "lm_head", "logit_scale")) else 0), name
-
-
 def wanted(job):
     metrics = set()
     for name in job["measure"]["metrics"]:
@@ -311,7 +304,7 @@ def probe(job, acts, grads, params, loss):
         if site in sites:
             emit(layer, site, site_metrics(job, layer, site, x, grads[layer, site], last_norm))
     for name, (w, g, update) in params.items():
-        layer, short = param_layer(name, L)
+        layer, short = measure_more.place(name, L)
         emit(layer, "param", parameter(w, g, update), short)
     emit(-1, "run", fits(job, acts, grads, loss))
     for layer, site, param, values in measure_more.probe(job, visible, acts, grads, params):

@@ -19,11 +19,13 @@ FORMAT_METRICS += [f"grad_{f}_loss_scale" for f in FORMATS]
 
 GROUPS = {
     "format": FORMAT_METRICS + [f"{f}_overflow_layer" for f in ("bf16", "fp8_e4m3", "fp8_e5m2")],
+    "place": "abs_top1_token abs_top1_feature max_rms_ratio".split(),
     "branch": "branch_ratio branch_cos branch_alignment bf16_stall qk_to_v_grad_ratio".split(),
     "outlier": "massive_count max_median_ratio abs_top1 abs_top2 abs_top3 abs_median neuron_kurtosis mmr "
                "feature_corr_rms batch_corr_mean batch_corr_rms".split(),
     "geometry": "cos_abs_mean cos_mean_centred zero_tokens residual_floor".split(),
     "similarity": "angular_distance angular_distance_last cka_prev cka_last cka_map".split(),
+    "parameter": "param_grad_max param_grad_var".split(),
     "spike": "grad_spikes grad_spike_z grad_spike_step".split(),
 }
 METRICS = [name for names in GROUPS.values() for name in names]
@@ -45,12 +47,14 @@ def formats(x, prefix):
     return out
 
 
-def overflow_layers(job, acts):
+def overflow_layers(job, acts, grads):
     stream = [(0, "embed")] + [(l, "resid_out") for l in range(1, job["depth"] + 1)]
     out = {}
     for name, (largest, _, _) in FORMATS.items():
         over = [l for l, site in stream if np.abs(acts[l, site]).max() > largest]
         out[f"{name}_overflow_layer"] = float(over[0]) if over else "ABSENT"
+        over = [l for l, site in stream if np.abs(grads[l, site]).max() > largest]
+        out[f"grad_{name}_overflow_layer"] = float(over[-1]) if over else "ABSENT"
     return out
 
 
@@ -135,6 +139,16 @@ def outliers(site, x):
     out["massive_count"] = float(sum(((np.abs(X) > 100) & (np.abs(X) >= 1000 * m)).sum()
                                      for X, m in zip(x, medians)))
     return out
+
+
+def places(x):
+    """Of the largest |x| of all sequences [B, T, D]; and how far it stands out."""
+    a = np.abs(x)
+    if not a.any():
+        return {m: "ZERO" for m in GROUPS["place"]}
+    _, token, feature = np.unravel_index(a.argmax(), x.shape)
+    return dict(abs_top1_token=float(token), abs_top1_feature=float(feature),
+                max_rms_ratio=a.max() / math.sqrt((x**2).mean()))
 
 
 # ----------------------------------------------------------------------------- geometry
@@ -231,13 +245,27 @@ def spikes(norms):
                 grad_spike_step=float(over[0]) if over else "ABSENT")
 
 
+# ----------------------------------------------------------------------------- parameters
+
+def parameter(g):
+    return dict(param_grad_max=np.abs(g).max(), param_grad_var=((g - g.mean()) ** 2).mean())
+
+
+def place(name, L):
+    """Layer of a parameter, and its name there."""
+    if name.startswith("blocks."):
+        _, i, rest = name.split(".", 2)
+        return int(i) + 1, rest
+    return (L + 1 if name.startswith(("final_norm", "lm_head", "logit_scale")) else 0), name
+
+
 # ----------------------------------------------------------------------------- one probe
 
 def site_metrics(job, seen, site, x, g):
     if site in PAIR_SITES:
         x, g = x[..., seen], g[..., seen]
         return formats(x, "") | formats(g, "grad_")
-    return formats(x, "") | formats(g, "grad_") | outliers(site, x) | cosines(x, 2.0**-52)
+    return formats(x, "") | formats(g, "grad_") | outliers(site, x) | cosines(x, 2.0**-52) | places(x)
 
 
 def probe(job, visible, acts, grads, params):
@@ -248,5 +276,8 @@ def probe(job, visible, acts, grads, params):
         yield layer, site, "", row
     for layer in range(1, job["depth"] + 1):
         yield layer, "param", "attn.q.weight", qk_to_v(params, layer)
-    yield -1, "run", "", overflow_layers(job, acts)
+    for name, (_, g, _) in params.items():
+        layer, short = place(name, job["depth"])
+        yield layer, "param", short, parameter(g)
+    yield -1, "run", "", overflow_layers(job, acts, grads)
     yield from similarities(job, acts)

@@ -227,12 +227,19 @@ START_TEST(test_error_and_end_survive_the_trip)
 
     char provenance[FRAME_TEXT_MAX + 1];
     double wall;
-    run_summary s = {true, 7, 19, SITE_mlp_branch, 6}, back;
+    run_summary s = {.diverged = true,
+                     .diverged_backward = true,
+                     .diverged_step = 7,
+                     .diverged_layer = 19,
+                     .diverged_site = SITE_mlp_branch,
+                     .steps_done = 6},
+                back;
     frame_buffer_reset(&b);
     frame_put_done(&b, &s, 12.5, "{\"build\":\"x\"}");
     ck_assert_int_eq(frame_get_done(&back, &wall, provenance, &b, &err), ERR_OK);
     ck_assert(back.diverged && back.diverged_step == 7 && back.diverged_layer == 19 &&
-              back.diverged_site == SITE_mlp_branch && back.steps_done == 6);
+              back.diverged_site == SITE_mlp_branch && back.steps_done == 6 &&
+              back.diverged_backward);
     ck_assert_double_eq(wall, 12.5);
     ck_assert_str_eq(provenance, "{\"build\":\"x\"}");
     b.n = 31;

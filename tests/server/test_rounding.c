@@ -190,6 +190,126 @@ START_TEST(test_fp16_overflow_is_met_where_it_was_predicted)
 }
 END_TEST
 
+/* Sites of a block in the order of the backward pass; k and v are found with q, whose product they
+ * share. */
+static const site descent[] = {SITE_resid_out, SITE_mlp_raw,  SITE_mlp_act,       SITE_mlp_pre,
+                               SITE_resid_mid, SITE_attn_raw, SITE_attn_head_out, SITE_q};
+enum { DOWN = sizeof descent / sizeof *descent, EXPLODING = 6 };
+
+/* The largest gradient at each of them, in float32. */
+static void gradients_down(double out[EXPLODING + 1][DOWN], const record *r)
+{
+    memset(out, 0, (EXPLODING + 1) * sizeof *out);
+    for (size_t i = 0; i < r->n_measurements; i++) {
+        const measurement *m = &r->measurements[i];
+        if (m->metric != METRIC_grad_max_abs || m->layer < 1 || m->layer > EXPLODING) continue;
+        site s = m->site == SITE_k || m->site == SITE_v ? SITE_q : m->site;
+        for (int k = 0; k < DOWN; k++)
+            if (descent[k] == s) out[m->layer][k] = fmax(out[m->layer][k], m->value);
+    }
+}
+
+/* The first that is beyond 65504 times the scale; *clear: none up to there is within 10 % of it. */
+static bool
+first_beyond(double g[EXPLODING + 1][DOWN], double scale, int *layer, site *where, bool *clear)
+{
+    *clear = true;
+    for (int l = EXPLODING; l >= 1; l--)
+        for (int k = 0; k < DOWN; k++) {
+            *clear &= fabs(log(g[l][k] * scale / 65504)) > 0.1;
+            if (g[l][k] * scale <= 65504) continue;
+            *layer = l, *where = descent[k];
+            return true;
+        }
+    return false;
+}
+
+static void run_scaled(record *r, job *j, const char *text, const char *to, double scale)
+{
+    char filled[640];
+    snprintf(filled, sizeof filled, text, to, scale);
+    run_text(r, j, filled);
+}
+
+/* Without norms gradients grow toward the input. Whatever the loss scale, a run that rounds
+ * them meets the first that is too large where float32, which holds them all, says. */
+START_TEST(test_overflow_of_a_gradient_is_located)
+{
+    static const char text[] =
+        "{\"strategy\":\"none\",\"depth\":6,\"seeds\":[0],\"train\":{\"steps\":1,\"lr\":1e-9},"
+        "\"init\":{\"gain\":9,\"depth_scale\":false},\"measure\":{\"steps\":[0],\"metrics\":["
+        "\"grad_max_abs\",\"grad_fp16_overflow_layer\"],\"sites\":[\"q\",\"k\",\"v\",\"attn_head_"
+        "out\","
+        "\"attn_raw\",\"resid_mid\",\"mlp_pre\",\"mlp_act\",\"mlp_raw\",\"resid_out\",\"run\"]},"
+        "\"rounding\":{\"gradients\":\"%s\",\"loss_scale\":%.0f}}";
+    double g[EXPLODING + 1][DOWN];
+    bool seen[EXPLODING + 1] = {false};
+    int layers = 0;
+    job j;
+    record r;
+    run_scaled(&r, &j, text, "none", 1);
+    gradients_down(g, &r);
+    record_deinit(&r);
+    job_deinit(&j);
+    for (double scale = 256; scale < 0x1p24; scale *= 2) { /* beyond, the logits' is too large */
+        int layer = 0;
+        site where = SITE_run;
+        bool clear;
+        if (!first_beyond(g, scale, &layer, &where, &clear) || !clear) continue;
+        run_scaled(&r, &j, text, "fp16", scale);
+        ck_assert(r.summary.diverged && r.summary.diverged_backward);
+        ck_assert(isfinite(r.steps[0].loss));
+        ck_assert_int_eq(r.summary.diverged_step, 0);
+        ck_assert_msg(r.summary.diverged_layer == layer && r.summary.diverged_site == where,
+                      "scale %g: block %d %s, not block %d %s", scale, r.summary.diverged_layer,
+                      site_registry.rows[r.summary.diverged_site]->name, layer,
+                      site_registry.rows[where]->name);
+        double stream = measured(&r, -1, SITE_run, METRIC_grad_fp16_overflow_layer);
+        ck_assert_double_eq(stream, where == SITE_resid_out ? layer : layer - 1);
+        record_deinit(&r);
+        job_deinit(&j);
+        layers += !seen[layer];
+        seen[layer] = true;
+    }
+    ck_assert_int_ge(layers, 3);
+}
+END_TEST
+
+/* A sum over tokens can be too large where no term is: all gradients of values are finite. */
+START_TEST(test_overflow_of_a_weight_gradient_is_located)
+{
+    static const char text[] =
+        "{\"strategy\":\"pre_ln\",\"depth\":2,\"seeds\":[0],\"train\":{\"steps\":1,\"lr\":1e-6},"
+        "\"measure\":{\"steps\":[0],\"metrics\":[\"param_grad_max\",\"grad_max_abs\"]},"
+        "\"rounding\":{\"format\":\"%s\",\"loss_scale\":%.0f}}";
+    char job_text[512];
+    job j;
+    record r;
+    double of_values = 0, of_weights = 0, scale = 1;
+    int layer = -1;
+    snprintf(job_text, sizeof job_text, text, "none", 1.0);
+    run_text(&r, &j, job_text);
+    for (size_t i = 0; i < r.n_measurements; i++) {
+        const measurement *m = &r.measurements[i];
+        if (m->metric == METRIC_grad_max_abs) of_values = fmax(of_values, m->value);
+        if (m->metric == METRIC_param_grad_max && strstr(m->param, "weight") != NULL &&
+            strstr(m->param, "norm") == NULL && m->value > of_weights)
+            of_weights = m->value, layer = m->layer;
+    }
+    record_deinit(&r);
+    job_deinit(&j);
+    while (scale * of_weights <= 65504) scale *= 2;
+    ck_assert_double_lt(scale * of_values, 65504 * 0.9);
+    snprintf(job_text, sizeof job_text, text, "fp16", scale);
+    run_text(&r, &j, job_text);
+    ck_assert(r.summary.diverged && r.summary.diverged_backward);
+    ck_assert_int_eq(r.summary.diverged_layer, layer);
+    ck_assert_int_eq(r.summary.diverged_site, SITE_param);
+    record_deinit(&r);
+    job_deinit(&j);
+}
+END_TEST
+
 static void raise_stream_and_branch(const run_spec *spec, const tensor_view *t)
 {
     (void)spec;
@@ -269,6 +389,8 @@ int main(void)
     tcase_add_test(t, test_weights_are_rounded_on_use);
     tcase_add_test(t, test_loss_scale_saves_gradients_from_underflow);
     tcase_add_test(t, test_fp16_overflow_is_met_where_it_was_predicted);
+    tcase_add_test(t, test_overflow_of_a_gradient_is_located);
+    tcase_add_test(t, test_overflow_of_a_weight_gradient_is_located);
     tcase_add_test(t, test_what_is_cut_off_has_no_gradient);
     tcase_add_test(t, test_a_bare_name_means_activations_and_gradients);
     tcase_add_loop_test(t, test_refusals_name_the_field, 0, sizeof refused / sizeof *refused);
