@@ -1,5 +1,7 @@
 #include "server/rule.h"
 
+#include "core/base/format.h"
+
 #include <math.h>
 #include <string.h>
 

@@ -16,7 +16,7 @@
 #include <stddef.h>
 
 /* Changes with every change of a rule or of how rules are judged; kept with each verdict. */
-enum { RULES_VERSION = 2 };
+enum { RULES_VERSION = 3 };
 
 enum { RULE_EXPECT_MAX = 64, RULE_ANY_LAYER = -2, RULE_ANY_STEP = -1 };
 #define RULE_ANY_SITE SITE_COUNT
@@ -36,7 +36,8 @@ typedef enum rule_kind {
     RULE_WEIGHTS,  /* largest over the weight matrices of a layer */
     RULE_COUNT,    /* sum over all sites of a layer */
     RULE_SCALAR,   /* a scalar of the run */
-    RULE_DIVERGED  /* how the run ended; the value is 1 or 0 */
+    RULE_DIVERGED  /* how the run ended; the value is 0, 1 (a value of the forward pass), 2 (a
+                      gradient) */
 } rule_kind;
 
 typedef enum rule_step { STEP_FIRST, STEP_LAST, STEP_EACH } rule_step; /* of the probed ones */
@@ -69,6 +70,8 @@ typedef struct rule {
     const char *echoes;    /* a rule that says the same: no sentence names both; NULL: none */
     bool own;              /* an expectation of the job: every layer counts */
     rule_need need;
+    int of_format; /* enum format: judged where the job rounds to it or measures its headroom;
+                      none: always */
     rule_bounds warn, fail;
     /* Sentences for a failure, a warning (NULL: as a failure) and a pass. {value}, {layer} the
      * first beyond, {worst} that of the value, {aside}, {factor} the value's per block, {where}. */

@@ -26,14 +26,16 @@ static void layer_number(json_out *o, int layer)
     json_text(o, layer == VERDICT_NO_LAYER ? "unknown" : text);
 }
 
-/* "in block 9 (resid_out)", "in the loss or a gradient" */
-static void place(json_out *o, const verdict_finding *f)
+/* "in block 9 (resid_out)", "in the gradient of block 9 (resid_out)", "in the loss or a gradient"
+ */
+static void place(json_out *o, const rule *r, const verdict_finding *f)
 {
     if (f->layer == VERDICT_NO_LAYER) {
         json_text(o, "in the loss or a gradient");
         return;
     }
-    json_text(o, "in block ");
+    bool backward = r->kind == RULE_DIVERGED && f->value == 2;
+    json_text(o, backward ? "in the gradient of block " : "in block ");
     layer_number(o, f->layer);
     if (f->site < 0) return;
     json_text(o, " (");
@@ -86,7 +88,7 @@ put_word(json_out *o, const char *word, size_t n, const rule *r, const verdict_f
         number(o, f->aside);
         break;
     case 8:
-        place(o, f);
+        place(o, r, f);
         break;
     case 9:
         number(o, rule_threshold(r, f->level, f->value, &at_most));

@@ -1,6 +1,8 @@
 /* Measurements in, findings out: one run. */
 #include "server/verdict.h"
 
+#include "core/base/format.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +34,7 @@ static const char *const whys[VERDICT_WHYS] = {
     [VERDICT_NO_START] = "no step before the first update was probed",
     [VERDICT_GIVEN_WEIGHTS] = "the weights were given, not drawn",
     [VERDICT_ZERO_BRANCH] = "the branches start at zero, as they are meant to",
+    [VERDICT_NO_FORMAT] = "the job neither rounds to this format nor measures its headroom",
 };
 
 const char *verdict_why_text(verdict_why why)
@@ -118,6 +121,23 @@ static bool has_free_logits(const run_spec *spec)
     return true;
 }
 
+/* Metrics of headroom are named for their format: fp16_headroom_bits, grad_fp16_frac_flush. */
+static bool asks_about(const run_spec *spec, format f)
+{
+    const spec_rounding *r = &spec->rounding;
+    const char *name = format_registry.rows[f]->name;
+    if (r->activations == (int)f || r->gradients == (int)f || r->weights == (int)f) return true;
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        const char *of = metric_registry.rows[m]->name;
+        if (strncmp(of, "grad_", 5) == 0) of += 5;
+        size_t n = strlen(name);
+        bool is_default = metric_registry.rows[m]->is_default;
+        if (spec->measure.metrics[m] && !is_default && strncmp(of, name, n) == 0 && of[n] == '_')
+            return true;
+    }
+    return false;
+}
+
 bool verdict_intake_init(verdict_intake *in, const rules *r, const run_spec *spec)
 {
     const spec_measure *m = &spec->measure;
@@ -126,6 +146,8 @@ bool verdict_intake_init(verdict_intake *in, const rules *r, const run_spec *spe
                            .seq_len = spec->data.seq_len,
                            .free_logits = has_free_logits(spec)};
     if (m->n_steps > 0) in->first = m->steps[0], in->last = m->steps[m->n_steps - 1];
+    for (int f = FORMAT_none + 1; f < FORMAT_COUNT; f++)
+        in->formats |= (unsigned)asks_about(spec, (format)f) << f;
     memcpy(in->measured_metrics, m->metrics, sizeof m->metrics);
     memcpy(in->measured_sites, m->sites, sizeof m->sites);
     in->series = calloc(4 * (size_t)r->n + 1, sizeof *in->series);
@@ -355,7 +377,7 @@ static verdict_finding judge_at(const verdict_intake *in, const rule *r, int ste
 static verdict_finding judge_diverged(const rule *r, const run_summary *summary)
 {
     verdict_finding f = not_judged(VERDICT_JUDGED);
-    f.value = summary->diverged;
+    f.value = summary->diverged + summary->diverged_backward;
     f.level = rule_level(r, f.value);
     if (!summary->diverged) return f;
     f.step = summary->diverged_step;
@@ -392,6 +414,7 @@ static verdict_finding judge(const verdict_intake *in, const rule *r, const run_
 {
     if (r->kind == RULE_DIVERGED) return judge_diverged(r, summary);
     verdict_why lack = lacks(in, r->need);
+    if (!lack && r->of_format && !(in->formats >> r->of_format & 1)) lack = VERDICT_NO_FORMAT;
     if (lack) return not_judged(lack);
     int steps[2], n = steps_of(steps, in, r);
     if (r->kind == RULE_CHANGE) steps[0] = in->last, n = 1;

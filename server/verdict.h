@@ -43,6 +43,7 @@ typedef enum verdict_why {
     VERDICT_NO_START,
     VERDICT_GIVEN_WEIGHTS,
     VERDICT_ZERO_BRANCH,
+    VERDICT_NO_FORMAT,
     VERDICT_WHYS
 } verdict_why;
 
@@ -58,7 +59,8 @@ typedef struct verdict_finding {
     int step;
     int layer;         /* first beyond; VERDICT_NO_LAYER: none */
     int worst;         /* that of value; VERDICT_NO_LAYER: none */
-    int site;          /* of diverged; else -1 */
+    int site;          /* of diverged, whose value is 1 in the forward and 2 in the backward pass;
+                          else -1 */
     double confidence; /* arms; NaN with one seed */
 } verdict_finding;
 
@@ -69,6 +71,7 @@ typedef struct verdict_intake {
     const rules *rules;
     int depth, seq_len, first, last; /* first, last: probed steps */
     bool free_logits;
+    unsigned formats;   /* bit f: the job asks about enum format f, by rounding or by headroom */
     bool given_weights; /* not drawn from the init; the caller's, after verdict_intake_init */
     bool measured_metrics[METRIC_COUNT], measured_sites[SITE_COUNT];
     verdict_series *series;

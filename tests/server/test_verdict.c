@@ -221,6 +221,10 @@ START_TEST(test_divergence_is_located)
     ck_assert_int_eq(judge(&k, RULE_diverged_ROW)->level, LEVEL_FAIL);
     ck_says(&k, RULE_diverged_ROW,
             "values stop being finite in block 4 (mlp_branch) after 2 updates");
+    k.summary.diverged_backward = true;
+    ck_assert_int_eq(judge(&k, RULE_diverged_ROW)->level, LEVEL_FAIL);
+    ck_says(&k, RULE_diverged_ROW,
+            "values stop being finite in the gradient of block 4 (mlp_branch) after 2 updates");
     k.summary.diverged_layer = -1;
     judge(&k, RULE_diverged_ROW);
     ck_says(&k, RULE_diverged_ROW,
@@ -247,6 +251,46 @@ START_TEST(test_a_layer_that_is_found_is_a_warning)
     ck_assert_int_eq(k.f[RULE_fp16_flush_ROW].level, LEVEL_WARN);
     ck_assert_int_eq(k.f[RULE_fp16_flush_ROW].layer, 7);
     end(&k);
+}
+END_TEST
+
+/* Eight bits are asked for: every stream of 449 would be warned about otherwise. */
+START_TEST(test_eight_bits_are_judged_where_the_job_asks)
+{
+    static const struct {
+        int row;
+        metric m;
+        const char *says;
+    } cases[] = {
+        {RULE_fp8_e4m3_overflow_ROW, METRIC_fp8_e4m3_overflow_layer,
+         "the stream leaves FP8 E4M3 at block 5"},
+        {RULE_fp8_e5m2_overflow_ROW, METRIC_fp8_e5m2_overflow_layer,
+         "the stream leaves FP8 E5M2 at block 5"},
+        {RULE_fp8_e5m2_grad_overflow_ROW, METRIC_grad_fp8_e5m2_overflow_layer,
+         "gradients overflow FP8 E5M2 at block 5"},
+    };
+    const int row = cases[_i].row, of = rule_table[row].of_format;
+    fake k;
+    begin(&k, 0); /* measures everything */
+    put(&k, 0, -1, SITE_run, cases[_i].m, NULL, 5);
+    ck_assert_int_eq(judge(&k, row)->level, LEVEL_WARN);
+    ck_says(&k, row, cases[_i].says);
+    end(&k);
+    for (int asked = 0; asked < 3; asked++) {
+        begin(&k, 0);
+        end(&k);
+        for (int i = 0; i < METRIC_COUNT; i++)
+            k.spec.measure.metrics[i] = metric_registry.rows[i]->is_default;
+        if (asked == 1) k.spec.rounding.gradients = of;
+        if (asked == 2) k.spec.measure.metrics[METRIC_fp16_headroom_bits] = true; /* another */
+        ck_assert(verdict_intake_init(&k.in, &k.rules, &k.spec));
+        put(&k, 0, -1, SITE_run, cases[_i].m, NULL, 5);
+        ck_assert_int_eq(judge(&k, row)->level, asked == 1 ? LEVEL_WARN : LEVEL_NONE);
+        if (asked != 1)
+            ck_says(&k, row,
+                    "not judged: the job neither rounds to this format nor measures its headroom");
+        end(&k);
+    }
 }
 END_TEST
 
@@ -568,6 +612,7 @@ int main(void)
     tcase_add_test(c, test_what_comes_back_is_not_lost);
     tcase_add_test(c, test_divergence_is_located);
     tcase_add_test(c, test_a_layer_that_is_found_is_a_warning);
+    tcase_add_loop_test(c, test_eight_bits_are_judged_where_the_job_asks, 0, 3);
     tcase_add_test(c, test_rules_about_training);
     tcase_add_test(c, test_updates_of_weight_matrices_count);
     tcase_add_test(c, test_a_rule_looks_at_the_first_and_the_last_step);
