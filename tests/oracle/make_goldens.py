@@ -33,6 +33,7 @@ import mup  # noqa: E402
 import oracle  # noqa: E402
 import pattern  # noqa: E402
 import proxies  # noqa: E402
+import rounded  # noqa: E402
 
 OUT = pathlib.Path(__file__).parent.parent / "golden"
 PROVENANCE = dict(script="tests/oracle/make_goldens.py", torch=torch.__version__,
@@ -103,6 +104,7 @@ def main():
     casts.main()
     proxies.main()
     mup.main()
+    rounded.main()
 
 
 if __name__ == "__main__":

@@ -362,18 +362,24 @@ START_TEST(test_engine_that_keeps_no_tensors_agrees_with_pytorch)
 }
 END_TEST
 
+/* A number near the middle between two of a narrow format goes the other way in float32. */
+static bool rounds(const run_spec *spec)
+{
+    return spec->rounding.activations || spec->rounding.gradients || spec->rounding.weights;
+}
+
 /* The first pass only: later ones have been through AdamW, which amplifies rounding. */
 START_TEST(test_single_precision_engine_agrees_to_its_own_rounding)
 {
     golden_case k;
     record r;
     open_case(&k, _i);
-    k.c.instead = &TOLERANCE_SINGLE;
+    k.c.instead = rounds(&k.spec) ? &TOLERANCE_ROUNDED : &TOLERANCE_SINGLE;
     k.spec.precision = PRECISION_FLOAT32;
     record_run(&r, &engine_f32, &k.spec, 1, true, edit, &k);
     double golden = number(cJSON_GetArrayItem(part(&k, "steps"), 0), 0);
     compare(&k.c, "step 0", "loss", TOLERANCE_SINGLE, fabs(golden), r.steps[0].loss, golden);
-    if (k.first == 0) {
+    if (k.first == 0 && !rounds(&k.spec)) {
         compare_sites(&k.c, &r, &k.spec, part(&k, "sites"));
         compare_gradients(&k.c, &r, 0, part(&k, "parameters"));
     }
@@ -417,6 +423,7 @@ static const struct {
     {"logit_scales", offsetof(run_spec, model.logit_scale)},
     {"losses", offsetof(run_spec, train.loss)},
     {"optimizers", offsetof(run_spec, train.optimizer)},
+    {"formats", offsetof(run_spec, rounding.activations)},
 };
 enum { N_CHOSEN = sizeof chosen / sizeof *chosen, ROWS = 64 };
 
