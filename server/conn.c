@@ -26,7 +26,11 @@ struct conn_table {
     conn *head;
 };
 
-enum { SLOW_READER_MS = 2000 };
+enum {
+    SLOW_READER_MS = 2000,
+    SILENT_MS = 200, /* a new connection without a request line for so long has nothing to ask */
+    DRAIN_TICK_MS = 10
+};
 
 static int64_t now_ms(void)
 {
@@ -128,6 +132,32 @@ void conn_table_free(conn_table *t)
     pthread_cond_destroy(&t->wake);
     pthread_mutex_destroy(&t->mutex);
     free(t);
+}
+
+static bool under_way(const conn *c, int64_t now)
+{
+    if (c->cut || c->state == CONN_STREAM) return false;
+    return c->state != CONN_IDLE || (c->fresh && now - c->since_ms < SILENT_MS);
+}
+
+static bool any_under_way(conn_table *t)
+{
+    int64_t now = now_ms();
+    pthread_mutex_lock(&t->mutex);
+    conn *c = t->head;
+    while (c && !under_way(c, now)) c = c->next;
+    pthread_mutex_unlock(&t->mutex);
+    return c != NULL;
+}
+
+void conn_drain(conn_table *t, int ms)
+{
+    const struct timespec tick = {.tv_nsec = DRAIN_TICK_MS * 1000000};
+    int64_t until = now_ms() + ms;
+    do
+        nanosleep(&tick,
+                  NULL); /* first of all, for what has been accepted and is not in the table yet */
+    while (any_under_way(t) && now_ms() < until);
 }
 
 /* How willingly a connection is given up: 2 for an incomplete request, 1 for a slow reader. */

@@ -52,6 +52,9 @@ void conn_close(conn_table *t, conn *c);
 void conn_enter(conn_table *t, conn *c, conn_state state, uint64_t bytes); /* c may be NULL */
 void conn_bytes(conn_table *t, conn *c, uint64_t bytes); /* progress in the state */
 bool conn_stream(conn_table *t, conn *c);                /* CONN_STREAM; false: too many of them */
+/* Waits until every request under way has its reply, ms at most. Streams of events, connections
+ * that wait for their next request and new ones that stay silent are not waited for. */
+void conn_drain(conn_table *t, int ms);
 bool conn_gone(conn *c); /* the client has closed, or we have cut it; the connection's own thread */
 
 #endif

@@ -11,7 +11,8 @@
 
 enum {
     CONNECTION_MEMORY = 32 << 10, /* headers and a piece of the body, per connection */
-    THREAD_STACK = 1 << 20
+    THREAD_STACK = 1 << 20,
+    DRAIN_MS = 1000 /* for replies that are under way when the daemon stops */
 };
 
 /* What hangs on a connection of the library. The request is kept here as well, because the library
@@ -229,11 +230,21 @@ int http_port(const http *h)
     return h->port;
 }
 
+/* Nothing new is accepted, what is under way is answered, then all connections end. A socket that
+ * the service manager holds keeps what comes from now on for the next daemon. */
+static void stop_daemon(http *h)
+{
+    MHD_socket listening = MHD_quiesce_daemon(h->daemon);
+    conn_drain(h->conns, DRAIN_MS);
+    atomic_store(&h->stopping, true);
+    MHD_stop_daemon(h->daemon);
+    if (listening != MHD_INVALID_SOCKET) close(listening);
+}
+
 void http_stop(http *h)
 {
     if (!h) return;
-    atomic_store(&h->stopping, true);
-    if (h->daemon) MHD_stop_daemon(h->daemon);
+    if (h->daemon) stop_daemon(h);
     conn_table_free(h->conns);
     pthread_rwlock_destroy(&h->token_lock);
     free((char *)h->options.static_dir);

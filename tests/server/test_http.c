@@ -7,6 +7,7 @@
 #include <check.h>
 #include <cjson/cJSON.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 
 #define H "Host: localhost\r\n"
@@ -654,6 +655,38 @@ START_TEST(test_http_answers_for_the_names_it_is_given)
 }
 END_TEST
 
+static void *stop_main(void *server)
+{
+    http_stop(server);
+    return NULL;
+}
+
+/* The rest of the request comes while the server is stopping. */
+START_TEST(test_http_answers_what_is_under_way_when_it_stops)
+{
+    http_options o = options();
+    error e = {0};
+    http *second;
+    pthread_t stopping;
+    ck_assert_int_eq(http_start(&second, the_store, NULL, &o, &e), ERR_OK);
+    int fd = client_connect(http_port(second));
+    ck_assert(client_send_text(fd, "GET /api/v1 HTTP/1.1\r\n" H "\r\n"));
+    client_reply r = client_read(fd, 5000, true);
+    ck_assert_int_eq(r.status, 200);
+    client_reply_free(&r);
+    ck_assert(client_send_text(fd, "GET /api/v1 HTTP/1.1\r\n" H));
+    usleep(50000); /* for the server to have read it */
+    ck_assert_int_eq(pthread_create(&stopping, NULL, stop_main, second), 0);
+    usleep(50000);
+    client_send_text(fd, "\r\n");
+    r = client_read(fd, 5000, true);
+    ck_assert_int_eq(r.status, 200);
+    client_reply_free(&r);
+    close(fd);
+    pthread_join(stopping, NULL);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http");
@@ -679,6 +712,7 @@ static Suite *suite(void)
     tcase_add_test(r, test_http_asks_for_the_token);
     tcase_add_test(r, test_http_refuses_unsafe_starts);
     tcase_add_test(r, test_http_answers_for_the_names_it_is_given);
+    tcase_add_test(r, test_http_answers_what_is_under_way_when_it_stops);
     suite_add_tcase(s, r);
     TCase *d = tcase_create("deadlines");
     tcase_add_checked_fixture(d, setup_hasty, teardown);
