@@ -55,8 +55,14 @@ docker: ## the container image $(IMAGE), and its size
 docker-test: ## build the image, run it, kill it, start it again (needs root or a running docker)
 	@deploy/docker-test
 
+docker-suites: ## the C suites inside the image's build (docker build --target test)
+	@deploy/docker-test --suites
+
 deb-test: ## install the package in build/deb in a fresh Debian, run it, purge it (needs root)
 	@deploy/deb-test $(BUILD)/deb
+
+systemd-test: ## the package in build/deb under a booted systemd: sandbox, kill, watchdog, socket (needs root)
+	@deploy/systemd-test $(BUILD)/deb
 
 # A program of that name that puts the real one under the unit; its workers are the real one.
 unit-test: all ## the end-to-end suites of the daemon under what the unit allows (needs root, python3-seccomp)
@@ -66,4 +72,5 @@ unit-test: all ## the end-to-end suites of the daemon under what the unit allows
 	@NORMSCOPE_BIN=$(abspath $(BUILD)/under-unit/normscope) node --test \
 	    tests/e2e/api.test.mjs tests/e2e/bad_input.test.mjs tests/e2e/crash.test.mjs
 
-.PHONY: unit-test install install-files uninstall dist deb docker docker-test deb-test
+.PHONY: unit-test install install-files uninstall dist deb docker docker-test docker-suites deb-test \
+    systemd-test
