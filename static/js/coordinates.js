@@ -4,7 +4,7 @@
 import { h, clear, button, scrollBox } from './dom.js';
 import { get } from './api.js';
 import { setQuery } from './router.js';
-import { cell, decode, number } from './format.js';
+import { cell, number } from './format.js';
 import { keyOf, labelOf, styles } from './arms.js';
 import { figure } from './figure.js';
 import { leftOut } from './left_out.js';

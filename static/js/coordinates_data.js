@@ -26,7 +26,7 @@ export function isChecked(job) {
 }
 
 /* [{site, at, name, start: slope of mean_abs at step 0, steps: Map(step -> {slope, spread, verdict, judged, values})}],
- * failing ones first, then in the order of the network. */
+ * in the order of the network. */
 export function sitesOf(arm, judgedBy) {
   const sites = new Map();
   for (const r of arm.rows) {
