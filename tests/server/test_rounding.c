@@ -310,6 +310,37 @@ START_TEST(test_overflow_of_a_weight_gradient_is_located)
 }
 END_TEST
 
+/* Embeddings of 0.02 times the scale: 600 leaves E4M3 at once, whether it is only compared or cut
+ * off to 448 there; E5M2 holds it. */
+START_TEST(test_a_stream_that_is_cut_off_has_left_its_format)
+{
+    static const struct {
+        const char *format;
+        double scale;
+        bool leaves;
+    } cases[] = {{"none", 3e4, true},
+                 {"fp8_e4m3", 3e4, true},
+                 {"fp8_e4m3", 10, false},
+                 {"fp8_e5m2", 3e4, true},
+                 {"none", 10, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[256];
+        job j;
+        record r;
+        snprintf(text, sizeof text,
+                 "{\"depth\":2,\"seeds\":[0],\"model\":{\"embed_scale\":%g},\"rounding\":\"%s\"}",
+                 cases[i].scale, cases[i].format);
+        run_text(&r, &j, text);
+        double e4m3 = measured(&r, -1, SITE_run, METRIC_fp8_e4m3_overflow_layer),
+               e5m2 = measured(&r, -1, SITE_run, METRIC_fp8_e5m2_overflow_layer);
+        ck_assert_msg(cases[i].leaves ? e4m3 == 0 : isnan(e4m3), "%s: %g", text, e4m3);
+        ck_assert(isnan(e5m2));
+        record_deinit(&r);
+        job_deinit(&j);
+    }
+}
+END_TEST
+
 static void raise_stream_and_branch(const run_spec *spec, const tensor_view *t)
 {
     (void)spec;
@@ -391,6 +422,7 @@ int main(void)
     tcase_add_test(t, test_fp16_overflow_is_met_where_it_was_predicted);
     tcase_add_test(t, test_overflow_of_a_gradient_is_located);
     tcase_add_test(t, test_overflow_of_a_weight_gradient_is_located);
+    tcase_add_test(t, test_a_stream_that_is_cut_off_has_left_its_format);
     tcase_add_test(t, test_what_is_cut_off_has_no_gradient);
     tcase_add_test(t, test_a_bare_name_means_activations_and_gradients);
     tcase_add_loop_test(t, test_refusals_name_the_field, 0, sizeof refused / sizeof *refused);
