@@ -432,8 +432,8 @@ static void sentence_of(char *out, size_t size, const arm *a)
                  "nothing to judge: it needs delta_mean_abs after an update at two values of %s",
                  a->c->axis);
     else if (w->not_finite)
-        snprintf(out, size, "the change of %s (%s) is not finite after %d updates", site_name,
-                 place_names[w->at], w->step);
+        snprintf(out, size, "the change of %s (%s) is not finite after %d update%s", site_name,
+                 place_names[w->at], w->step, w->step == 1 ? "" : "s");
     else if (!w->any)
         snprintf(out, size, "no change grows with %s", a->c->axis);
     else

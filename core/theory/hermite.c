@@ -2,41 +2,37 @@
 
 #include <math.h>
 
-/* Normed He_n(x) and He_{n-1}(x). */
-static void polynomials(double x, int n, double *top, double *below)
+enum { HALF = HERMITE_NODES / 2 };
+
+static const double PI = 3.14159265358979323846;
+static const double reach = 9.5; /* beyond it z ~ N(0, 1) has 2e-21 */
+
+/* P_n(x) and its derivative. */
+static void legendre(double x, int n, double *value, double *slope)
 {
     double last = 0, now = 1;
     for (int k = 0; k < n; k++) {
-        double next = (x * now - sqrt((double)k) * last) / sqrt(k + 1.0);
+        double next = ((2 * k + 1) * x * now - k * last) / (k + 1);
         last = now, now = next;
     }
-    *top = now, *below = last;
+    *value = now;
+    *slope = n * (x * now - last) / (x * x - 1);
 }
 
-/* Nodes by bisection between those of sign changes on a fine grid, polished by Newton's method:
- * He_n' = sqrt(n) He_{n-1} in the normed form. Weights 1/(n He_{n-1}(x)^2). */
+/* Gauss-Legendre on (0, reach), by Newton's method, and its mirror image. */
 void hermite_rule_init(hermite_rule *r)
 {
-    const int n = HERMITE_NODES;
-    const double grid = 0.05; /* the nodes of 64 are at least 0.19 apart */
-    double edge = sqrt(4.0 * n + 2), before, top, below;
-    int found = 0;
-    polynomials(-edge, n, &before, &below);
-    for (double x = -edge + grid; x < edge + grid && found < n; x += grid) {
-        polynomials(x, n, &top, &below);
-        if ((top > 0) != (before > 0)) {
-            double at = x - grid / 2;
-            for (int i = 0; i < 20; i++) {
-                double value, slope;
-                polynomials(at, n, &value, &slope);
-                at -= value / (sqrt((double)n) * slope);
-            }
-            polynomials(at, n, &top, &below);
-            r->x[found] = at;
-            r->w[found++] = 1 / (n * below * below);
-            polynomials(x, n, &top, &below);
+    for (int i = 0; i < HALF; i++) {
+        double x = cos(PI * (i + 0.75) / (HALF + 0.5)), value, slope;
+        for (int step = 0; step < 10; step++) {
+            legendre(x, HALF, &value, &slope);
+            x -= value / slope;
         }
-        before = top;
+        legendre(x, HALF, &value, &slope);
+        double at = (1 + x) * reach / 2, density = exp(-at * at / 2) / sqrt(2 * PI);
+        double w = reach / ((1 - x * x) * slope * slope) * density;
+        r->x[HALF - 1 - i] = -at, r->x[HALF + i] = at;
+        r->w[HALF - 1 - i] = r->w[HALF + i] = w;
     }
 }
 

@@ -62,8 +62,10 @@ export function coordinatesPanel() {
   } });
   const root = h('section', { class: 'card coordinates-card', hidden: true, 'aria-labelledby': 'coordinates-title' }, head, text, body, pictureTitle, fig.root);
   const state = { hidden: null };
-  let loaded = { key: '', answer: null };
+  let loaded = { key: '', answer: null }; /* answer: to be awaited */
+  let asked = null; /* the address as it is now: it may change while an answer is on its way */
   let last = null;
+  let drawn = '';
   const opened = new Map();
 
   /* The picture of one site of one arm. */
@@ -98,8 +100,7 @@ export function coordinatesPanel() {
     return h('div', { class: 'controls' }, field('Along', select));
   };
 
-  const draw = (query, job, axes) => {
-    const { answer } = loaded;
+  const draw = (query, job, axes, answer) => {
     const lists = answer.arms.map((a) => sitesOf(a, answer.judged_by));
     const focus = root.contains(document.activeElement) ? document.activeElement.dataset.site : null;
     const focusAxis = root.contains(document.activeElement) && document.activeElement.name === 'axis';
@@ -128,14 +129,16 @@ export function coordinatesPanel() {
       const axes = axesOf(runs);
       root.hidden = !isChecked(job) || !axes.length;
       if (root.hidden) return;
+      asked = query;
       const axis = axes.includes(query.get('axis')) ? query.get('axis') : '';
       const key = `${job.id} ${job.state} ${runs.filter((r) => r.state === 'done').length} ${axis}`;
-      if (key !== loaded.key) {
-        const mine = { key, answer: null };
-        loaded = mine;
-        mine.answer = await get(`jobs/${job.id}/coordinates`, { axis });
-      }
-      if (loaded.answer) draw(query, job, axes);
+      if (key !== loaded.key) loaded = { key, answer: get(`jobs/${job.id}/coordinates`, { axis }) };
+      const mine = loaded;
+      const answer = await mine.answer;
+      const look = [key, ...COORDINATES_QUERY.map((k) => asked.get(k))].join(' ');
+      if (mine !== loaded || look === drawn) return;
+      drawn = look;
+      draw(asked, job, axes, answer);
     },
   };
 }

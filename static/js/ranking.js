@@ -32,16 +32,20 @@ function definitionRow(metric, data, shown) {
     h('span', { class: 'hint', text: `${metric.summary}${facts ? ` (${facts})` : ''}` }))));
 }
 
-/* Weights of the reader's own: "snip_log10:0.5, zen:-1". */
-function weighing(query, data, problem) {
-  const input = h('input', { type: 'text', name: 'weights', autocomplete: 'off', spellcheck: 'false', value: query.get('weights') || '',
+/* Weights of the reader's own: "snip_log10:0.5, zen:-1". draft: what is typed and not yet asked for. */
+function weighing(query, data, problem, draft) {
+  const input = h('input', { type: 'text', name: 'weights', autocomplete: 'off', spellcheck: 'false', value: draft.text ?? query.get('weights') ?? '',
     placeholder: data.columns.filter((m) => !SIZES.includes(m.name)).slice(0, 2).map((m, i) => `${m.name}:${i ? -0.5 : 1}`).join(', ') || 'metric:weight', 'aria-invalid': problem ? 'true' : null, 'aria-describedby': 'weights-hint' });
-  const apply = () => setQuery({ weights: input.value.replace(/\s+/g, '') || null, sort: null });
+  input.addEventListener('input', () => { draft.text = input.value; });
+  const apply = (text) => {
+    draft.text = null;
+    setQuery({ weights: text.replace(/\s+/g, '') || null, sort: null });
+  };
   return h('form', { class: 'weights', onsubmit: (event) => {
     event.preventDefault();
-    apply();
+    apply(input.value);
   } }, h('label', { class: 'field' }, h('span', { text: 'Weights instead of ranks' }), input),
-  h('button', { type: 'submit', text: 'Weigh' }), query.get('weights') ? button('Mean rank again', () => setQuery({ weights: null, sort: null }), { class: 'quiet' }) : null,
+  h('button', { type: 'submit', text: 'Weigh' }), query.get('weights') ? button('Mean rank again', () => apply(''), { class: 'quiet' }) : null,
   problem ? h('p', { class: 'field-error', role: 'alert', text: problem }) : null,
   h('p', { class: 'hint', id: 'weights-hint', text: 'metric:weight with commas between, each weight from -1 to 1; values are scaled to 0 … 1 over the arms. The weights are yours, nothing is fitted.' }));
 }
@@ -52,21 +56,33 @@ export function rankingPanel(metrics) {
   const body = h('div');
   const root = h('section', { class: 'card', hidden: true, 'aria-labelledby': 'ranking-title' },
     h('h2', { id: 'ranking-title', text: 'Ranking by the initial network' }), body);
-  let loaded = { key: '', data: null, problem: '' };
+  let loaded = { key: '', answer: null }; /* answer: to be awaited */
+  let asked = null; /* the address as it is now: it may change while an answer is on its way */
+  const draft = { text: null };
+  let drawn = '';
   let open = false;
 
-  const draw = (query, job, done) => {
-    const { data, problem } = loaded;
+  /* Weights that the service refuses leave the mean ranks, with what it says. */
+  const load = async (job, runs, weights) => {
+    try {
+      return { data: await loadRanking(job, runs, metrics, weights), problem: '' };
+    } catch (e) {
+      if (!(e instanceof Problem) || e.status !== 400) throw e;
+      return { data: await loadRanking(job, runs, metrics, ''), problem: e.message };
+    }
+  };
+
+  const draw = (query, job, done, { data, problem }) => {
     const focus = body.contains(document.activeElement) ? document.activeElement : null;
     const again = focus && (focus.dataset.sort ? `[data-sort="${CSS.escape(focus.dataset.sort)}"]` : focus.name && `[name="${CSS.escape(focus.name)}"]`);
     const at = body.querySelector('.scroll');
     const [left, top] = [at?.scrollLeft || 0, at?.scrollTop || 0];
     clear(body);
-    if (data && !data.arms.length) body.append(h('p', { class: 'note', text: done ? `Note: ${data.note || 'nothing was measured'}.` : 'No run has finished yet; the ranking appears with the first one.' }));
-    if (data?.arms.length) {
+    if (!data.arms.length) body.append(h('p', { class: 'note', text: done ? `Note: ${data.note || 'nothing was measured'}.` : 'No run has finished yet; the ranking appears with the first one.' }));
+    else {
       const shown = shownOf(data, query);
       const choose = h('details', { open, ontoggle: () => { open = choose.open; } }, h('summary', { text: 'What the columns are, which are shown, and weights' }),
-        h('ul', { class: 'plain definitions' }, data.columns.map((m) => definitionRow(m, data, shown))), weighing(query, data, problem));
+        h('ul', { class: 'plain definitions' }, data.columns.map((m) => definitionRow(m, data, shown))), weighing(query, data, problem, draft));
       body.append(h('p', { class: 'definition', text: `${data.ranked ? `${LEAD[data.method]} ` : ''}Before training, most such numbers say how large a network is: parameters and FLOPs stand beside them.` }),
         ...(data.note ? [h('p', { class: 'note', text: `Note: ${data.note}.` })] : []),
         rankingTable(data, shown, parseSort(query.get('sort'), data, shown), (sort) => setQuery({ sort: sort === 'rank-up' ? null : sort }, true)),
@@ -83,23 +99,18 @@ export function rankingPanel(metrics) {
     async update(query, job, runs) {
       root.hidden = !proxiesOf(job, metrics).length;
       if (root.hidden) return;
+      asked = query;
       const done = runs.filter((r) => r.state === 'done').length;
       const weights = query.get('weights') || '';
       const key = `${job.id} ${job.state} ${done} ${weights}`;
-      if (key !== loaded.key) {
-        const mine = { key, data: loaded.data, problem: '' };
-        loaded = mine;
-        try {
-          mine.data = await loadRanking(job, runs, metrics, weights);
-        } catch (e) {
-          if (!(e instanceof Problem) || e.status !== 400) throw e;
-          mine.problem = e.message;
-          mine.data ??= await loadRanking(job, runs, metrics, '');
-        }
-        if (mine !== loaded) return;
-      }
-      if (loaded.problem) open = true;
-      draw(query, job, done);
+      if (key !== loaded.key) loaded = { key, answer: load(job, runs, weights) };
+      const mine = loaded;
+      const answer = await mine.answer;
+      const look = [key, ...RANKING_QUERY.map((k) => asked.get(k))].join(' ');
+      if (mine !== loaded || look === drawn) return;
+      drawn = look;
+      if (answer.problem) open = true;
+      draw(asked, job, done, answer);
     },
   };
 }

@@ -51,9 +51,14 @@ function addProxies(arms, table, metrics) {
   for (const metric of metrics) {
     for (const arm of arms) {
       const list = found.get(`${arm.key} ${metric.name}`);
-      if (!list || arm.cells.has(metric.name)) continue;
+      if (!list) continue;
+      const reason = list.find((v) => v.reason)?.reason;
+      if (arm.cells.has(metric.name)) {
+        arm.cells.get(metric.name).reason = reason;
+        continue;
+      }
       const values = list.map((v) => v.value).filter(Number.isFinite);
-      arm.cells.set(metric.name, { mean: average(values), std: deviation(values), seeds: values.length, reason: list[0].reason });
+      arm.cells.set(metric.name, { mean: average(values), std: deviation(values), seeds: values.length, reason });
     }
     if (!arms.some((a) => a.cells.get(metric.name)?.rank)) rankAll(arms, metric);
   }

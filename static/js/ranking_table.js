@@ -64,10 +64,11 @@ function head(column, data, sort, onSort) {
 
 function valueCell(c, arms, metric) {
   if (!c) return h('td', { class: 'num faint', text: '–' });
-  if (!Number.isFinite(c.mean)) return h('td', { class: 'num warn', text: reasonText(c.reason) });
   const place = c.scaled !== undefined ? `scaled ${number(c.scaled, 3)}` : c.rank ? `rank ${number(c.rank, 3)} of ${arms}` : '';
+  const rank = place ? h('span', { class: 'range', text: place }) : null;
+  if (!Number.isFinite(c.mean)) return h('td', { class: 'num' }, h('span', { class: 'lacking warn', text: reasonText(c.reason) }), rank);
   return h('td', { class: 'num', title: String(c.mean) }, SIZES.includes(metric.name) ? si(c.mean) : cell(c.mean), c.std > 0 ? h('span', { class: 'range', text: `± ${number(c.std, 2)}` }) : null,
-    place ? h('span', { class: 'range', text: place }) : null);
+    rank);
 }
 
 const plain = (column, a) => {

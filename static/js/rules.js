@@ -7,7 +7,7 @@ import { headed } from './row_details.js';
 
 export const ICON = { pass: 'done', warn: 'warning', fail: 'failed' };
 const WORSE = { fail: 0, warn: 1, pass: 2 };
-const HEADS = ['', 'Rule', 'Value', 'Allowed', 'Read from', 'First layer', 'Threshold from'];
+const HEADS = ['', 'Rule', 'Value', 'Allowed', 'Read from', 'Layer', 'Threshold from'];
 
 export function verdictBadge(verdict) {
   if (!ICON[verdict]) return null;

@@ -59,7 +59,9 @@ function heatMap(answer) {
     h('tbody', {}, named)), 'Verdict by arm and depth');
 }
 
+/* Says something only where depths were compared. */
 function deepest(answer) {
+  if (!answer.arms.some((a) => 'depth' in a.arm)) return null;
   const list = (answer.max_depth || []).filter((m) => m.deepest_pass || m.shallowest_fail);
   if (!list.length) return null;
   const text = (m) => [m.deepest_pass ? `passes up to ${m.deepest_pass} blocks` : 'passes at no depth tried',

@@ -43,11 +43,13 @@ END_TEST
 
 /* --- H v ------------------------------------------------------------------------------------ */
 
+enum { HIDDEN = 9 };
+
 static int bilinear(graph *g, int x)
 {
-    int first = graph_param(g, PARAM_INNER, "first", 9, (size_t)g->values[x].cols);
+    int first = graph_param(g, PARAM_INNER, "first", HIDDEN, (size_t)g->values[x].cols);
     int h = op_linear_build(g, x, &first, NULL, 1);
-    int second = graph_param(g, PARAM_OUTER, "second", D, 9);
+    int second = graph_param(g, PARAM_OUTER, "second", D, HIDDEN);
     return op_linear_build(g, h, &second, NULL, 1);
 }
 
@@ -147,6 +149,64 @@ START_TEST(test_product_is_symmetric_and_has_parts)
 }
 END_TEST
 
+static int tanh_layers(graph *g, int x)
+{
+    int first = graph_param(g, PARAM_INNER, "first", HIDDEN, D);
+    int h = op_linear_build(g, x, &first, NULL, 1);
+    h = op_activate_build(g, h, activation_table[registry_find(&activation_registry, "tanh")]);
+    int second = graph_param(g, PARAM_OUTER, "second", D, HIDDEN);
+    return op_linear_build(g, h, &second, NULL, 1);
+}
+
+/* out_i = sum_j w_ij x_j, or with w transposed. */
+static void times(double *out, const real *w, const double *x, int rows, int cols, bool turned)
+{
+    for (int i = 0; i < (turned ? cols : rows); i++) {
+        out[i] = 0;
+        for (int j = 0; j < (turned ? rows : cols); j++)
+            out[i] += (double)(turned ? w[j * cols + i] : w[i * cols + j]) * x[j];
+    }
+}
+
+/* H v of sum g.(W tanh(U x)), v = (V_U, V_W), with h = tanh(U x), s = 1 - h^2, z' = V_U x:
+ *   in W  g (s z')',   in U  (s V_W'g - 2 h s z' W'g) x' */
+static void tanh_product(real *out, const rig *r, const real *v)
+{
+    const real *W = r->x.params + HIDDEN * D, *vW = v + HIDDEN * D;
+    memset(out, 0, 2 * HIDDEN * D * sizeof *out);
+    for (int t = 0; t < B * T; t++) {
+        double x[D], g[D], z[HIDDEN], dz[HIDDEN], back[HIDDEN], dback[HIDDEN];
+        for (int i = 0; i < D; i++) {
+            x[i] = (double)r->inputs[t * D + i];
+            g[i] = (double)r->seed[t * D + i];
+        }
+        times(z, r->x.params, x, HIDDEN, D, false);
+        times(dz, v, x, HIDDEN, D, false);
+        times(back, W, g, D, HIDDEN, true);
+        times(dback, vW, g, D, HIDDEN, true);
+        for (int k = 0; k < HIDDEN; k++) {
+            double h = tanh(z[k]), s = 1 - h * h;
+            for (int i = 0; i < D; i++) {
+                out[k * D + i] += (real)((s * dback[k] - 2 * h * s * dz[k] * back[k]) * x[i]);
+                out[HIDDEN * D + i * HIDDEN + k] += (real)(g[i] * s * dz[k]);
+            }
+        }
+    }
+}
+
+START_TEST(test_product_with_the_hessian_of_tanh_layers_is_the_closed_form)
+{
+    products p;
+    real want[2 * HIDDEN * D];
+    start(&p, tanh_layers, 0, 0);
+    ck_assert_uint_eq(p.r.p.param_count, 2 * HIDDEN * D);
+    ck_assert_int_eq(hvp_apply(&p.h, p.v, p.hv, NULL, NULL), ERR_OK);
+    tanh_product(want, &p.r, p.v);
+    assert_close(p.hv, want, 2 * HIDDEN * D, REAL_BITS == 64 ? 1e-8 : 1e-3);
+    stop(&p);
+}
+END_TEST
+
 /* --- noise scale ---------------------------------------------------------------------------- */
 
 /* |G|^2 = 10.23 and unit noise in 1000 numbers: both estimates are unbiased. */
@@ -185,6 +245,7 @@ int main(void)
     tcase_add_test(tc, test_tridiagonal_ends_of_what_is_negative_zero_or_not_a_number);
     tcase_add_test(tc, test_product_with_the_hessian_of_a_quadratic_is_exact);
     tcase_add_test(tc, test_product_is_symmetric_and_has_parts);
+    tcase_add_test(tc, test_product_with_the_hessian_of_tanh_layers_is_the_closed_form);
     tcase_add_test(tc, test_noise_scale_is_unbiased);
     suite_add_tcase(s, tc);
     return suite_run(s);

@@ -1,5 +1,6 @@
 /* Pair kernels of activations against quadrature and their derivatives; mixing against closed forms
  * of the simplex and the eigenvalues of the mask. */
+#include "core/base/rng.h"
 #include "core/theory/mixing.h"
 #include "core/theory/pair.h"
 #include "tests/suite.h"
@@ -17,22 +18,52 @@ static const double TABLE = 1e-5;
 static const struct {
     const char *name;
     double mean, square, slope, apart, apart_slope; /* E f, E f^2, E f'^2, C(0), C'(0) */
+    double spread;                                  /* E f^4/(E f^2)^2 - 1 */
 } constants[] = {
-    {"relu", .398942, .5, .5, .31831, .5},
-    {"gelu", .282095, .425221, .455851, .18714, .58793},
-    {"silu", .206621, .355776, .379482, .12000, .70269},
-    {"tanh", 0, .394294, .464403, 0, .93047},
-    {"erf", 0, .464559, .569410, 0, .91358},
+    {"relu", .398942, .5, .5, .31831, .5, 5},
+    {"gelu", .282095, .425221, .455851, .18714, .58793, 6.216},
+    {"silu", .206621, .355776, .379482, .12000, .70269, 6.262},
+    {"tanh", 0, .394294, .464403, 0, .93047, .627},
+    {"erf", 0, .464559, .569410, 0, .91358, .560},
+    {"identity", 0, 1, 1, 0, 1, 2},
+    /* l^2 (1/2 + a^2 e^2 Phi(-2)) and l^2 (1/2 + a e^(1/2) Phi(-1))^2 */
+    {"selu", 0, 1, 1.071575, 0, .970680, 1.503},
+    {"elu", .160521, .644945, .668102, .03995, .89930, 2.776},
+    {"relu2", .5, 1.5, 2, .16667, .42441, 22.33},
 };
 
+static double elu(double u)
+{
+    return u > 0 ? u : expm1(u);
+}
+
+static double elu_slope(double u)
+{
+    return u > 0 ? 1 : exp(u);
+}
+
+static double relu2(double u)
+{
+    return u > 0 ? u * u : 0;
+}
+
+static double relu2_slope(double u)
+{
+    return u > 0 ? 2 * u : 0;
+}
+
+/* Of an activation, of a curve of norms, or of what only the table has. */
 static void pair_named(pair *p, const char *name)
 {
     int row = registry_find(&activation_registry, name);
+    pair_of_tanh(p);
     if (strcmp(name, "erf") == 0)
         pair_of_erf(p);
-    else if (strcmp(name, "tanh") == 0)
-        pair_of_tanh(p);
-    else
+    else if (strcmp(name, "elu") == 0)
+        p->f = elu, p->df = elu_slope;
+    else if (strcmp(name, "relu2") == 0)
+        p->f = relu2, p->df = relu2_slope;
+    else if (strcmp(name, "tanh") != 0)
         pair_of_activation(p, activation_table[row]);
 }
 
@@ -46,6 +77,40 @@ START_TEST(test_constants_of_unit_variance)
     ck_assert_double_eq_tol(pair_slope(&p, 1, 1, 1), constants[_i].slope, TABLE);
     ck_assert_double_eq_tol(pair_value(&p, 1, 1, 0) / square, constants[_i].apart, TABLE);
     ck_assert_double_eq_tol(pair_slope(&p, 1, 1, 0) / square, constants[_i].apart_slope, TABLE);
+}
+END_TEST
+
+static double value_at(const pair *p, double u)
+{
+    real x = (real)u, y;
+    if (p->f) return p->f(u);
+    if (!p->act) return erf(u);
+    p->act->forward(&y, &x, 1);
+    return (double)y;
+}
+
+/* The relative variance of the square of one unit, by quadrature; and a layer of 4096 units with
+ * that of its mean square, 4 sqrt(c/4096). */
+START_TEST(test_spread_of_a_layer)
+{
+    enum { UNITS = 4096 };
+    static pair p;
+    static hermite_rule r;
+    double fourth = 0, square = 0, sum = 0;
+    pair_named(&p, constants[_i].name);
+    hermite_rule_init(&r);
+    for (int i = 0; i < HERMITE_NODES; i++) {
+        double y = value_at(&p, r.x[i]);
+        square += r.w[i] * y * y;
+        fourth += r.w[i] * y * y * y * y;
+    }
+    ck_assert_double_eq_tol(fourth / square / square - 1, constants[_i].spread, 0.005);
+    rng stream = rng_stream(1, "test", "layer");
+    for (uint64_t i = 0; i < UNITS; i++) {
+        double y = value_at(&p, rng_normal(&stream, i));
+        sum += y * y / UNITS;
+    }
+    ck_assert_double_eq_tol(sum / constants[_i].square, 1, 4 * sqrt(constants[_i].spread / UNITS));
 }
 END_TEST
 
@@ -240,8 +305,10 @@ int main(void)
 {
     Suite *s = suite_create("theory");
     TCase *c = tcase_create("activations");
-    tcase_add_loop_test(c, test_constants_of_unit_variance, 0, 5);
-    tcase_add_loop_test(c, test_slope_is_the_derivative_of_the_value, 0, 5);
+    const int functions = sizeof constants / sizeof *constants;
+    tcase_add_loop_test(c, test_constants_of_unit_variance, 0, functions);
+    tcase_add_loop_test(c, test_slope_is_the_derivative_of_the_value, 0, functions);
+    tcase_add_loop_test(c, test_spread_of_a_layer, 0, functions);
     tcase_add_test(c, test_series_agree_with_closed_forms);
     suite_add_tcase(s, c);
     c = tcase_create("mixing");

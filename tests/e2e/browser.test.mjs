@@ -364,9 +364,14 @@ test('a failed job says why', async (t) => {
 });
 
 test('live: a running job moves by itself, and cancel stops it', async (t) => {
-  const { id } = await api('jobs', post({ name: 'long', model: { d_model: 256, n_heads: 4 }, depth: 24, train: 3000, seeds: [0] }));
+  const { id } = await api('jobs', post({ name: 'long', model: { n_heads: 4 }, depth: 24, data: { batches: 1 }, train: 3000, seeds: [0],
+    measure: { metrics: ['rms', 'coordinate', 'param_count'] }, sweep: { 'model.d_model': [256, 320] } }));
   const page = await open(t, `#/jobs/${id}`);
   await page.waitForSelector('.job-head progress');
+  for (const card of ['.coordinates-card', 'section:has(#ranking-title)']) {
+    await page.locator(card).locator('.note').waitFor();
+    assert.match(await page.locator(card).locator('.note').textContent(), /No run has finished yet/);
+  }
   await page.waitForFunction(() => /step [1-9]\d* of 3000/.test(document.querySelector('.live')?.textContent ?? ''), null, { timeout: 60000 });
   await page.click('button:has-text("Cancel")');
   await page.waitForFunction(() => /cancelled/.test(document.querySelector('.job-head .badge').textContent));
@@ -648,6 +653,32 @@ test('the ranking: values and ranks of the service, sorted by any column, defini
   await page.goto(`${url}/#/jobs/${await studyId()}`);
   await lines(page).first().waitFor();
   assert.equal(await card.isVisible(), false, 'no proxies, no ranking');
+});
+
+test('proxies that are no terms, and undefined ones: no rank is made up, the reason is said', async (t) => {
+  const id = await submit({ name: 'zen', model: { d_model: 16, n_heads: 2 }, depth: 2, seeds: [0], measure: { metrics: ['naswot', 'snip', 'rms'] },
+    sweep: { 'init.std': [0.02, 1e-30] } });
+  const page = await open(t, `#/jobs/${id}`);
+  const card = page.locator('section:has(#ranking-title)');
+  await card.locator('tbody tr').nth(1).waitFor();
+  assert.match(await card.locator('.note').textContent(), /none of the terms .*hidden_cov_per_row.* no order/);
+  assert.equal(await card.locator('[data-sort="rank"]').count(), 0);
+  assert.match(await card.locator('tbody tr').nth(1).textContent(), /singular/);
+  const table = await api(`jobs/${id}/series?metric=naswot&site=run&step=0&layer=-1`);
+  assert.deepEqual(table.rows.map((r) => r[table.columns.indexOf('reason')]), [null, 'SINGULAR']);
+});
+
+test('many arms: some of each colour are drawn, the arms are folded, the heat map has them all', async (t) => {
+  const id = await submit({ name: 'many arms', model: { d_model: 8, n_heads: 1 }, seeds: [0], measure: { metrics: ['var', 'cos_mean'] },
+    sweep: { strategy: ['pre_ln', 'post_ln', 'peri_ln'], depth: [2, 3], 'train.lr': [1, 2, 3, 4, 5, 6, 7].map((v) => v / 1000) } });
+  const page = await open(t, `#/jobs/${id}`);
+  await lines(page).first().waitFor();
+  assert.equal(await lines(page).count(), 24);
+  const colours = await page.locator('.picture .plot .arm').evaluateAll((all) => [...new Set(all.map((e) => e.getAttribute('class')))]);
+  assert.equal(colours.length, 3);
+  assert.match(await page.textContent('.picture .legend-box'), /24 of 42 arms shown/);
+  assert.equal(await page.locator('.heat-map tbody tr').count(), 21);
+  assert.equal(await page.locator('.arm-list:not([open])').count(), 2);
 });
 
 let widened;
