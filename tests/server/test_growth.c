@@ -1,5 +1,5 @@
-/* How the stream grows at the start, by the engine, against the closed forms of its placement:
- * means over seeds within what seeds of such a width may differ. */
+/* How streams and their gradients change over the blocks at the start, by the engine, against the
+ * closed forms of the placement: means over seeds within what seeds of such a width may differ. */
 #include "server/reader.h"
 #include "tests/record.h"
 #include "tests/suite.h"
@@ -9,6 +9,8 @@ enum { LAYERS_MAX = 64 };
 typedef struct growth {
     double square[LAYERS_MAX + 1]; /* of block l, by that of block 0: mean over seeds */
     double logs[LAYERS_MAX + 1];   /* mean of its logarithm */
+    double corr[LAYERS_MAX + 1];   /* token_corr */
+    double grad[LAYERS_MAX + 1];   /* grad_norm */
     double line;                   /* R^2 of a line through var, the least of the seeds */
     int depth;
 } growth;
@@ -21,6 +23,8 @@ static void add_run(growth *g, const record *r, int n_runs)
         const measurement *m = &r->measurements[i];
         bool stream = m->site == (m->layer ? SITE_resid_out : SITE_embed);
         if (m->metric == METRIC_rms && stream) square[m->layer] = m->value * m->value;
+        if (m->metric == METRIC_token_corr && stream) g->corr[m->layer] += m->value / n_runs;
+        if (m->metric == METRIC_grad_norm && stream) g->grad[m->layer] += m->value / n_runs;
         if (m->metric == METRIC_var_growth_r2_linear) g->line = fmin(g->line, m->value);
     }
     for (int l = 0; l <= g->depth; l++) {
@@ -29,18 +33,23 @@ static void add_run(growth *g, const record *r, int n_runs)
     }
 }
 
-static growth grow(const char *text)
+static void read_job(job *j, const char *text)
 {
-    job j;
     error err = {0};
     limits lim = limits_default();
-    job_init(&j);
-    if (reader_job(text, strlen(text), &lim, &j, &err) != ERR_OK)
+    job_init(j);
+    if (reader_job(text, strlen(text), &lim, j, &err) != ERR_OK)
         ck_abort_msg("%s: %s\n%s", err.pointer, err.message, text);
+}
+
+static growth grow(const char *text, record_edit *edit)
+{
+    job j;
+    read_job(&j, text);
     growth g = {.line = 1, .depth = j.runs[0].spec.depth};
     for (int i = 0; i < j.n_runs; i++) {
         record r;
-        record_run(&r, engine_for(j.runs[i].spec.precision), &j.runs[i].spec, 1, false, NULL, NULL);
+        record_run(&r, engine_for(j.runs[i].spec.precision), &j.runs[i].spec, 1, false, edit, NULL);
         add_run(&g, &r, j.n_runs);
         record_deinit(&r);
     }
@@ -48,9 +57,9 @@ static growth grow(const char *text)
     return g;
 }
 
-#define MEASURE                                                                                    \
-    "\"measure\":{\"steps\":[0],\"sites\":[\"embed\",\"resid_out\",\"run\"],\"metrics\":[\"rms\"," \
-    "\"fit\"]},\"train\":{\"steps\":0,\"loss\":\"grad_iid\"},\"init\":\"lecun\""
+#define MEASURE(metrics)                                                                           \
+    "\"measure\":{\"steps\":[0],\"sites\":[\"embed\",\"resid_out\",\"run\"],\"metrics\":[" metrics \
+    "]},\"train\":{\"steps\":0,\"loss\":\"grad_iid\"},\"init\":\"lecun\""
 
 /* 12 blocks of width 512, ReLU, 4 seeds, tokens of correlation 0.1. */
 static growth of_strategy(const char *name)
@@ -60,9 +69,9 @@ static growth of_strategy(const char *name)
              "{\"strategy\":\"%s\",\"depth\":12,\"seeds\":[0,1,2,3],\"data\":{\"source\":"
              "\"gaussian\",\"batch\":1,\"seq_len\":32,\"token_corr\":0.1},\"model\":{\"d_model\":"
              "512,\"n_heads\":8,\"d_ff\":512,\"activation\":\"relu\",\"mask\":\"bidirectional\","
-             "\"position\":\"none\"}," MEASURE "}",
+             "\"position\":\"none\"}," MEASURE("\"rms\",\"token_corr\",\"fit\"") "}",
              name);
-    return grow(text);
+    return grow(text, NULL);
 }
 
 /* q_l = 1 + 2 l exactly but for the products of stream and branch, 4/sqrt(D S). */
@@ -85,6 +94,48 @@ START_TEST(test_pre_ln_grows_linearly)
         ck_assert_double_ge(g.square[l], 1 + 0.5 * l);
         ck_assert_double_le(g.square[l], (1 + 1.5 * l) * (1 + 4 / sqrt(512.0 * 4)));
     }
+}
+END_TEST
+
+/* Once tokens are alike attention halves what they differ in and an MLP keeps it. */
+START_TEST(test_post_ln_tokens_become_one_by_half_a_block)
+{
+    growth g = of_strategy("post_ln");
+    double n = 0, x = 0, y = 0, xx = 0, xy = 0;
+    for (int l = 1; l <= g.depth; l++) {
+        double rest = log2(1 - g.corr[l]);
+        if (g.corr[l] < 0.8 || g.corr[l] > 0.999) continue;
+        n++, x += l, y += rest, xx += l * l, xy += l * rest;
+    }
+    ck_assert_double_ge(n, 5);
+    ck_assert_double_eq_tol((n * xy - x * y) / (n * xx - x * x), -1, 0.15);
+}
+END_TEST
+
+static void without_attention(void *user, const run_spec *spec, const tensor_view *t)
+{
+    (void)user;
+    (void)spec;
+    if (!strstr(t->name, "attn.o.weight")) return;
+    for (size_t i = 0; i < pattern_count(t); i++) pattern_store(t, i, 0);
+}
+
+/* Pre-LN with MLPs alone: a ReLU passes as much of a gradient's square as it does of the signal's,
+ * so block l multiplies both by q_l/q_{l-1}: |G_l|^2/|G_L|^2 = q_L/q_l. One seed. */
+START_TEST(test_pre_ln_gradients_are_the_stream_reversed)
+{
+    growth g = grow(
+        "{\"strategy\":\"pre_ln\",\"depth\":32,\"seeds\":[0],\"data\":{\"source\":"
+        "\"gaussian\",\"batch\":2,\"seq_len\":8,\"token_corr\":0},\"model\":{\"d_model\":"
+        "512,\"n_heads\":8,\"d_ff\":512,\"activation\":\"relu\",\"position\":\"none\"}," MEASURE(
+            "\"rms\",\"grad_norm\"") "}",
+        without_attention);
+    int L = g.depth;
+    for (int l = 1; l < L; l++) {
+        double grad = g.grad[l] * g.grad[l] / (g.grad[L] * g.grad[L]);
+        ck_assert_double_eq_tol(grad / (g.square[L] / g.square[l]), 1, 0.1);
+    }
+    ck_assert_double_ge(g.square[L] / g.square[1], 8);
 }
 END_TEST
 
@@ -112,13 +163,60 @@ START_TEST(test_sums_without_norms_multiply)
         "\"residual_rule\":\"%s\"},\"depth\":%d,\"seeds\":[0,1,2,3,4,5],\"precision\":"
         "\"float64\",\"data\":{\"source\":\"gaussian\",\"batch\":1,\"seq_len\":1,\"token_corr\""
         ":0},\"model\":{\"d_model\":256,\"n_heads\":4,\"d_ff\":256,\"activation\":\"identity\""
-        ",\"position\":\"none\"}," MEASURE "}",
+        ",\"position\":\"none\"}," MEASURE("\"rms\"") "}",
         scaled[_i].rule, L);
-    growth g = grow(text);
+    growth g = grow(text, NULL);
     double expected = 2 * L * log1p(scaled[_i].lambda_sq);
     double got = scaled[_i].lambda_sq == 1 ? g.logs[L] : log(g.square[L]);
     ck_assert_msg(fabs(got - expected) <= scaled[_i].allowed, "%s, %d branches: %g, expected %g",
                   scaled[_i].rule, 2 * L, exp(got), exp(expected));
+}
+END_TEST
+
+/* |dW_Q|/|dW_V| of one block for tokens of correlation rho, mean of the logarithm over seeds. */
+static double log_query_share(double rho)
+{
+    char text[700];
+    job j;
+    double sum = 0;
+    snprintf(
+        text, sizeof text,
+        "{\"strategy\":\"pre_ln\",\"depth\":1,\"seeds\":[0,1,2,3],\"init\":\"lecun\",\"data\":{"
+        "\"source\":\"gaussian\",\"batch\":1,\"seq_len\":16,\"token_corr\":%g},\"model\":{\"d_"
+        "model\""
+        ":128,\"n_heads\":4,\"d_ff\":128,\"mask\":\"bidirectional\",\"position\":\"none\"},"
+        "\"train\":{"
+        "\"steps\":0,\"loss\":\"grad_iid\"},\"measure\":{\"steps\":[0],\"sites\":[\"param\"],"
+        "\"metrics\":[\"param_grad_norm\"]}}",
+        rho);
+    read_job(&j, text);
+    for (int i = 0; i < j.n_runs; i++) {
+        record r;
+        record_run(&r, engine_for(j.runs[i].spec.precision), &j.runs[i].spec, 1, false, NULL, NULL);
+        for (size_t k = 0; k < r.n_measurements; k++) {
+            const measurement *m = &r.measurements[k];
+            if (m->layer != 1 || !m->param) continue;
+            if (strcmp(m->param, "attn.q.weight") == 0) sum += log(m->value) / j.n_runs;
+            if (strcmp(m->param, "attn.v.weight") == 0) sum -= log(m->value) / j.n_runs;
+        }
+        record_deinit(&r);
+    }
+    job_deinit(&j);
+    return sum;
+}
+
+/* The gradient of W_Q goes with what tokens differ in, that of W_V does not: their ratio falls like
+ * 1 - rho (arXiv:2206.03126). */
+START_TEST(test_queries_learn_as_much_as_tokens_differ)
+{
+    const double rho[] = {0.9, 0.95, 0.99, 0.999};
+    double last = log_query_share(0.8), first = last;
+    for (int i = 0; i < 4; i++) {
+        double now = log_query_share(rho[i]);
+        ck_assert_double_lt(now, last);
+        last = now;
+    }
+    ck_assert_double_eq_tol((last - first) / log(0.001 / 0.2), 1, 0.1);
 }
 END_TEST
 
@@ -129,6 +227,9 @@ int main(void)
     tcase_set_timeout(c, 60);
     tcase_add_test(c, test_peri_ln_grows_by_two_a_block);
     tcase_add_test(c, test_pre_ln_grows_linearly);
+    tcase_add_test(c, test_post_ln_tokens_become_one_by_half_a_block);
+    tcase_add_test(c, test_pre_ln_gradients_are_the_stream_reversed);
+    tcase_add_test(c, test_queries_learn_as_much_as_tokens_differ);
     tcase_add_loop_test(c, test_sums_without_norms_multiply, 0, sizeof scaled / sizeof *scaled);
     suite_add_tcase(s, c);
     return suite_run(s);
