@@ -284,6 +284,47 @@ START_TEST(test_probes_are_as_good_as_they_say)
 }
 END_TEST
 
+/* The change that is told is that from one iteration fewer, which the same start makes again: of
+ * the Hessian exactly, of a Jacobian before the last power step, which brings both nearer. */
+START_TEST(test_the_last_change_is_that_of_the_last_iteration)
+{
+    enum { FEW = 6 };
+    static const struct {
+        int layer;
+        metric of, change, iterations;
+        double apart;
+    } told[] = {
+        {1, METRIC_jac_sigma_max, METRIC_jac_sigma_change, METRIC_jac_iterations, 0.5},
+        {2, METRIC_jac_sigma_max, METRIC_jac_sigma_change, METRIC_jac_iterations, 0.5},
+        {-1, METRIC_hessian_max, METRIC_hessian_change, METRIC_hessian_iterations, 1e-9},
+    };
+    extra_run few, more;
+    extra_net n = {.strategy = "\"pre_ln\"",
+                   .measure = ",\"metrics\":[\"jac_sigma_max\",\"jac_sigma_change\","
+                              "\"jac_iterations\",\"hessian_max\",\"hessian_change\","
+                              "\"hessian_iterations\"],\"iterations\":6",
+                   .depth = 2,
+                   .batch = 1,
+                   .length = 8,
+                   .width = 16};
+    run_net(&few, &n);
+    n.measure = ",\"metrics\":[\"jac_sigma_max\",\"jac_sigma_change\",\"jac_iterations\","
+                "\"hessian_max\",\"hessian_change\",\"hessian_iterations\"],\"iterations\":7";
+    run_net(&more, &n);
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+        int l = told[i].layer;
+        double before = value_at(&few, l, told[i].of), after = value_at(&more, l, told[i].of);
+        ck_assert_double_gt(after, before);
+        ck_assert_double_eq_tol(value_at(&more, l, told[i].change) * after / (after - before), 1,
+                                told[i].apart);
+        ck_assert_double_eq(value_at(&few, l, told[i].iterations), FEW);
+        ck_assert_double_eq(value_at(&more, l, told[i].iterations), FEW + 1);
+    }
+    close_net(&few);
+    close_net(&more);
+}
+END_TEST
+
 /* Single precision finds the same largest singular values to the error of its differences, squared,
  * and of Lanczos. */
 START_TEST(test_single_precision_finds_the_same_singular_values)
@@ -504,6 +545,7 @@ int main(void)
     tcase_add_loop_test(tc, test_a_block_that_norms_has_the_jacobian_of_its_norm, 0,
                         sizeof norming / sizeof *norming);
     tcase_add_test(tc, test_probes_are_as_good_as_they_say);
+    tcase_add_test(tc, test_the_last_change_is_that_of_the_last_iteration);
     tcase_add_test(tc, test_single_precision_finds_the_same_singular_values);
     tcase_add_test(tc, test_what_cannot_be_measured_says_why);
     tcase_add_test(tc, test_single_precision_finds_the_same_curvature);

@@ -219,6 +219,30 @@ static const char *const CHAIN =
     "\"train\":%d,\"measure\":{\"steps\":[0],\"metrics\":[%s]},\"seeds\":[1],"
     "\"precision\":\"%s\"}";
 
+/* A multiply-add is 2: q, k, v, o and up, down of each block, logits and values of attention, the
+ * vocabulary. With fewer key-value heads k and v are narrower, gated there are two up. */
+START_TEST(test_flops_of_a_pass_are_those_of_its_products)
+{
+    enum { B = 3, T = 5, D = 24, FF = 40, V = 17, L = 2, H = 6, KV = 2 };
+    static const char text[] =
+        "{\"model\":{\"d_model\":24,\"n_heads\":6,\"n_kv_heads\":%d,\"d_ff\":40,\"vocab\":17,"
+        "\"activation\":\"%s\"},\"strategy\":\"pre_ln\",\"depth\":2,\"data\":{\"source\":"
+        "\"random_tokens\",\"batch\":3,\"seq_len\":5},\"train\":0,\"measure\":{\"steps\":[0],"
+        "\"metrics\":[\"pass_flops\"]},\"seeds\":[1]}";
+    for (int i = 0; i < 2; i++) {
+        const double kv = i ? D * KV / H : D, up = i ? 2 : 1;
+        const double block = 2.0 * (2 * D * D + 2 * D * kv + (up + 1) * D * FF) + 4.0 * T * D;
+        char filled[1024];
+        proxy_run_of k;
+        snprintf(filled, sizeof filled, text, i ? KV : H, i ? "swiglu" : "gelu");
+        run_job(&k, filled, &engine_f32, 1, NULL);
+        ck_assert_double_eq(value_at(&k.r, -1, METRIC_pass_flops),
+                            (double)B * T * (L * block + 2.0 * D * V));
+        end_job(&k);
+    }
+}
+END_TEST
+
 /* In a chain without skips and biases each of v, o, up and down has the whole of R; q and k, which
  * weigh one token, have nothing. log10 R is some 180 here: float32 ends at 38. */
 START_TEST(test_synflow_is_conserved_from_layer_to_layer)
@@ -386,6 +410,7 @@ int main(void)
     tcase_add_loop_test(tc, test_proxies_agree_with_pytorch, 0, n);
     tcase_add_loop_test(tc, test_proxies_in_float32_agree_to_their_rounding, 0, n);
     tcase_add_loop_test(tc, test_single_proxies_are_those_of_the_group, 0, n);
+    tcase_add_test(tc, test_flops_of_a_pass_are_those_of_its_products);
     tcase_add_loop_test(tc, test_synflow_is_conserved_from_layer_to_layer, 0, 2);
     tcase_add_test(tc, test_synflow_beyond_the_range_of_double_has_a_logarithm);
     tcase_add_test(tc, test_sequences_that_are_alike_are_a_reason_not_a_number);
