@@ -74,6 +74,7 @@ typedef struct prediction {
     int layer;
     site site;
     metric metric;
+    const char *param; /* as in measurement */
     double value, tolerance;
     law law;
     reason reason; /* REASON_NONE exactly when value is finite; else there may be one row for the

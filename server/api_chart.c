@@ -216,6 +216,7 @@ static bool add_predictions(chart *c, sqlite3_stmt *s, int64_t run_id, int depth
     sqlite3_bind_int64(s, 1, run_id);
     sqlite3_bind_int64(s, 2, c->site_id);
     sqlite3_bind_int64(s, 3, c->metric_id);
+    sqlite3_bind_int64(s, 4, c->param_id);
     while (c->step == 0 && (row = sqlite3_step(s)) == SQLITE_ROW) {
         int layer = sqlite3_column_int(s, 0);
         double value = sqlite3_column_double(s, 1);
@@ -339,7 +340,7 @@ static bool write_arms(json_out *o, chart *c, sqlite3 *db, int64_t job_id, reply
         api_prepare(db, out,
                     "SELECT layer, value, tolerance FROM predictions WHERE run_id"
                     " = ?1 AND site_id = ?2 AND metric_id = ?3"
-                    " AND reason_id IS NULL");
+                    " AND param_id = ?4 AND reason_id IS NULL");
     char *arm = NULL;
     int seeds = 0, row = SQLITE_ERROR;
     bool ok = lookup && runs && theory;

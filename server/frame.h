@@ -10,12 +10,12 @@
  *   CORPUS    64 bytes hex SHA-256, then the text itself
  *   PING      empty                       PONG      empty
  *   HELLO     u32 FRAME_PROTOCOL
- *   PARAMS    names that MEASURE refers to, each a u8 length and its bytes; they get the next
+ *   PARAMS    names that MEASURE and PREDICT refer to, each a u8 length and its bytes; they get the next
  *             indices of this run, counted from 1 (0: no parameter)
  *   MEASURE   records of FRAME_RECORD bytes: i32 step, i32 layer, u16 site, u16 metric, u16 param,
  *             u8 reason, u8 zero, f64 value
  *   PREDICT   records of FRAME_PREDICT_RECORD bytes: i32 layer, u16 site, u16 metric, u16 law, u8
- *             reason, u8 zero, u32 zero, f64 value, f64 tolerance
+ *             reason, u8 zero, u16 param, u16 zero, f64 value, f64 tolerance
  *   STEP      records of FRAME_STEP_RECORD bytes: i32 step, u32 zero, f64 loss, f64 lr, f64
  *             grad_norm
  *   PROGRESS  i32 step, steps, layer, layers; f64 fraction
@@ -31,7 +31,7 @@
 enum {
     FRAME_MAX = (256 << 20) + 64, /* the largest corpus */
     FRAME_MAGIC = 0x31534e46,
-    FRAME_PROTOCOL = 2,
+    FRAME_PROTOCOL = 3,
     FRAME_HEADER = 12,
     FRAME_TEXT_MAX = 4096,
     FRAME_RECORD = 24,
@@ -122,8 +122,9 @@ frame_status frame_read(frame_reader *r, int fd, error *err);
 void frame_put_measurement(frame_buffer *b, const measurement *m, uint16_t param);
 err_code frame_get_measurement(
     measurement *m, uint16_t *param, const unsigned char *p, size_t n_params, error *err);
-void frame_put_prediction(frame_buffer *b, const prediction *p);
-err_code frame_get_prediction(prediction *p, const unsigned char *bytes, error *err);
+void frame_put_prediction(frame_buffer *b, const prediction *p, uint16_t param);
+err_code frame_get_prediction(
+    prediction *p, uint16_t *param, const unsigned char *bytes, size_t n_params, error *err);
 void frame_put_step(frame_buffer *b, const step_record *s);
 void frame_get_step(step_record *s, const unsigned char *p);
 void frame_put_progress(frame_buffer *b, const progress *p);

@@ -43,7 +43,7 @@ err_code frame_get_measurement(
     return ERR_OK;
 }
 
-void frame_put_prediction(frame_buffer *b, const prediction *p)
+void frame_put_prediction(frame_buffer *b, const prediction *p, uint16_t param)
 {
     frame_put_i32(b, p->layer);
     frame_put_u16(b, (uint16_t)p->site);
@@ -51,18 +51,22 @@ void frame_put_prediction(frame_buffer *b, const prediction *p)
     frame_put_u16(b, (uint16_t)p->law);
     frame_put_u8(b, (uint8_t)p->reason);
     frame_put_u8(b, 0);
-    frame_put_u32(b, 0);
+    frame_put_u16(b, param);
+    frame_put_u16(b, 0);
     frame_put_f64(b, p->value);
     frame_put_f64(b, p->tolerance);
 }
 
-err_code frame_get_prediction(prediction *p, const unsigned char *bytes, error *err)
+err_code frame_get_prediction(
+    prediction *p, uint16_t *param, const unsigned char *bytes, size_t n_params, error *err)
 {
     uint16_t at_site = frame_get_u16(bytes + 4), at_metric = frame_get_u16(bytes + 6),
              at_law = frame_get_u16(bytes + 8);
     if (at_site >= SITE_COUNT) return bad(err, "an unknown site");
     if (at_metric >= METRIC_COUNT) return bad(err, "an unknown metric");
+    *param = frame_get_u16(bytes + 12);
     if (at_law >= LAW_COUNT) return bad(err, "an unknown law");
+    if (*param > n_params) return bad(err, "an unknown parameter");
     if (bytes[10] >= REASON_COUNT) return bad(err, "an unknown reason");
     *p = (prediction){.layer = frame_get_i32(bytes),
                       .site = (site)at_site,

@@ -5,10 +5,12 @@
 #include <string.h>
 #include <time.h>
 
-/* One curve: a metric at a site. */
+/* One curve: a metric at a site, of one parameter. */
 typedef struct curve {
     site site;
     metric metric;
+    const char *param;
+    struct curve *next; /* of another parameter */
     law law;
     json_out layers, values, tolerances;
 } curve;
@@ -42,10 +44,11 @@ static bool is_told(const gathering *g, int layer)
 static curve *curve_of(gathering *g, const prediction *p)
 {
     curve **at = &g->curves[(size_t)p->site * METRIC_COUNT + (size_t)p->metric];
+    while (*at && (*at)->param != p->param) at = &(*at)->next;
     if (*at) return *at;
     *at = calloc(1, sizeof **at);
     if (!*at) return NULL;
-    **at = (curve){.site = p->site, .metric = p->metric, .law = p->law};
+    **at = (curve){.site = p->site, .metric = p->metric, .param = p->param, .law = p->law};
     json_begin_array(&(*at)->layers);
     json_begin_array(&(*at)->values);
     json_begin_array(&(*at)->tolerances);
@@ -104,6 +107,8 @@ static void write_curve(json_out *o, curve *c)
     json_string(o, site_registry.rows[c->site]->name);
     json_key(o, "metric");
     json_string(o, metric_registry.rows[c->metric]->name);
+    json_key(o, "param");
+    json_string(o, c->param);
     json_key(o, "law");
     json_string(o, law_registry.rows[c->law]->name);
     write_list(o, "layers", &c->layers);
@@ -114,15 +119,15 @@ static void write_curve(json_out *o, curve *c)
 
 static void free_curves(gathering *g)
 {
-    for (size_t i = 0; g->curves && i < (size_t)SITE_COUNT * METRIC_COUNT; i++) {
-        curve *c = g->curves[i];
-        if (!c) continue;
-        g->failed |= c->layers.failed || c->values.failed || c->tolerances.failed;
-        json_deinit(&c->layers);
-        json_deinit(&c->values);
-        json_deinit(&c->tolerances);
-        free(c);
-    }
+    for (size_t i = 0; g->curves && i < (size_t)SITE_COUNT * METRIC_COUNT; i++)
+        for (curve *c = g->curves[i], *next; c; c = next) {
+            next = c->next;
+            g->failed |= c->layers.failed || c->values.failed || c->tolerances.failed;
+            json_deinit(&c->layers);
+            json_deinit(&c->values);
+            json_deinit(&c->tolerances);
+            free(c);
+        }
     free(g->curves);
     json_deinit(&g->reasons);
 }
@@ -155,7 +160,7 @@ static err_code write_arm(json_out *o, const job_run *run, error *err)
     json_key(o, "predictions");
     json_begin_array(o);
     for (size_t i = 0; i < (size_t)SITE_COUNT * METRIC_COUNT; i++)
-        if (g.curves[i]) write_curve(o, g.curves[i]);
+        for (curve *c = g.curves[i]; c; c = c->next) write_curve(o, c);
     json_end(o);
     write_list(o, "reasons", &g.reasons);
     json_end(o);

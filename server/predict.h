@@ -7,7 +7,7 @@
  * no limit on the sum. Seeds do not matter: one prediction per arm.
  *
  * {"name","hash","resolved","tolerance":"…","arms":[{"arm","depth","wall_ms","predictions":[
- *   {"site","metric","law","layers":[…],"values":[…],"tolerances":[…]}],
+ *   {"site","metric","param","law","layers":[…],"values":[…],"tolerances":[…]}],
  *   "reasons":[{"metric","law","reason","sentence"}]}]}
  *
  * Of networks with more than PREDICT_LAYERS blocks so many layers are told, evenly spaced, the

@@ -88,8 +88,8 @@ static void write_failure(json_out *to, const error *failure)
     json_end(to);
 }
 
-static const char *const prediction_names[] = {"run_id", "layer",     "site", "metric",
-                                               "value",  "tolerance", "law",  "reason"};
+static const char *const prediction_names[] = {
+    "run_id", "layer", "site", "metric", "param", "value", "tolerance", "law", "reason"};
 
 static void end_json(run_output *o, const char *verdict, const error *failure)
 {
@@ -262,6 +262,7 @@ static void json_prediction(run_output *o, const prediction *p)
     json_integer(to, p->layer);
     json_string(to, site_registry.rows[p->site]->name);
     json_string(to, metric_registry.rows[p->metric]->name);
+    json_string(to, p->param);
     json_number(to, p->value, p->reason);
     json_double(to, p->tolerance);
     json_string(to, law_registry.rows[p->law]->name);
@@ -277,6 +278,7 @@ static void ndjson_prediction(run_output *o, const prediction *p)
     member_integer(&o->text, "layer", p->layer);
     member_text(&o->text, "site", site_registry.rows[p->site]->name);
     member_text(&o->text, "metric", metric_registry.rows[p->metric]->name);
+    member_text(&o->text, "param", p->param);
     json_key(&o->text, "value");
     json_number(&o->text, p->value, p->reason);
     member_double(&o->text, "tolerance", p->tolerance);

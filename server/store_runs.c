@@ -127,6 +127,18 @@ static err_code twice(const char *what, int step, int layer, error *err)
                      layer);
 }
 
+/* The id of a parameter (0: none); last and its id are kept from row to row. */
+static err_code
+param_of(store *s, const char *param, const char **last, int64_t *param_id, error *err)
+{
+    if (param == *last) return ERR_OK;
+    err_code code = ERR_OK;
+    *param_id = 0;
+    if (param) code = store_dict_param(s, param, param_id, err);
+    *last = param;
+    return code;
+}
+
 static err_code add_measurements(store *s, int64_t run_id, const run_result *r, error *err)
 {
     sqlite3_stmt *st = store_stmt(s, SQL_ADD_MEASUREMENT, err);
@@ -137,13 +149,8 @@ static err_code add_measurements(store *s, int64_t run_id, const run_result *r, 
     for (size_t i = 0; i < r->n_measurements; i++) {
         const measurement *m = &r->measurements[i];
         if (!known(m)) return error_set(err, ERR_INTERNAL, "", "a measurement has no name");
-        if (m->param != last) {
-            err_code code = ERR_OK;
-            param_id = 0;
-            if (m->param) code = store_dict_param(s, m->param, &param_id, err);
-            if (code != ERR_OK) return code;
-            last = m->param;
-        }
+        err_code code = param_of(s, m->param, &last, &param_id, err);
+        if (code != ERR_OK) return code;
         sqlite3_bind_int(st, 2, m->step);
         sqlite3_bind_int(st, 3, m->layer);
         sqlite3_bind_int64(st, 4, s->site_ids[m->site]);
@@ -163,18 +170,23 @@ static err_code add_predictions(store *s, int64_t run_id, const run_result *r, e
 {
     sqlite3_stmt *st = store_stmt(s, SQL_ADD_PREDICTION, err);
     if (!st) return ERR_STORE;
+    const char *last = NULL;
+    int64_t param_id = 0;
     sqlite3_bind_int64(st, 1, run_id);
     for (size_t i = 0; i < r->n_predictions; i++) {
         const prediction *p = &r->predictions[i];
         if ((unsigned)p->site >= SITE_COUNT || (unsigned)p->metric >= METRIC_COUNT ||
             (unsigned)p->reason >= REASON_COUNT || (unsigned)p->law >= LAW_COUNT)
             return error_set(err, ERR_INTERNAL, "", "a prediction has no name");
+        err_code code = param_of(s, p->param, &last, &param_id, err);
+        if (code != ERR_OK) return code;
         sqlite3_bind_int(st, 2, p->layer);
         sqlite3_bind_int64(st, 3, s->site_ids[p->site]);
         sqlite3_bind_int64(st, 4, s->metric_ids[p->metric]);
         bind_value(s, st, 5, p->value, p->reason);
         sqlite3_bind_double(st, 7, p->tolerance);
         sqlite3_bind_int64(st, 8, s->law_ids[p->law]);
+        sqlite3_bind_int64(st, 9, param_id);
         int rc = sqlite3_step(st);
         sqlite3_reset(st);
         if (rc == SQLITE_CONSTRAINT_PRIMARYKEY)

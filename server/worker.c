@@ -82,7 +82,7 @@ static uint16_t param_index(worker *w, const char *name)
 {
     for (int i = 0; i < w->n_params; i++) {
         int at = (w->last_param + 1 + i) % w->n_params;
-        if (w->params[at] == name) {
+        if (w->params[at] == name || strcmp(w->params[at], name) == 0) {
             w->last_param = at;
             return (uint16_t)(at + 1);
         }
@@ -120,7 +120,7 @@ static void on_predict(void *user, const prediction *p, size_t n)
 {
     worker *w = user;
     for (size_t i = 0; i < n; i++) {
-        frame_put_prediction(&w->predictions, &p[i]);
+        frame_put_prediction(&w->predictions, &p[i], p[i].param ? param_index(w, p[i].param) : 0);
         if (w->predictions.n >= BATCH_RECORDS * FRAME_PREDICT_RECORD) flush_predictions(w);
     }
 }

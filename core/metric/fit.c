@@ -126,6 +126,7 @@ void fit_growth(const double *y, int layers, fit *out)
     const spread s = spread_of(y, layers);
     if (s.n < FIT_LEAST_LAYERS) {
         out->slope = value_undefined(REASON_TOO_FEW);
+        out->range = out->variance = 0;
         out->r2_linear = out->r2_exponential = out->r2_power = out->law = out->slope;
         return;
     }
@@ -135,9 +136,32 @@ void fit_growth(const double *y, int layers, fit *out)
     const double r2_power = r_squared(y, layers, power, log, &s);
     const double r2_linear = r_squared_line(y, layers, &s);
     const bool flat = s.most - s.least < flat_range;
+    out->range = s.most - s.least, out->variance = s.total / s.n;
     out->slope = value_of(exponential.b);
     out->r2_exponential = value_of(r2_exponential);
     out->r2_power = value_of(r2_power);
     out->r2_linear = value_of(r2_linear);
     out->law = value_of(flat ? FIT_FLAT : best_law(r2_linear, r2_exponential, r2_power));
+}
+
+/* How far R^2 may move. */
+static double margin(double r2, double noise)
+{
+    return noise + 2 * sqrt(noise * fmax(1 - r2, 0));
+}
+
+bool fit_sure(const fit *f, double off)
+{
+    const double two = 2 * off, noise = two * two / f->variance;
+    if (f->law.reason) return false;
+    if (fabs(f->range - flat_range) < 2 * two) return false;
+    if (f->range < flat_range) return true;
+    const double linear = f->r2_linear.value, a = f->r2_exponential.value, b = f->r2_power.value;
+    if (linear - margin(linear, noise) >= line_share) return true;
+    if (linear + margin(linear, noise) >= line_share) return false;
+    const double best = fmax(linear, fmax(a, b)), r2[] = {linear, a, b};
+    int close = 0;
+    for (int i = 0; i < 3; i++)
+        close += r2[i] + margin(r2[i], noise) >= best - margin(best, noise);
+    return close == 1;
 }

@@ -17,13 +17,21 @@
 
 #include "core/metric/value.h"
 
+#include <stdbool.h>
+
 enum fit_law { FIT_FLAT, FIT_LINEAR, FIT_EXPONENTIAL, FIT_POWER };
 
 typedef struct fit {
     metric_value slope, r2_linear, r2_exponential, r2_power;
     metric_value law; /* an enum fit_law */
+    double range;     /* max ln y - min ln y */
+    double variance;  /* of ln y over the layers */
 } fit;
 
 void fit_growth(const double *y, int layers, fit *out);
+/* Would the law be the same for series whose ln y is off by `off` (one standard deviation), with
+ * room for two? Noise of variance off^2 changes 1 - R^2 by off^2/variance and twice the geometric
+ * mean of the two. */
+bool fit_sure(const fit *f, double off);
 
 #endif

@@ -27,5 +27,6 @@ const placement placement_admin = {
               .source = "arXiv:2004.08249"},
     .uses = USES(RESIDUAL) | USES(GPAS),
     .gpas_first = true,
+    .theory = {.known = true, .profiled = true, .attn = {.post = true}, .mlp = {.post = true}},
     .block = block,
 };

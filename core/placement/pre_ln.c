@@ -24,6 +24,7 @@ const placement placement_pre_crmsnorm = {
               .source = "arXiv:2305.14858"},
     .final_norm = true,
     .narrower = 1,
+    .theory = {.unknown = REASON_NO_LAW_SUM},
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(PARALLEL),
     .block = block,
     .parallel_block = parallel_block,

@@ -49,6 +49,7 @@ const placement placement_siamesenorm = {
               .source = "arXiv:2602.08064"},
     .final_norm = true,
     .uses = USES(RESIDUAL),
+    .theory = {.unknown = REASON_NO_LAW_STREAMS},
     .begin = begin,
     .block = block,
     .end = end,

@@ -3,23 +3,55 @@
 #include <math.h>
 #include <string.h>
 
-size_t sublayer_work_doubles(int n)
+/* Kernels of sublayer_forward (trace) and of sublayer_backward, with all their halves. */
+enum { TRACE_KERNELS = 5, BACK_KERNELS = 6 };
+
+size_t sublayer_work_doubles(int n, int halves)
 {
-    return SUBLAYER_WORK * kernel_doubles(n);
+    return (MIXING_WORK + (size_t)halves * (TRACE_KERNELS + BACK_KERNELS)) * kernel_doubles(n);
 }
 
 /* --- norms --- */
 
-static void scale_rows(double *k, const double *r, int n)
+static void scale_rows(double *k, const double *r, const tokens *t)
 {
-    for (int i = 0; i < n; i++)
-        for (int j = 0; j < n; j++) k[i * n + j] *= r[i] * r[j];
-    for (int i = 0; i < n; i++) k[n * n + i] *= r[i] * r[i];
+    int n = t->n;
+    for (int half = 0; half < t->halves; half++, k += kernel_doubles(n)) {
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < n; j++) k[i * n + j] *= r[i] * r[j];
+        for (int i = 0; i < n; i++) k[n * n + i] *= r[i] * r[i];
+    }
 }
 
-static void scale_all(double *k, double by, int n)
+static void scale_all(double *k, double by, const tokens *t)
 {
-    for (size_t i = 0; by != 1 && i < kernel_doubles(n); i++) k[i] *= by;
+    for (size_t i = 0; by != 1 && i < tokens_doubles(t); i++) k[i] *= by;
+}
+
+/* What f, or its slope, makes of a kernel k; q: its variances (k's first half), times scale. */
+static void point_kernel(const pair *f,
+                         const double *k,
+                         double scale,
+                         bool slope,
+                         const tokens *t,
+                         double *out,
+                         hermite_series *series)
+{
+    int n = t->n;
+    size_t each = kernel_doubles(n);
+    const double *q = k + n * n;
+    for (int half = 0; half < t->halves; half++)
+        pair_matrix(f, k + (size_t)half * each, q, n, scale, half > 0,
+                    slope ? NULL : out + (size_t)half * each,
+                    slope ? out + (size_t)half * each : NULL, series);
+    for (int i = 0; i < n; i++) {
+        double x = scale * q[i];
+        bool again = i && q[i] == q[i - 1];
+        out[n * n + i] = again   ? out[n * n + i - 1]
+                         : slope ? pair_square_slope(f, x)
+                                 : pair_square(f, x);
+        if (t->size[i] == 1) out[i * n + i] = out[n * n + i];
+    }
 }
 
 static void row_factors(const norm_step *s, const double *k, const double *mu, int n, double *r)
@@ -33,26 +65,36 @@ static void row_factors(const norm_step *s, const double *k, const double *mu, i
     for (int i = 0; i < n && s->frozen; i++) r[i] = sum;
 }
 
-void norm_forward(
-    const norm_step *s, double *k, double *mu, int n, double *spare, hermite_series *series)
+static void centre(double *k, const double *mu, const tokens *t)
+{
+    int n = t->n;
+    for (int half = 0; half < t->halves; half++, k += kernel_doubles(n))
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j < n; j++) k[i * n + j] -= mu[i] * mu[j];
+            k[n * n + i] -= mu[i] * mu[i];
+        }
+}
+
+void norm_forward(const norm_step *s,
+                  double *k,
+                  double *mu,
+                  const tokens *t,
+                  double *spare,
+                  hermite_series *series)
 {
     double r[TOKENS_MAX];
+    int n = t->n;
     if (s->kind == STEP_NONE) return;
     if (s->kind == STEP_POINT) {
-        pair_matrix(s->curve, k, k + n * n, n, s->alpha_sq, spare, NULL, series);
-        for (int i = 0; i < n; i++)
-            spare[n * n + i] = pair_square(s->curve, s->alpha_sq * k[n * n + i]);
-        memcpy(k, spare, kernel_doubles(n) * sizeof *k);
-        scale_all(k, s->target, n);
+        point_kernel(s->curve, k, s->alpha_sq, false, t, spare, series);
+        memcpy(k, spare, tokens_doubles(t) * sizeof *k);
+        scale_all(k, s->target, t);
         for (int i = 0; mu && i < n; i++) mu[i] = 0;
         return;
     }
     row_factors(s, k, mu, n, r);
-    for (int i = 0; i < n && mu && s->centres; i++) {
-        for (int j = 0; j < n; j++) k[i * n + j] -= mu[i] * mu[j];
-        k[n * n + i] -= mu[i] * mu[i];
-    }
-    scale_rows(k, r, n);
+    if (mu && s->centres) centre(k, mu, t);
+    scale_rows(k, r, t);
     for (int i = 0; mu && i < n; i++) mu[i] = s->centres ? 0 : mu[i] * r[i];
 }
 
@@ -60,7 +102,7 @@ void norm_backward(const norm_step *s,
                    double *grad,
                    const double *k,
                    const double *mu,
-                   int n,
+                   const tokens *t,
                    double fresh,
                    double *spare,
                    hermite_series *series)
@@ -68,17 +110,13 @@ void norm_backward(const norm_step *s,
     double r[TOKENS_MAX];
     if (s->kind == STEP_NONE) return;
     if (s->kind == STEP_POINT) {
-        const double *q = k + n * n;
-        pair_matrix(s->curve, k, q, n, s->alpha_sq, NULL, spare, series);
-        for (int i = 0; i < n * n; i++) grad[i] *= s->target * s->alpha_sq * spare[i];
-        for (int i = 0; i < n; i++)
-            grad[n * n + i] *=
-                s->target * s->alpha_sq * pair_square_slope(s->curve, s->alpha_sq * q[i]);
+        point_kernel(s->curve, k, s->alpha_sq, true, t, spare, series);
+        for (size_t i = 0; i < tokens_doubles(t); i++) grad[i] *= s->target * s->alpha_sq * spare[i];
         return;
     }
-    row_factors(s, k, mu, n, r);
-    for (int i = 0; i < n; i++) r[i] *= sqrt(1 - (1 - s->kept) * fresh);
-    scale_rows(grad, r, n);
+    row_factors(s, k, mu, t->n, r);
+    for (int i = 0; i < t->n; i++) r[i] *= sqrt(1 - (1 - s->kept) * fresh);
+    scale_rows(grad, r, t);
 }
 
 /* --- errors --- */
@@ -153,14 +191,7 @@ double spread_corr(const spread *e, kernel_mean m)
 /* Mean over all pairs of x_ij y_ij. */
 static double overlap(const double *x, const double *y, const tokens *t)
 {
-    int n = t->n;
-    double sum = 0;
-    for (int g = 0; g < n; g++) {
-        for (int h = 0; h < n; h++)
-            sum += t->size[g] * (t->size[h] - (g == h)) * x[g * n + h] * y[g * n + h];
-        sum += t->size[g] * x[n * n + g] * y[n * n + g];
-    }
-    return sum / ((double)t->length * t->length);
+    return kernel_dot(x, y, t) / ((double)t->length * t->length);
 }
 
 /* Of the sum of stream and branch; the branch's own relative variance is left in *own. */
@@ -198,7 +229,14 @@ static void sum_error(
 
 static void branch_attention(const sublayer *s, trace *tr, double *work)
 {
-    mixing_forward(tr->values, tr->in, &s->mix, tr->entropy, &tr->excess, work);
+    const tokens *t = s->mix.tokens;
+    size_t each = kernel_doubles(t->n);
+    mixing_own own;
+    mixing_forward(tr->values, tr->in, NULL, &s->mix, tr->entropy, &tr->excess, work);
+    if (t->halves < 2) return;
+    mixing_look(&own, tr->in, &s->mix, work);
+    mixing_forward(tr->values + each, tr->in + each, &own, &s->mix, NULL, NULL, work);
+    kernel_bound(tr->values + each, tr->values + t->n * t->n, t->n);
 }
 
 static void
@@ -206,24 +244,18 @@ branch_mlp(const sublayer *s, const tokens *t, trace *tr, double *means, hermite
 {
     int n = t->n;
     const double *q = tr->in + n * n;
-    pair_matrix(s->act, tr->in, q, n, s->gain_in, tr->values, NULL, series);
-    for (int i = 0; i < n; i++) {
-        bool again = i && q[i] == q[i - 1];
-        tr->values[n * n + i] =
-            again ? tr->values[n * n + i - 1] : pair_square(s->act, s->gain_in * q[i]);
-        if (t->size[i] == 1) tr->values[i * n + i] = tr->values[n * n + i];
-        if (s->inner.centres)
-            means[i] = s->gated ? 0 : again ? means[i - 1] : pair_mean(s->act, s->gain_in * q[i]);
-    }
-    for (size_t i = 0; s->gated && i < kernel_doubles(n); i++)
+    point_kernel(s->act, tr->in, s->gain_in, false, t, tr->values, series);
+    for (int i = 0; s->inner.centres && !s->gated && i < n; i++)
+        means[i] = i && q[i] == q[i - 1] ? means[i - 1] : pair_mean(s->act, s->gain_in * q[i]);
+    for (size_t i = 0; s->gated && i < tokens_doubles(t); i++)
         tr->values[i] *= s->gain_up * tr->in[i];
     tr->excess = 0;
 }
 
-static void carve(trace *tr, double *work, int n)
+static void carve(trace *tr, double *work, const tokens *t)
 {
-    size_t each = kernel_doubles(n);
-    double *at = work + MIXING_WORK * each;
+    size_t each = tokens_doubles(t);
+    double *at = work + MIXING_WORK * kernel_doubles(t->n);
     tr->in = at;
     tr->values = at + each;
     tr->raw = at + 2 * each;
@@ -233,7 +265,7 @@ static void carve(trace *tr, double *work, int n)
 
 /* The kernel that the branch reads, and the stream after N_stream, in x. */
 static void enter(const sublayer *s,
-                  int n,
+                  const tokens *t,
                   stream *x,
                   const stream *base,
                   trace *tr,
@@ -242,10 +274,21 @@ static void enter(const sublayer *s,
 {
     double mu[TOKENS_MAX];
     const stream *from = s->parallel && s->is_mlp ? base : x;
-    memcpy(tr->in, from->k, kernel_doubles(n) * sizeof *tr->in);
+    memcpy(tr->in, from->k, tokens_doubles(t) * sizeof *tr->in);
     memcpy(mu, from->mu, sizeof mu);
-    norm_forward(&s->in, tr->in, mu, n, spare, series);
-    scale_all(tr->in, s->in_scale * s->in_scale, n);
+    norm_forward(&s->in, tr->in, mu, t, spare, series);
+    scale_all(tr->in, s->in_scale * s->in_scale, t);
+}
+
+/* out_ij += k_ij (1 + r_i + r_j). */
+static void add_around(double *out, const double *k, const double *r, const tokens *t)
+{
+    int n = t->n;
+    for (int half = 0; half < t->halves; half++, k += kernel_doubles(n), out += kernel_doubles(n))
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j < n; j++) out[i * n + j] += k[i * n + j] * (1 + r[i] + r[j]);
+            out[n * n + i] += k[n * n + i] * (1 + 2 * r[i]);
+        }
 }
 
 /* sum = alpha^2 x + branch; with `around` the stream is x = r (base + a) and base is added once
@@ -253,7 +296,7 @@ static void enter(const sublayer *s,
 static void add(const sublayer *s, const tokens *t, stream *x, const stream *base, trace *tr)
 {
     int n = t->n;
-    size_t each = kernel_doubles(n);
+    size_t each = tokens_doubles(t);
     double a2 = s->no_skip ? 0 : s->alpha * s->alpha;
     for (size_t i = 0; i < each; i++) tr->sum[i] = a2 * x->k[i] + tr->branch[i];
     if (s->toward)
@@ -263,12 +306,7 @@ static void add(const sublayer *s, const tokens *t, stream *x, const stream *bas
     for (size_t i = 0; i < each && s->toward; i++) tr->branch[i] += back * x->k[i];
     for (int i = 0; i < n; i++) x->mu[i] *= s->no_skip ? 0 : s->alpha;
     if (!s->around) return;
-    for (int i = 0; i < n; i++) {
-        double ri = base->ratio[i];
-        for (int j = 0; j < n; j++)
-            tr->sum[i * n + j] += base->k[i * n + j] * (1 + ri + base->ratio[j]);
-        tr->sum[n * n + i] += base->k[n * n + i] * (1 + 2 * ri);
-    }
+    add_around(tr->sum, base->k, base->ratio, t);
 }
 
 void sublayer_forward(const sublayer *s,
@@ -279,26 +317,25 @@ void sublayer_forward(const sublayer *s,
                       double *work,
                       hermite_series *series)
 {
-    int n = t->n;
-    size_t each = kernel_doubles(n);
+    size_t each = tokens_doubles(t);
     double means[TOKENS_MAX] = {0};
-    carve(tr, work, n);
+    carve(tr, work, t);
     if (s->stream.kind != STEP_NONE) {
         kernel_mean before = kernel_means(x->k, t);
-        norm_forward(&s->stream, x->k, x->mu, n, work, series);
+        norm_forward(&s->stream, x->k, x->mu, t, work, series);
         spread_normalise(&x->error, &s->stream, before, kernel_means(x->k, t));
     }
-    enter(s, n, x, base, tr, work, series);
+    enter(s, t, x, base, tr, work, series);
     if (s->is_mlp)
         branch_mlp(s, t, tr, means, series);
     else
         branch_attention(s, tr, work);
     memcpy(tr->raw, tr->values, each * sizeof *tr->raw);
-    norm_forward(&s->inner, tr->raw, means, n, work, series);
-    scale_all(tr->raw, s->gain_out, n);
+    norm_forward(&s->inner, tr->raw, means, t, work, series);
+    scale_all(tr->raw, s->gain_out, t);
     memcpy(tr->branch, tr->raw, each * sizeof *tr->raw);
-    norm_forward(&s->out, tr->branch, NULL, n, work, series);
-    scale_all(tr->branch, s->beta * s->beta, n);
+    norm_forward(&s->out, tr->branch, NULL, t, work, series);
+    scale_all(tr->branch, s->beta * s->beta, t);
     sum_error(s, t, x, kernel_means(x->k, t), tr, &tr->branch_error);
     add(s, t, x, base, tr);
     double whole = kernel_means(tr->sum, t).q, old = s->no_skip ? 0 : kernel_means(x->k, t).q;
@@ -306,7 +343,7 @@ void sublayer_forward(const sublayer *s,
     memcpy(x->k, tr->sum, each * sizeof *x->k);
     if (s->post.kind == STEP_NONE) return;
     kernel_mean before = kernel_means(x->k, t);
-    norm_forward(&s->post, x->k, x->mu, n, work, series);
+    norm_forward(&s->post, x->k, x->mu, t, work, series);
     spread_normalise(&x->error, &s->post, before, kernel_means(x->k, t));
 }
 
@@ -318,30 +355,58 @@ void sublayer_ratio(const sublayer *s, const tokens *t, const trace *tr, stream 
 
 /* --- backward --- */
 
+/* |dW|^2 of y = W x, where g is the gradient's kernel times factor. */
+static void
+matrix_grad(matrix_grads *out, int which, const double *g, double factor, const double *x, double width, const tokens *t)
+{
+    out->weight[which] = factor * width * kernel_dot_batch(g, x, t);
+}
+
 /* Gradient of the activation's input from that of its output: G o slopes; gated, of both halves. */
 static void mlp_backward(const sublayer *s,
                          const tokens *t,
                          const trace *tr,
                          double *grad,
-                         double *work,
+                         matrix_grads *m,
+                         double *spare,
                          hermite_series *series)
 {
-    int n = t->n;
-    size_t each = kernel_doubles(n);
-    double *slopes = work, *values = work + each;
-    const double *in = tr->in, *q = in + n * n;
-    pair_matrix(s->act, in, q, n, s->gain_in, s->gated ? values : NULL, slopes, series);
-    for (int i = 0; i < n; i++) {
-        slopes[n * n + i] = pair_square_slope(s->act, s->gain_in * q[i]);
-        values[n * n + i] = s->gated ? pair_square(s->act, s->gain_in * q[i]) : 0;
-        if (t->size[i] > 1) continue;
-        slopes[i * n + i] = slopes[n * n + i];
-        values[i * n + i] = values[n * n + i];
-    }
+    size_t each = tokens_doubles(t);
+    double *slopes = spare, *values = spare + each;
+    const double *in = tr->in;
+    point_kernel(s->act, in, s->gain_in, true, t, slopes, series);
+    if (s->gated) point_kernel(s->act, in, s->gain_in, false, t, values, series);
     for (size_t i = 0; i < each; i++) {
-        double of_gate = s->gain_in * slopes[i];
-        grad[i] *= s->gated ? of_gate * s->gain_up * in[i] + s->gain_up * values[i] : of_gate;
+        slopes[i] *= s->gated ? grad[i] * s->gain_up * in[i] : grad[i];
+        values[i] = s->gated ? grad[i] * values[i] : 0;
+        grad[i] = s->gain_in * slopes[i] + s->gain_up * values[i];
     }
+    if (!m) return;
+    matrix_grad(m, 0, slopes, s->boost, in, s->width, t);
+    matrix_grad(m, 1, values, s->boost, in, s->width, t);
+}
+
+static void attention_backward(const sublayer *s,
+                               const tokens *t,
+                               const trace *tr,
+                               double *grad,
+                               matrix_grads *m,
+                               double *spare,
+                               double *work)
+{
+    size_t each = kernel_doubles(t->n), all = tokens_doubles(t);
+    double *in = spare, *path[] = {spare + all, spare + 2 * all, spare + 3 * all};
+    mixing_own own;
+    mixing_look(&own, tr->in, &s->mix, work);
+    for (int half = 0; half < t->halves; half++) {
+        size_t at = (size_t)half * each;
+        mixing_paths p = {.queries = path[0] + at, .keys = path[1] + at, .values = path[2] + at};
+        mixing_backward(in + at, grad + at, tr->in + at, &own, &s->mix, m ? &p : NULL, work);
+    }
+    memcpy(grad, in, all * sizeof *grad);
+    if (!m) return;
+    const double by[] = {1, s->matrix[1], s->matrix[2]}; /* queries: already */
+    for (int i = 0; i < 3; i++) matrix_grad(m, i, path[i], 1 / by[i], tr->in, s->width, t);
 }
 
 void sublayer_backward(const sublayer *s,
@@ -352,43 +417,46 @@ void sublayer_backward(const sublayer *s,
                        double *grad,
                        double *to_base,
                        double *sum_grad,
+                       matrix_grads *matrices,
                        double *work,
                        hermite_series *series)
 {
     int n = t->n;
-    size_t each = kernel_doubles(n);
-    double *b = work + (MIXING_WORK + 5) * each, *in = b + each, *xs = b + 2 * each;
+    size_t each = tokens_doubles(t);
+    double *b = work + MIXING_WORK * kernel_doubles(n) + TRACE_KERNELS * each, *xs = b + each,
+           *spare = b + 2 * each;
     double mu[TOKENS_MAX], means[TOKENS_MAX] = {0};
     double share = kernel_means(tr->sum, t).q, fresh = 1;
     if (share > 0) fresh = fmin(kernel_means(tr->branch, t).q / share, 1);
-    norm_backward(&s->post, grad, tr->sum, NULL, n, s->no_skip ? 1 : fresh, work, series);
+    norm_backward(&s->post, grad, tr->sum, NULL, t, s->no_skip ? 1 : fresh, work, series);
     if (sum_grad) memcpy(sum_grad, grad, each * sizeof *grad);
-    for (int i = 0; s->around && i < n; i++) {
-        for (int j = 0; j < n; j++)
-            to_base[i * n + j] += grad[i * n + j] * (1 + base->ratio[i] + base->ratio[j]);
-        to_base[n * n + i] += grad[n * n + i] * (1 + 2 * base->ratio[i]);
-    }
+    if (s->around) add_around(to_base, grad, base->ratio, t);
     memcpy(b, grad, each * sizeof *b);
-    scale_all(b, s->beta * s->beta, n);
-    norm_backward(&s->out, b, tr->raw, NULL, n, 1, work, series);
-    scale_all(b, s->gain_out, n);
+    scale_all(b, s->beta * s->beta, t);
+    norm_backward(&s->out, b, tr->raw, NULL, t, 1, work, series);
     for (int i = 0; s->inner.centres && s->is_mlp && !s->gated && i < n; i++)
         means[i] = pair_mean(s->act, s->gain_in * tr->in[n * n + i]);
-    norm_backward(&s->inner, b, tr->values, means, n, 1, work, series);
-    if (s->is_mlp)
-        mlp_backward(s, t, tr, b, work, series);
-    else {
-        mixing_backward(in, b, tr->in, &s->mix, work);
-        memcpy(b, in, each * sizeof *b);
+    if (matrices) {
+        double inner[TOKENS_MAX];
+        memcpy(inner, means, sizeof inner);
+        memcpy(spare, tr->values, each * sizeof *spare);
+        norm_forward(&s->inner, spare, inner, t, work, series);
+        matrix_grad(matrices, 3, b, 1, spare, s->hidden, t);
     }
-    scale_all(b, s->in_scale * s->in_scale, n);
+    scale_all(b, s->gain_out, t);
+    norm_backward(&s->inner, b, tr->values, means, t, 1, work, series);
+    if (s->is_mlp)
+        mlp_backward(s, t, tr, b, matrices, spare, series);
+    else
+        attention_backward(s, t, tr, b, matrices, spare, work);
+    scale_all(b, s->in_scale * s->in_scale, t);
     memcpy(xs, x->k, each * sizeof *xs);
     memcpy(mu, x->mu, sizeof mu);
-    norm_forward(&s->stream, xs, mu, n, work, series);
+    norm_forward(&s->stream, xs, mu, t, work, series);
     bool beside = s->parallel && s->is_mlp;
-    norm_backward(&s->in, b, beside ? base->k : xs, beside ? base->mu : mu, n, 1, work, series);
-    scale_all(grad, s->no_skip ? 0 : s->alpha * s->alpha, n);
+    norm_backward(&s->in, b, beside ? base->k : xs, beside ? base->mu : mu, t, 1, work, series);
+    scale_all(grad, s->no_skip ? 0 : s->alpha * s->alpha, t);
     double *into = beside ? to_base : grad;
     for (size_t i = 0; i < each; i++) into[i] += b[i];
-    norm_backward(&s->stream, grad, x->k, x->mu, n, fresh, work, series);
+    norm_backward(&s->stream, grad, x->k, x->mu, t, fresh, work, series);
 }

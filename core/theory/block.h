@@ -42,8 +42,10 @@ typedef struct sublayer {
     bool gated;
     double gain_in, gain_up; /* MLP: of the (gate's) matrix, of the ungated half */
     double gain_out;         /* of W_O, W_2 */
-    int width;               /* D */
-    int hidden;              /* F */
+    double boost;            /* MLP: learned factor behind W_1, squared */
+    double matrix[3]; /* attention: what W_Q, W_K, W_V alone multiply a kernel by */
+    int width;        /* D */
+    int hidden;       /* F; attention: the width of the values of all heads */
 } sublayer;
 
 typedef struct spread {
@@ -71,9 +73,19 @@ typedef struct trace {
     double branch_error; /* relative variance of the mean square of branch */
 } trace;
 
-enum { SUBLAYER_WORK = MIXING_WORK + 10 };
+/* The gradients of the matrices over the whole batch, squared Frobenius norms: for y = W x
+ *
+ *   |dW|^2 = sum over pairs of tokens of (g_i.g_j)(x_i.x_j).
+ *
+ * Attention: of W_Q, W_K, W_V, W_O; MLP: of the (gate's) first, of the ungated
+ * half, -, of the last. NaN: there is no law. */
+enum { MATRICES = 4 };
+typedef struct matrix_grads {
+    double weight[MATRICES];
+} matrix_grads;
 
-size_t sublayer_work_doubles(int n);
+/* In doubles; both: of kernels with two halves. */
+size_t sublayer_work_doubles(int n, int halves);
 /* base: kernel of the block's input, for `around` and `parallel`; else unused. x is replaced by the
  * new stream. */
 void sublayer_forward(const sublayer *s,
@@ -87,7 +99,8 @@ void sublayer_forward(const sublayer *s,
 void sublayer_ratio(const sublayer *s, const tokens *t, const trace *tr, stream *base);
 /* grad: kernel of the gradient of the new stream in, of x out. x: the kernel forward saw; tr from
  * sublayer_forward with the same work. to_base: added to where the block's input gets a gradient
- * past x (around, parallel), else unused. sum_grad: of the sum, for the sites; may be NULL. */
+ * past x (around, parallel), else unused. sum_grad: of the sum, for the sites; may be NULL, and so
+ * may matrices. */
 void sublayer_backward(const sublayer *s,
                        const tokens *t,
                        const stream *x,
@@ -96,17 +109,22 @@ void sublayer_backward(const sublayer *s,
                        double *grad,
                        double *to_base,
                        double *sum_grad,
+                       matrix_grads *matrices,
                        double *work,
                        hermite_series *series);
 
 /* In place: the kernel of what a norm makes, mu the feature means of the tokens or NULL. */
-void norm_forward(
-    const norm_step *s, double *k, double *mu, int n, double *spare, hermite_series *series);
+void norm_forward(const norm_step *s,
+                  double *k,
+                  double *mu,
+                  const tokens *t,
+                  double *spare,
+                  hermite_series *series);
 void norm_backward(const norm_step *s,
                    double *grad,
                    const double *k,
                    const double *mu,
-                   int n,
+                   const tokens *t,
                    double fresh,
                    double *spare,
                    hermite_series *series);

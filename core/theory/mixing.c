@@ -40,15 +40,14 @@ static void spread_both(
     sight_spread(out, turned, &m->sight, m->tokens, work);
 }
 
-static void logit_kernel(double *L, const double *k, const mixing *m)
+static void logit_kernel(double *L, const double *k, const double *q, const mixing *m)
 {
     int n = m->tokens->n;
-    const double *q = k + (size_t)n * (size_t)n;
     double *own = kernel_diagonal(L, n);
     memcpy(L, k, kernel_doubles(n) * sizeof *L);
     for (int i = 0; i < n && m->logit_normed; i++) {
         for (int j = 0; j < n; j++) L[i * n + j] /= sqrt(q[i] * q[j]);
-        own[i] = 1;
+        own[i] /= q[i];
     }
     for (int i = 0; i < n * n && m->turn; i++) L[i] *= m->turn[i];
     for (int i = 0; i < n && m->turn; i++)
@@ -56,12 +55,12 @@ static void logit_kernel(double *L, const double *k, const mixing *m)
 }
 
 /* U, V, M, N and B; spare is overwritten. */
-static void prepare(parts *p, const double *k, const mixing *m)
+static void prepare(parts *p, const double *k, const double *q, const mixing *m)
 {
     int n = m->tokens->n;
     size_t square = (size_t)n * (size_t)n;
     double *a = p->spare[0], *b = p->spare[1], *half = p->spare[2], *work = p->spare[3];
-    logit_kernel(p->L, k, m);
+    logit_kernel(p->L, k, q, m);
     kernel_blocks(a, k, m->tokens);
     sight_mean(p->U, a, &m->sight, m->tokens, work);
     transpose(b, p->U, n);
@@ -107,15 +106,20 @@ static double saturate(double first, double n, double most)
 }
 
 /* D - M: what all weight on one key would add, D the mean q of the keys. */
-static void room(double *most, const parts *p, const double *k, const mixing *m)
+void mixing_look(mixing_own *own, const double *k, const mixing *m, double *work)
 {
     int n = m->tokens->n;
-    const double *q = k + (size_t)n * (size_t)n;
-    double *columns = p->spare[0], *mean = p->spare[1], *work = p->spare[3];
+    parts p = carve(work, n);
+    double *a = p.spare[0], *b = p.spare[1], *rest = p.spare[3];
+    memcpy(own->q, k + (size_t)n * (size_t)n, (size_t)n * sizeof *own->q);
+    memset(own->room, 0, sizeof own->room);
+    if (m->kind != MIXING_SOFTMAX) return;
+    kernel_blocks(a, k, m->tokens);
+    mean_both(p.M, a, m, p.spare[2], b, rest);
     for (int i = 0; i < n; i++)
-        for (int j = 0; j < n; j++) columns[i * n + j] = q[i];
-    sight_mean(mean, columns, &m->sight, m->tokens, work);
-    for (int i = 0; i < n; i++) most[i] = fmax(mean[i * n] - p->M[i * n + i], 0);
+        for (int j = 0; j < n; j++) a[i * n + j] = own->q[i];
+    sight_mean(b, a, &m->sight, m->tokens, rest);
+    for (int i = 0; i < n; i++) own->room[i] = fmax(b[i * n] - p.M[i * n + i], 0);
 }
 
 /* Excess of pair i, j (token i with itself: i = j and L its own), and its ratio to the first order.
@@ -139,28 +143,33 @@ static double row_entropy(double n, double lost)
     return log(n) - ratio * lost / 2;
 }
 
-/* No pair of tokens is closer than each with itself: the expansion knows that only to its order. */
-static void keep_positive(double *k, int n)
+static double logit_spread(const mixing *m, const double *Lq, int i)
 {
-    const double *q = k + (size_t)n * (size_t)n;
-    for (int i = 0; i < n; i++)
-        for (int j = 0; j < n; j++) {
-            double most = sqrt(fmax(q[i] * q[j], 0));
-            if (k[i * n + j] > most) k[i * n + j] = most;
-            if (k[i * n + j] < -most) k[i * n + j] = -most;
-        }
+    double spread = 0;
+    for (int a = m->sight.lo[i]; a <= m->sight.hi[i]; a++) {
+        double in = a == m->sight.lo[i]   ? m->sight.at_lo[i]
+                    : a == m->sight.hi[i] ? m->sight.at_hi[i]
+                                          : m->tokens->size[a];
+        spread += in / m->sight.seen[i] * Lq[a];
+    }
+    return spread;
 }
 
-static void softmax_forward(
-    double *out, const double *k, const mixing *m, double *entropy, double *excess, double *work)
+static void softmax_forward(double *out,
+                            const double *k,
+                            const mixing_own *own,
+                            const mixing *m,
+                            double *entropy,
+                            double *excess,
+                            double *work)
 {
     int n = m->tokens->n;
     parts p = carve(work, n);
-    double most[TOKENS_MAX], ratio, sum = 0, all = 0;
+    const double *most = own->room;
+    double ratio, sum = 0, all = 0;
     double *diagonal = kernel_diagonal(out, n);
     const double *Lq = kernel_diagonal(p.L, n);
-    prepare(&p, k, m);
-    room(most, &p, k, m);
+    prepare(&p, k, own->q, m);
     for (int i = 0; i < n; i++) {
         for (int j = 0; j <= i; j++)
             out[i * n + j] = out[j * n + i] =
@@ -169,20 +178,13 @@ static void softmax_forward(
         diagonal[i] = m->gain * (p.M[i * n + i] + more);
         sum += m->tokens->size[i] * fabs(more), all += m->tokens->size[i] * diagonal[i];
     }
-    keep_positive(out, n);
     if (excess) *excess = all > 0 ? m->gain * sum / all : 0;
     for (int i = 0; i < n; i++) {
         if (m->tokens->size[i] == 1) out[i * n + i] = diagonal[i];
-        double spread = 0;
-        for (int a = m->sight.lo[i]; entropy && a <= m->sight.hi[i]; a++) {
-            double in = a == m->sight.lo[i]   ? m->sight.at_lo[i]
-                        : a == m->sight.hi[i] ? m->sight.at_hi[i]
-                                              : m->tokens->size[a];
-            spread += in / m->sight.seen[i] * Lq[a];
-        }
         if (entropy)
             entropy[i] =
-                row_entropy(m->sight.seen[i], m->logit_var * Lq[i] * (spread - p.N[i * n + i]));
+                row_entropy(m->sight.seen[i],
+                            m->logit_var * Lq[i] * (logit_spread(m, Lq, i) - p.N[i * n + i]));
     }
 }
 
@@ -213,12 +215,21 @@ static void no_entropy(double *entropy, double *excess, int n)
     if (excess) *excess = 0;
 }
 
-void mixing_forward(
-    double *out, const double *k, const mixing *m, double *entropy, double *excess, double *work)
+void mixing_forward(double *out,
+                    const double *k,
+                    const mixing_own *own,
+                    const mixing *m,
+                    double *entropy,
+                    double *excess,
+                    double *work)
 {
     int n = m->tokens->n;
+    mixing_own mine;
+    if (!own && m->kind == MIXING_SOFTMAX) mixing_look(&mine, k, m, work);
     if (m->kind == MIXING_SOFTMAX) {
-        softmax_forward(out, k, m, entropy, excess, work);
+        softmax_forward(out, k, own ? own : &mine, m, entropy, excess, work);
+        /* no pair is closer than each with itself: the expansion knows that only to its order */
+        if (!own) kernel_bound(out, out + n * n, n);
         return;
     }
     no_entropy(entropy, excess, n);
@@ -259,58 +270,90 @@ static void add_fluctuation(double *in,
 }
 
 /* Queries, and X = s2 G o L with its ratio to the first order, as blocks. */
-static void add_queries(
-    double *in, double *X, const double *grad, const double *k, const mixing *m, const parts *p)
+static void add_queries(double *in,
+                        double *X,
+                        double *path,
+                        const double *grad,
+                        const mixing_own *own,
+                        const mixing *m,
+                        const parts *p)
 {
     int n = m->tokens->n;
-    double most[TOKENS_MAX], ratio, *xq = kernel_diagonal(X, n), *inq = kernel_diagonal(in, n);
-    const double *Lq = kernel_diagonal(p->L, n), *gq = grad + (size_t)n * (size_t)n,
-                 *kq = k + (size_t)n * (size_t)n;
-    room(most, p, k, m);
+    double ratio, *xq = kernel_diagonal(X, n), *inq = kernel_diagonal(in, n);
+    const double *Lq = kernel_diagonal(p->L, n), *gq = grad + (size_t)n * (size_t)n;
     for (int i = 0; i < n; i++) {
         for (int j = 0; j <= i; j++) {
-            excess_of(p, m, p->L[i * n + j], i, j, most, &ratio);
-            double s2 = m->logit_var * ratio * grad[i * n + j];
-            double unit = m->logit_normed ? 1 / sqrt(kq[i] * kq[j]) : 1;
-            X[i * n + j] = X[j * n + i] = s2 * p->L[i * n + j];
-            in[i * n + j] += m->gain * s2 * p->B[i * n + j] * unit;
-            if (j < i) in[j * n + i] += m->gain * s2 * p->B[i * n + j] * unit;
+            excess_of(p, m, p->L[i * n + j], i, j, own->room, &ratio);
+            double unit = m->logit_normed ? 1 / sqrt(own->q[i] * own->q[j]) : 1;
+            double of = m->gain * ratio * grad[i * n + j] * p->B[i * n + j] * unit;
+            X[i * n + j] = X[j * n + i] = m->logit_var * ratio * grad[i * n + j] * p->L[i * n + j];
+            in[i * n + j] += m->logit_var * of;
+            if (j < i) in[j * n + i] += m->logit_var * of;
+            if (path) path[i * n + j] = path[j * n + i] = m->query_var * of;
         }
-        excess_of(p, m, Lq[i], i, i, most, &ratio);
+        excess_of(p, m, Lq[i], i, i, own->room, &ratio);
+        double of =
+            m->gain * ratio * gq[i] * p->B[i * n + i] * (m->logit_normed ? 1 / own->q[i] : 1);
         xq[i] = m->logit_var * ratio * gq[i] * Lq[i];
-        inq[i] += m->gain * m->logit_var * ratio * gq[i] * p->B[i * n + i] *
-                  (m->logit_normed ? 1 / kq[i] : 1);
+        inq[i] += m->logit_var * of;
+        if (path) path[n * n + i] = m->query_var * of;
     }
 }
 
-static void
-softmax_backward(double *in, const double *grad, const double *k, const mixing *m, double *work)
+static void softmax_backward(double *in,
+                             const double *grad,
+                             const double *k,
+                             const mixing_own *own,
+                             const mixing *m,
+                             const mixing_paths *paths,
+                             double *work)
 {
     int n = m->tokens->n;
     size_t each = kernel_doubles(n);
     parts p = carve(work, n);
-    double *X = work + 11 * each, *a = work + 12 * each, *spare = p.spare[2];
-    prepare(&p, k, m);
+    double *X = work + 11 * each, *a = work + 12 * each, *keys = work + 14 * each;
+    prepare(&p, k, own->q, m);
     kernel_blocks(p.spare[0], grad, m->tokens);
     spread_both(in, p.spare[0], m, p.spare[1], p.spare[2], p.spare[3]);
     for (int i = 0; i < n * n; i++) in[i] *= m->gain;
     for (int i = 0; i < n; i++) in[n * n + i] = in[i * n + i];
-    add_queries(in, X, grad, k, m, &p);
+    if (paths) memcpy(paths->values, in, each * sizeof *in);
+    add_queries(in, X, paths ? paths->queries : NULL, grad, own, m, &p);
     kernel_blocks(p.ratio, X, m->tokens);
+    memcpy(keys, in, each * sizeof *in);
     add_fluctuation(in, p.ratio, p.L, p.V, p.N, m, a, p.spare[0], p.spare[1], p.spare[3]);
-    add_fluctuation(in, p.ratio, k, p.U, p.M, m, a, p.spare[0], p.spare[1], p.spare[3]);
-    (void)spare;
+    if (paths)
+        for (size_t i = 0; i < each; i++) paths->values[i] += in[i] - keys[i];
+    memset(keys, 0, each * sizeof *keys);
+    add_fluctuation(keys, p.ratio, k, p.U, p.M, m, a, p.spare[0], p.spare[1], p.spare[3]);
+    for (int i = 0; m->logit_normed && i < n; i++) {
+        for (int j = 0; j < n; j++) keys[i * n + j] /= sqrt(own->q[i] * own->q[j]);
+        keys[n * n + i] /= own->q[i];
+    }
+    for (size_t i = 0; i < each; i++) in[i] += keys[i];
+    if (paths) memcpy(paths->keys, keys, each * sizeof *keys);
     for (int i = 0; i < n; i++)
         if (m->tokens->size[i] == 1) in[i * n + i] = in[n * n + i];
 }
 
-void mixing_backward(double *in, const double *grad, const double *k, const mixing *m, double *work)
+void mixing_backward(double *in,
+                     const double *grad,
+                     const double *k,
+                     const mixing_own *own,
+                     const mixing *m,
+                     const mixing_paths *paths,
+                     double *work)
 {
     int n = m->tokens->n;
+    mixing_own mine;
+    if (!own && m->kind == MIXING_SOFTMAX) mixing_look(&mine, k, m, work);
     if (m->kind == MIXING_SOFTMAX)
-        softmax_backward(in, grad, k, m, work);
+        softmax_backward(in, grad, k, own ? own : &mine, m, paths, work);
     else if (m->kind == MIXING_GIVEN)
         given_both(in, grad, m, true, work);
     else
         for (size_t i = 0; i < kernel_doubles(n); i++) in[i] = m->gain * grad[i];
+    if (!paths || m->kind == MIXING_SOFTMAX) return;
+    memcpy(paths->values, in, kernel_doubles(n) * sizeof *in);
+    for (size_t i = 0; i < kernel_doubles(n); i++) paths->keys[i] = paths->queries[i] = (double)NAN;
 }

@@ -38,21 +38,45 @@ typedef struct mixing {
     mixing_kind kind;
     const tokens *tokens;
     sight sight;
-    double gain;        /* g: of W_V and W_O */
+    double gain;        /* g: of W_V */
     double logit_var;   /* s2 */
+    double query_var;   /* s2 by what W_Q multiplies a kernel by */
     bool logit_normed;  /* L has unit diagonal: queries and keys are normed, by r_i = 1/sqrt(q_i) */
     const double *turn; /* rope: factors on L, [n, n] with mean over pairs; NULL: none */
     const double *given; /* A [n, n] */
 } mixing;
 
+/* Of the tokens whose kernel it is: q, and how much one key with all the weight would add. */
+typedef struct mixing_own {
+    double q[TOKENS_MAX], room[TOKENS_MAX];
+} mixing_own;
+
+/* What each path gives to the gradient of the input; queries: by what W_Q multiplies a kernel by. */
+typedef struct mixing_paths {
+    double *values, *keys, *queries; /* kernels, or NULL */
+} mixing_paths;
+
 enum { MIXING_WORK = 16 }; /* work space in kernels of (n + 1) n doubles */
 
-/* out, k: kernels, not the same. entropy [n] or NULL: of the rows of P, in nats. excess: mean over
+/* Of a kernel k of single sequences. */
+void mixing_look(mixing_own *own, const double *k, const mixing *m, double *work);
+/* out, k: one half of a kernel each, not the same; own: of the first half, NULL where that is k.
+ * entropy [n] or NULL: of the rows of P, in nats. excess: mean over
  * tokens of what softmax adds to uniform attention, relative to the output. */
-void mixing_forward(
-    double *out, const double *k, const mixing *m, double *entropy, double *excess, double *work);
-/* in: kernel of the gradient of the input; grad: of the output. */
-void mixing_backward(
-    double *in, const double *grad, const double *k, const mixing *m, double *work);
+void mixing_forward(double *out,
+                    const double *k,
+                    const mixing_own *own,
+                    const mixing *m,
+                    double *entropy,
+                    double *excess,
+                    double *work);
+/* in: kernel of the gradient of the input; grad: of the output. paths: NULL, or of softmax. */
+void mixing_backward(double *in,
+                     const double *grad,
+                     const double *k,
+                     const mixing_own *own,
+                     const mixing *m,
+                     const mixing_paths *paths,
+                     double *work);
 
 #endif

@@ -176,11 +176,13 @@ double pair_square_slope(const pair *p, double k)
 }
 
 static void
-closed_matrix(pair_function *f, const double *k, const double *q, int n, double scale, double *out)
+closed_matrix(pair_function *f, const double *k, const double *q, int n, double scale, bool own, double *out)
 {
     for (int i = 0; i < n; i++)
         for (int j = 0; j <= i; j++)
             out[i * n + j] = out[j * n + i] = f(scale * q[i], scale * q[j], scale * k[i * n + j]);
+    for (int i = 0; own && i < n; i++)
+        out[n * n + i] = f(scale * q[i], scale * q[i], scale * k[n * n + i]);
 }
 
 static void series_matrix(const pair *p,
@@ -188,6 +190,7 @@ static void series_matrix(const pair *p,
                           const double *q,
                           int n,
                           double scale,
+                          bool own,
                           bool slope,
                           double *out,
                           hermite_series *series)
@@ -202,6 +205,8 @@ static void series_matrix(const pair *p,
         for (int j = 0; j <= i; j++)
             out[i * n + j] = out[j * n + i] =
                 hermite_pair(&series[i], &series[j], cosine(q[i], q[j], k[i * n + j]));
+    for (int i = 0; own && i < n; i++)
+        out[n * n + i] = hermite_pair(&series[i], &series[i], cosine(q[i], q[i], k[n * n + i]));
 }
 
 void pair_matrix(const pair *p,
@@ -209,15 +214,16 @@ void pair_matrix(const pair *p,
                  const double *q,
                  int n,
                  double scale,
+                 bool own,
                  double *values,
                  double *slopes,
                  hermite_series *series)
 {
     if (p->value) {
-        if (values) closed_matrix(p->value, k, q, n, scale, values);
-        if (slopes) closed_matrix(p->slope, k, q, n, scale, slopes);
+        if (values) closed_matrix(p->value, k, q, n, scale, own, values);
+        if (slopes) closed_matrix(p->slope, k, q, n, scale, own, slopes);
         return;
     }
-    if (values) series_matrix(p, k, q, n, scale, false, values, series);
-    if (slopes) series_matrix(p, k, q, n, scale, true, slopes, series);
+    if (values) series_matrix(p, k, q, n, scale, own, false, values, series);
+    if (slopes) series_matrix(p, k, q, n, scale, own, true, slopes, series);
 }

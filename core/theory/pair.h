@@ -37,12 +37,14 @@ double pair_slope(const pair *p, double k1, double k2, double k12);
 
 /* A matrix of values and of slopes at once: k [n, n] with row length ld, q [n] its variances, both
  * times scale. values or slopes NULL: not wanted. series: room for 2 n of them, only where the pair
- * has no closed form. Symmetric in, symmetric out. */
+ * has no closed form. Symmetric in, symmetric out. own: k, values and slopes have a row [n] more,
+ * of pairs that have both the variance q[i]. */
 void pair_matrix(const pair *p,
                  const double *k,
                  const double *q,
                  int n,
                  double scale,
+                 bool own,
                  double *values,
                  double *slopes,
                  hermite_series *series);

@@ -10,6 +10,7 @@
 #ifndef CORE_THEORY_RECIPE_H
 #define CORE_THEORY_RECIPE_H
 
+#include "core/base/catalog.h"
 #include "core/spec.h"
 #include "core/target_kernel.h"
 
@@ -27,10 +28,12 @@ typedef enum recipe_mixing {
 } recipe_mixing;
 
 typedef struct recipe {
-    bool known;       /* false: theory says nothing of this placement */
+    bool known;       /* false: theory says nothing of this placement, */
+    reason unknown;   /* because of this; REASON_NONE: it has no recipe */
     bool stream_only; /* there is more than this stream: only it is followed, and only forward */
     bool no_skip;     /* the stream is what the branches make */
     bool toward;      /* what is added is beta (b - x), and alpha 1 - beta */
+    bool profiled;    /* alpha of a sublayer: what exec_profile finds (core/op/admin.c) */
     bool unit;        /* norms make rows of length 1, and so are queries and keys */
     recipe_sublayer attn, mlp;
     double (*alpha)(const run_spec *spec, int layer);

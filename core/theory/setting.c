@@ -62,6 +62,28 @@ gain(const run_spec *spec, int layer, const char *role, param_kind kind, int out
     return in * entry_var(spec, layer, role, kind, out, in);
 }
 
+double setting_entry(const setting *s, int layer, const char *matrix, double *entries)
+{
+    const spec_model *m = &s->spec->model;
+    int D = m->d_model, all = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim;
+    const struct {
+        const char *name;
+        int out, in;
+        param_kind kind;
+    } rows[] = {
+        {"attn.q.weight", all, D, PARAM_INNER},       {"attn.k.weight", kv, D, PARAM_INNER},
+        {"attn.v.weight", kv, D, PARAM_INNER},        {"attn.o.weight", D, all, PARAM_OUTER},
+        {"mlp.gate.weight", m->d_ff, D, PARAM_INNER}, {"mlp.up.weight", m->d_ff, D, PARAM_INNER},
+        {"mlp.down.weight", D, m->d_ff, PARAM_OUTER},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(rows[i].name, matrix) == 0) {
+            *entries = (double)rows[i].out * rows[i].in;
+            return entry_var(s->spec, layer, matrix, rows[i].kind, rows[i].out, rows[i].in);
+        }
+    return (double)NAN;
+}
+
 /* --- norms --- */
 
 static norm_step step_of(const setting *s, spec_layer layer, double gain, double alpha, int width)
@@ -143,7 +165,7 @@ static const recipe *recipe_at(const run_spec *spec, int layer)
 reason setting_reason(const run_spec *spec)
 {
     const recipe *r = &place_of(spec)->theory;
-    if (!r->known) return REASON_NO_LAW_PLACEMENT;
+    if (!r->known) return r->unknown ? r->unknown : REASON_NO_LAW_PLACEMENT;
     if (!norms_known(spec)) return REASON_NO_LAW_NORM;
     if (spec->model.v_norm && !spec->model.qk_norm && !r->attn.in) return REASON_NO_LAW_NORM;
     if (r->mixing == RECIPE_TARGET && spec->data.seq_len > TOKENS_MAX) return REASON_NO_LAW_LENGTH;
@@ -171,17 +193,26 @@ static bool is_local(const spec_model *m, int layer)
     return m->window > 0 && (!m->global_every || layer % m->global_every);
 }
 
-/* Variance of a logit of queries and keys of mean square 1. */
-static double logit_variance(const run_spec *spec, const recipe *r, int layer)
+/* What W_Q and W_K multiply a kernel by. */
+static double query_gain(const run_spec *spec, int layer)
+{
+    const spec_model *m = &spec->model;
+    return gain(spec, layer, "attn.q.weight", PARAM_INNER, m->n_heads * m->head_dim, m->d_model);
+}
+
+static double key_gain(const run_spec *spec, int layer)
+{
+    const spec_model *m = &spec->model;
+    return gain(spec, layer, "attn.k.weight", PARAM_INNER, m->n_kv_heads * m->head_dim, m->d_model);
+}
+
+/* Variance of a logit of queries and keys of mean square 1, q and k: of their matrices. */
+static double logit_variance(const run_spec *spec, const recipe *r, double q, double k)
 {
     const spec_model *m = &spec->model;
     double d = m->head_dim, root = parametrization_logits(spec), scale = 1;
     if (m->logit_scale == LOGITS_INV_SQRT) scale = root * root / d;
     if (m->logit_scale == LOGITS_SQRT) scale = d;
-    double q =
-        gain(spec, layer, "attn.q.weight", PARAM_INNER, m->n_heads * m->head_dim, m->d_model);
-    double k =
-        gain(spec, layer, "attn.k.weight", PARAM_INNER, m->n_kv_heads * m->head_dim, m->d_model);
     const double cosine_start = 10;
     if (m->qk_norm) q = k = 1;
     if (r->unit || m->logit_scale == LOGITS_COSINE) q = k = 1 / d;
@@ -231,8 +262,13 @@ static void attention_sublayer(setting *s, const recipe *r, int layer, sublayer 
     x->tokens = &s->tokens;
     sight_init(&x->sight, &s->tokens, m->mask == MASK_CAUSAL, local ? m->window : 0);
     x->gain = gain(spec, layer, "attn.v.weight", PARAM_INNER, kv, m->d_model);
-    x->logit_var = logit_variance(spec, r, layer);
+    double q = query_gain(spec, layer), k = key_gain(spec, layer);
+    x->logit_var = logit_variance(spec, r, q, k);
     x->logit_normed = m->qk_norm || r->unit || m->logit_scale == LOGITS_COSINE;
+    /* by W_Q: defined where W_Q is zero, too, as long as no norm divides by it */
+    x->query_var = x->logit_normed ? x->logit_var / q : q > 0 ? x->logit_var / q
+                                                               : logit_variance(spec, r, 1, k);
+    out->matrix[0] = q, out->matrix[1] = k, out->matrix[2] = x->gain;
     bool own_base = local && !isnan(m->rope_base_local);
     x->turn = position_table[m->position]->rotates ? s->turn[own_base] : NULL;
     if (x->kind == MIXING_GIVEN) fill_given(s, r, layer);
@@ -259,7 +295,9 @@ static void mlp_sublayer(setting *s, int layer, sublayer *out)
     out->gain_up =
         out->gated ? gain(spec, layer, "mlp.up.weight", PARAM_INNER, m->d_ff, m->d_model) : 0;
     out->gain_out = gain(spec, layer, "mlp.down.weight", PARAM_OUTER, m->d_model, m->d_ff);
+    out->boost = 1;
     if (!recipe_at(spec, layer)->unit) return;
+    out->boost = m->d_model;
     out->gain_in *= m->d_model, out->gain_up *= m->d_model; /* learned factors sqrt(D) */
 }
 
@@ -270,7 +308,7 @@ void setting_sublayer(setting *s, int layer, bool mlp, sublayer *out)
     const recipe *r = recipe_at(spec, layer);
     const recipe_sublayer *at = mlp ? &r->mlp : &r->attn;
     int D = m->d_model, inner = mlp ? m->d_ff : m->n_heads * m->head_dim;
-    *out = (sublayer){.is_mlp = mlp, .no_skip = r->no_skip, .width = D, .hidden = m->d_ff};
+    *out = (sublayer){.is_mlp = mlp, .no_skip = r->no_skip, .width = D, .hidden = inner};
     bool post = m->parallel ? mlp && r->attn.post : at->post;
     out->parallel = m->parallel;
     out->around = at->around;
@@ -314,10 +352,12 @@ static bool all_alike(const run_spec *spec)
            !spec->model.window && place_of(spec)->theory.mixing != RECIPE_TARGET;
 }
 
-void setting_init(setting *s, const run_spec *spec, int most, double *kernels)
+void setting_init(setting *s, const run_spec *spec, int most, bool both, double *kernels)
 {
     *s = (setting){.spec = spec, .exchangeable = all_alike(spec)};
     tokens_init(&s->tokens, spec->data.seq_len, s->exchangeable, most);
+    s->tokens.sequences = spec->data.batch;
+    s->tokens.halves = both ? 2 : 1;
     size_t each = kernel_doubles(s->tokens.n);
     s->turn[0] = kernels, s->turn[1] = kernels + each, s->given = kernels + 2 * each;
     s->given_work = kernels + SETTING_KERNELS * each;
@@ -348,8 +388,12 @@ static double expected_match(const run_spec *spec)
     return hides ? f * f + (1 - f) * (1 - f) * same : same;
 }
 
-/* Share of pairs of tokens, i != j, of two groups that are equal, over the sequences of a batch. */
-static double match(const setting *s, const theory_data *data, int g, int h)
+/* Which pairs of places are compared. */
+typedef enum pair_of { SAME_SEQUENCE, OTHER_SEQUENCE, OTHER_AT_THE_SAME_PLACE } pair_of;
+
+/* Share of such pairs of tokens of two groups that are equal, over the sequences of a batch (of each
+ * and the next one). */
+static double match(const setting *s, const theory_data *data, int g, int h, pair_of which)
 {
     const run_spec *spec = s->spec;
     const tokens *t = &s->tokens;
@@ -361,8 +405,9 @@ static double match(const setting *s, const theory_data *data, int g, int h)
     for (int k = 0; k < spec->data.batch; k++)
         for (int i = a; i < b; i += di)
             for (int j = c; j < d; j += dj) {
-                if (i == j) continue;
-                same += token_at(spec, data, k, i) == token_at(spec, data, k, j);
+                if ((i == j) != (which == OTHER_AT_THE_SAME_PLACE)) continue;
+                int other = which == SAME_SEQUENCE ? k : (k + 1) % spec->data.batch;
+                same += token_at(spec, data, k, i) == token_at(spec, data, other, j);
                 all++;
             }
     return all > 0 ? same / all : 1;
@@ -372,12 +417,17 @@ static void fill_matches(const setting *s, const theory_data *data, double *k)
 {
     int n = s->tokens.n;
     double expected = expected_match(s->spec);
-    for (int g = 0; g < n; g++)
-        for (int h = 0; h <= g; h++)
-            k[g * n + h] = k[h * n + g] = data ? match(s, data, g, h) : expected;
-    for (int g = 0; g < n; g++) {
-        k[n * n + g] = 1;
-        if (s->tokens.size[g] == 1) k[g * n + g] = 1;
+    for (int half = 0; half < s->tokens.halves; half++, k += kernel_doubles(n)) {
+        pair_of apart = half ? OTHER_SEQUENCE : SAME_SEQUENCE;
+        for (int g = 0; g < n; g++)
+            for (int h = 0; h <= g; h++)
+                k[g * n + h] = k[h * n + g] = data ? match(s, data, g, h, apart) : expected;
+        for (int g = 0; g < n; g++) {
+            k[n * n + g] = half == 0 ? 1
+                           : data    ? match(s, data, g, g, OTHER_AT_THE_SAME_PLACE)
+                                     : expected;
+            if (s->tokens.size[g] == 1) k[g * n + g] = k[n * n + g];
+        }
     }
 }
 
@@ -396,8 +446,11 @@ static void add_positions(const setting *s, const position *p, stream *x)
         for (int h = 0; h < n; h++) {
             double dot = 0;
             for (int c = 0; c < width; c++) dot += (double)rows[g][c] * (double)rows[h][c] / width;
-            x->k[g * n + h] += dot;
-            if (g == h) x->k[n * n + g] += dot;
+            for (int half = 0; half < s->tokens.halves; half++) {
+                double *k = x->k + (size_t)half * kernel_doubles(n);
+                k[g * n + h] += dot;
+                if (g == h) k[n * n + g] += dot;
+            }
         }
 }
 
@@ -411,14 +464,16 @@ static void embed(setting *s, const theory_data *data, stream *x)
     double var = scale * entry_var(spec, 0, "embed.weight", PARAM_EMBED, m->vocab, m->d_model);
     if (spec->strategy.fixnorm) var = scale;
     fill_matches(s, data, x->k);
-    for (size_t i = 0; i < kernel_doubles(n); i++) x->k[i] *= var;
+    for (size_t i = 0; i < tokens_doubles(&s->tokens); i++) x->k[i] *= var;
     if (p->has_table) {
         double own =
             entry_var(spec, 0, "pos.weight", PARAM_POSITION, spec->data.seq_len, m->d_model);
-        for (int i = 0; i < n; i++) {
-            x->k[n * n + i] += own;
-            if (s->tokens.size[i] == 1) x->k[i * n + i] += own;
-        }
+        double *k = x->k;
+        for (int half = 0; half < s->tokens.halves; half++, k += kernel_doubles(n))
+            for (int i = 0; i < n; i++) {
+                k[n * n + i] += own;
+                if (s->tokens.size[i] == 1) k[i * n + i] += own;
+            }
     }
     if (p->add_row) add_positions(s, p, x);
 }
@@ -429,6 +484,7 @@ void setting_stream(
     const run_spec *spec = s->spec;
     int n = s->tokens.n;
     memset(x->mu, 0, sizeof x->mu);
+    memset(x->k, 0, tokens_doubles(&s->tokens) * sizeof *x->k); /* sequences of vectors: apart */
     x->share = 1;
     if (data_table[spec->data.source]->gives_inputs)
         for (int i = 0; i < n; i++) {
@@ -444,14 +500,14 @@ void setting_stream(
     if (!spec->strategy.embed_norm) return;
     bool unit = place_of(spec)->theory.unit;
     norm_step in = step_at(s, true, 0, false, SLOT_PLAIN, spec->model.d_model, unit);
-    norm_forward(&in, x->k, x->mu, n, spare, series);
+    norm_forward(&in, x->k, x->mu, &s->tokens, spare, series);
     spread_normalise(&x->error, &in, before, kernel_means(x->k, &s->tokens));
 }
 
 /* --- loss --- */
 
-/* Share of pairs of places, i != j, of a sequence with the same target. */
-static double target_match(const setting *s, const theory_data *data)
+/* Share of pairs of places, i != j, of a sequence, or of two, with the same target. */
+static double target_match(const setting *s, const theory_data *data, bool across)
 {
     const run_spec *spec = s->spec;
     const double text = 0.07;
@@ -464,10 +520,13 @@ static double target_match(const setting *s, const theory_data *data)
     }
     const size_t most = 128; /* places of a sequence that are looked at */
     size_t step = 1 + (length - 1) / most;
-    for (size_t b = 0; b < (size_t)spec->data.batch; b++) {
+    size_t B = (size_t)spec->data.batch;
+    for (size_t b = 0; b < B; b++) {
         const int32_t *row = data->tokens + b * (length + 1) + causal;
+        const int32_t *other =
+            across ? data->tokens + (b + 1) % B * (length + 1) + causal : row;
         for (size_t i = 0; i < length; i += step)
-            for (size_t j = 0; j < i; j += step) same += row[i] == row[j], all++;
+            for (size_t j = 0; j < (across ? length : i); j += step) same += row[i] == other[j], all++;
     }
     return all > 0 ? same / all : 0;
 }
@@ -476,7 +535,8 @@ static double target_match(const setting *s, const theory_data *data)
  * + sum p^2 - 2 p_y), g_i.g_j = h D ([y_i = y_j] + sum p_i p_j - p_i[y_j] - p_j[y_i]), where sum
  * p_i p_j = e^(v rho)/V for Gaussian logits of variance v; 1/places
  * each. A tied matrix finds the input token in the stream: its logit is sqrt(v D share). */
-loss_seed setting_loss(const setting *s, const theory_data *data, kernel_mean final, double share)
+loss_seed setting_loss(
+    const setting *s, const theory_data *data, kernel_mean final, double across, double share)
 {
     const run_spec *spec = s->spec;
     const spec_model *m = &spec->model;
@@ -492,7 +552,7 @@ loss_seed setting_loss(const setting *s, const theory_data *data, kernel_mean fi
     if (m->tied && spec->strategy.fixnorm) h = 1 / D;
     h *= parametrization_readout(spec) * parametrization_readout(spec);
     double v = h * D * final.q, rho = final.q > 0 ? final.pairs / final.q : 0;
-    double same = target_match(s, data);
+    double same = target_match(s, data, false), other = target_match(s, data, true);
     if (m->mask == MASK_BIDIRECTIONAL) f = fmax(spec->data.mask_fraction, 1e-9);
     double places = f * spec->data.batch * spec->data.seq_len;
     double sq = h * D / (places * places);
@@ -503,6 +563,7 @@ loss_seed setting_loss(const setting *s, const theory_data *data, kernel_mean fi
     return (loss_seed){.shape_known = true,
                        .own = f * sq * (1 + (exp(v) - 2) / V),
                        .other = f * f * sq * (same + (exp(v * rho) - 2) / V),
+                       .across = f * f * sq * (other + (exp(v * across) - 2) / V),
                        .loss = log(all),
                        .logit_var = v};
 }

@@ -25,8 +25,10 @@ typedef struct setting {
 
 enum { SETTING_KERNELS = 3 };
 
-/* most: groups of tokens; kernels: SETTING_KERNELS of them. */
-void setting_init(setting *s, const run_spec *spec, int most, double *kernels);
+/* most: groups of tokens; kernels: SETTING_KERNELS of them; both: kernels with two halves. */
+void setting_init(setting *s, const run_spec *spec, int most, bool both, double *kernels);
+/* Mean square entry of a matrix of the blocks, and how many it has: "mlp.up.weight", … */
+double setting_entry(const setting *s, int layer, const char *matrix, double *entries);
 /* No law for this spec: why, else REASON_NONE. */
 reason setting_reason(const run_spec *spec);
 /* attn or mlp of block layer. */
@@ -40,12 +42,14 @@ void setting_stream(
 typedef struct loss_seed {
     reason reason; /* why the scale of the gradient is not known; its kernel is */
     bool shape_known;
-    double own, other; /* |g_i|^2 and g_i.g_j, i != j, at the last site, from the loss */
+    /* |g_i|^2 and g_i.g_j, i != j, at the last site, from the loss; g_i.g_j of two sequences */
+    double own, other, across;
     double loss;       /* nats; NaN: not defined by tokens */
     double logit_var;
 } loss_seed;
 
-/* final: of the last site; share: of it that is x_0, which a tied output matrix recognises. */
-loss_seed setting_loss(const setting *s, const theory_data *data, kernel_mean final, double share);
+/* final: of the last site; across: mean correlation of the tokens of two sequences there; share: of it that is x_0, which a tied output matrix recognises. */
+loss_seed setting_loss(
+    const setting *s, const theory_data *data, kernel_mean final, double across, double share);
 
 #endif

@@ -19,8 +19,10 @@ typedef struct walk {
     stream x;
     double *grad, *to_base, *sum_grad, *work, *kernels, *base;
     hermite_series *series;
+    double *ratio;            /* [2 L + 1] profiled factors of the stream */
     double *var, *grad_norm; /* [L + 1] for the fits */
     law stream_law;
+    bool parameters;  /* their gradients too */
     double last_grad; /* |G_L|^2 of one token */
     double error;     /* relative variance of the gradient */
     size_t n;
@@ -40,8 +42,15 @@ static bool wanted(const walk *w, site where, metric m)
     return w->spec->measure.sites[where] && w->spec->measure.metrics[m];
 }
 
-static void
-put(walk *w, int layer, site where, metric m, double number, double tolerance, law l, reason why)
+static void put_param(walk *w,
+                      int layer,
+                      site where,
+                      const char *of,
+                      metric m,
+                      double number,
+                      double tolerance,
+                      law l,
+                      reason why)
 {
     if (!wanted(w, where, m)) return;
     if (w->n == BATCH) flush(w);
@@ -49,10 +58,17 @@ put(walk *w, int layer, site where, metric m, double number, double tolerance, l
     w->rows[w->n++] = (prediction){.layer = layer,
                                    .site = where,
                                    .metric = m,
+                                   .param = of,
                                    .value = why ? 0 : number,
                                    .tolerance = isfinite(tolerance) ? tolerance : 0,
                                    .law = l,
                                    .reason = why};
+}
+
+static void
+put(walk *w, int layer, site where, metric m, double number, double tolerance, law l, reason why)
+{
+    put_param(w, layer, where, NULL, m, number, tolerance, l, why);
 }
 
 /* Tolerances: the floor of the general rule, and 4 standard deviations of one run. */
@@ -113,7 +129,7 @@ static void put_reason(walk *w, metric m, law l, reason why)
 
 static size_t each(const walk *w)
 {
-    return kernel_doubles(w->s.tokens.n);
+    return tokens_doubles(&w->s.tokens);
 }
 
 static void put_entropy(walk *w, int layer, const sublayer *s, const trace *tr)
@@ -168,6 +184,21 @@ static stream base_of(walk *w)
     return b;
 }
 
+/* Attention or MLP of a block, with the factor of the stream that profiling finds. */
+static void sublayer_at(walk *w, int layer, bool mlp, sublayer *out)
+{
+    setting_sublayer(&w->s, layer, mlp, out);
+    if (placement_table[w->spec->strategy.placement]->theory.profiled)
+        out->alpha = w->ratio[2 * (layer - 1) + mlp];
+}
+
+/* The ratio of the next sublayer: of the whole sum, as if its variance were all of it. */
+static void profile(walk *w, int layer, bool mlp, const sublayer *s, double q, const trace *tr)
+{
+    double b = kernel_means(tr->branch, &w->s.tokens).q;
+    w->ratio[2 * (layer - 1) + mlp + 1] = sqrt(s->alpha * s->alpha * q + b);
+}
+
 /* One block forward; emit: the rows too. at: where to keep what its sublayers read, or NULL. */
 static void block_forward(walk *w, int layer, bool emit, double *input, double *middle)
 {
@@ -178,10 +209,44 @@ static void block_forward(walk *w, int layer, bool emit, double *input, double *
         trace tr;
         double *keep = mlp ? middle : input;
         if (keep) memcpy(keep, w->x.k, bytes);
-        setting_sublayer(&w->s, layer, mlp, &s);
+        double q = kernel_means(w->x.k, &w->s.tokens).q;
+        sublayer_at(w, layer, mlp, &s);
         sublayer_forward(&s, &w->s.tokens, &w->x, &base, &tr, w->work, w->series);
+        profile(w, layer, mlp, &s, q, &tr);
         if (!mlp) sublayer_ratio(&s, &w->s.tokens, &tr, &base);
         if (emit) put_sublayer(w, layer, &s, &tr);
+    }
+}
+
+/* The names of matrix_grads. */
+static const char *matrix_name(const sublayer *s, int which)
+{
+    static const char *const attn[] = {"attn.q.weight", "attn.k.weight", "attn.v.weight",
+                                       "attn.o.weight"};
+    static const char *const gated[] = {"mlp.gate.weight", "mlp.up.weight", NULL,
+                                        "mlp.down.weight"};
+    static const char *const plain[] = {"mlp.up.weight", NULL, NULL, "mlp.down.weight"};
+    return !s->is_mlp ? attn[which] : s->gated ? gated[which] : plain[which];
+}
+
+static void put_matrix_weight(walk *w, int layer, const char *name, double var, double entries)
+{
+    /* entries of bounded laws spread less than Gaussian ones */
+    put_param(w, layer, SITE_param, name, METRIC_param_weight_norm, sqrt(var * entries),
+              var > 0 ? 4 / sqrt(2 * entries) : 0, LAW_initial_weights, 0);
+}
+
+/* Matrices of the blocks that the run has, before any pass. */
+static void put_weights(walk *w, int layer)
+{
+    for (int mlp = 0; mlp < 2; mlp++) {
+        sublayer s;
+        setting_sublayer(&w->s, layer, mlp, &s);
+        for (int i = 0; i < MATRICES; i++) {
+            const char *name = matrix_name(&s, i);
+            double entries, var = name ? setting_entry(&w->s, layer, name, &entries) : 0;
+            if (name) put_matrix_weight(w, layer, name, var, entries);
+        }
     }
 }
 
@@ -196,6 +261,7 @@ static void forward(walk *w)
             memcpy(w->checkpoint_mu[k], w->x.mu, sizeof w->x.mu);
         }
         put_stream(w, l, SITE_resid_in, &w->x);
+        if (wanted(w, SITE_param, METRIC_param_weight_norm)) put_weights(w, l);
         block_forward(w, l, true, NULL, NULL);
         w->var[l - 1] = kernel_means(w->x.k, &w->s.tokens).q;
     }
@@ -230,6 +296,48 @@ static void grow_error(walk *w, double before, double after)
     w->error += share * share * 4 / w->spec->model.d_model + 2 * share / w->spec->model.d_model;
 }
 
+/* Of ln |dW|. |dW|^2 is squared: ln of its root has half of every relative deviation, a quarter of
+ * every variance. The matrix itself adds 4/D; queries and keys the number of heads that look along
+ * one direction where tokens share their gradient (common, its correlation), 2/H, and the order of
+ * the logits that is left out: up to a quarter, measured with logits of variance 1 and masks. */
+static double matrix_tolerance(const walk *w, const sublayer *s, int which, double common)
+{
+    const spec_model *m = &w->spec->model;
+    const double order = 0.25;
+    bool looks = !s->is_mlp && which < 2;
+    double variance = w->error + 4.0 / m->d_model;
+    if (looks) variance += 2 * common * common / m->n_kv_heads;
+    return log_tolerance(variance / 4) + (looks ? order : 0);
+}
+
+static void put_matrices(walk *w, int layer, const sublayer *s, const matrix_grads *of)
+{
+    kernel_mean sum = kernel_means(w->sum_grad, &w->s.tokens);
+    double size[MATRICES], common = sum.q > 0 && w->s.tokens.length > 1 ? sum.pairs / sum.q : 1;
+    for (int i = 0; i < MATRICES; i++) {
+        double tolerance = matrix_tolerance(w, s, i, common);
+        const char *name = matrix_name(s, i);
+        size[i] = of->weight[i] >= 0 ? sqrt(of->weight[i]) : (double)NAN;
+        if (!s->is_mlp && i < 2 && w->s.tokens.length < 2) size[i] = 0; /* nothing to choose */
+        if (!name || !isfinite(size[i])) continue;
+        double entries, var = setting_entry(&w->s, layer, name, &entries);
+        const struct {
+            metric metric;
+            double value;
+        } rows[] = {{METRIC_param_grad_norm, size[i]},
+                    {METRIC_param_grad_rms, size[i] / sqrt(entries)},
+                    {METRIC_param_grad_ratio, size[i] / sqrt(var * entries)}};
+        for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
+            if (isfinite(rows[k].value))
+                put_param(w, layer, SITE_param, name, rows[k].metric, rows[k].value, tolerance,
+                          LAW_matrix_gradient, 0);
+    }
+    double ratio = hypot(size[0], size[1]) / size[2];
+    if (!s->is_mlp && isfinite(ratio))
+        put_param(w, layer, SITE_param, "attn.q.weight", METRIC_qk_to_v_grad_ratio, ratio,
+                  matrix_tolerance(w, s, 0, common), LAW_matrix_gradient, 0);
+}
+
 /* One block backward: the forward sublayers are made again from what they read. */
 static void block_backward(walk *w, int layer, const double *input, const double *middle)
 {
@@ -239,21 +347,23 @@ static void block_backward(walk *w, int layer, const double *input, const double
     memcpy(w->base, input, bytes);
     sublayer s;
     trace tr;
-    setting_sublayer(&w->s, layer, true, &s);
+    matrix_grads of[2];
+    sublayer_at(w, layer, true, &s);
     if (s.around) { /* its attention first */
-        setting_sublayer(&w->s, layer, false, &s);
+        sublayer_at(w, layer, false, &s);
         memcpy(w->x.k, input, bytes);
         sublayer_forward(&s, &w->s.tokens, &w->x, &base, &tr, w->work, w->series);
         sublayer_ratio(&s, &w->s.tokens, &tr, &base);
     }
     for (int mlp = 1; mlp >= 0; mlp--) {
         const double *from = mlp ? middle : input;
-        setting_sublayer(&w->s, layer, mlp, &s);
+        sublayer_at(w, layer, mlp, &s);
         memcpy(w->x.k, from, bytes);
         memcpy(x.k, from, bytes);
         sublayer_forward(&s, &w->s.tokens, &w->x, &base, &tr, w->work, w->series);
         sublayer_backward(&s, &w->s.tokens, &x, &base, &tr, w->grad, w->to_base, w->sum_grad,
-                          w->work, w->series);
+                          w->parameters ? &of[mlp] : NULL, w->work, w->series);
+        if (w->parameters) put_matrices(w, layer, &s, &of[mlp]);
         if (adds(&s)) put_gradient(w, layer, mlp ? SITE_mlp_branch : SITE_attn_branch, w->sum_grad);
         grow_error(w, kernel_means(w->sum_grad, &w->s.tokens).q,
                    kernel_means(w->grad, &w->s.tokens).q);
@@ -296,13 +406,15 @@ static reason finish(walk *w, const theory_data *data)
     memcpy(last, w->x.k, each(w) * sizeof *last);
     memcpy(mu, w->x.mu, sizeof mu);
     kernel_mean before = kernel_means(last, &w->s.tokens);
-    norm_forward(&final, last, mu, n, w->work, w->series);
+    norm_forward(&final, last, mu, &w->s.tokens, w->work, w->series);
     kernel_mean m = kernel_means(last, &w->s.tokens);
     spread e = w->x.error;
     spread_normalise(&e, &final, before, m);
     put_kernel(w, spec->depth + 1, SITE_final_norm, last, mu, spread_log(&e, m),
                spread_corr(&e, m));
-    loss_seed seed = setting_loss(&w->s, data, m, w->x.share);
+    double across =
+        w->s.tokens.halves > 1 ? kernel_means(last + kernel_doubles(n), &w->s.tokens).p / m.q : 0;
+    loss_seed seed = setting_loss(&w->s, data, m, across, w->x.share);
     if (loss_table[spec->train.loss]->uses_tokens)
         put(w, -1, SITE_run, METRIC_loss, seed.loss,
             0.02 + seed.logit_var * seed.logit_var / 4 +
@@ -316,29 +428,49 @@ static reason finish(walk *w, const theory_data *data)
         w->grad[n * n + i] = seed.own;
         if (w->s.tokens.size[i] == 1) w->grad[i * n + i] = seed.own;
     }
+    for (size_t i = kernel_doubles(n); i < each(w); i++) w->grad[i] = seed.across;
     w->error = 1.0 / spec->model.d_model;
     memcpy(w->sum_grad, w->grad, each(w) * sizeof *w->grad);
-    norm_backward(&final, w->grad, w->x.k, w->x.mu, n, 1, w->work, w->series);
+    norm_backward(&final, w->grad, w->x.k, w->x.mu, &w->s.tokens, 1, w->work, w->series);
     w->last_grad = kernel_means(w->grad, &w->s.tokens).q;
     put_gradient(w, spec->depth + 1, SITE_final_norm, w->sum_grad);
     return REASON_NONE;
 }
 
-static bool wants_gradients(const run_spec *spec)
+static bool wants_parameters(const run_spec *spec)
 {
-    const metric of[] = {METRIC_grad_norm, METRIC_grad_rms, METRIC_grad_norm_rel,
-                         METRIC_grad_token_corr, METRIC_grad_growth};
+    const metric of[] = {METRIC_param_grad_norm, METRIC_param_grad_rms, METRIC_param_grad_ratio,
+                         METRIC_qk_to_v_grad_ratio};
     bool any = false;
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) any |= spec->measure.metrics[of[i]];
-    return any;
+    return any && spec->measure.sites[SITE_param];
+}
+
+/* Gradients of parameters add over the sequences of a batch, which have tokens in common. */
+static bool has_halves(const run_spec *spec)
+{
+    return spec->data.batch > 1 && wants_parameters(spec);
+}
+
+static bool wants_gradients(const run_spec *spec)
+{
+    const metric of[] = {METRIC_grad_norm,       METRIC_grad_rms,    METRIC_grad_norm_rel,
+                         METRIC_grad_token_corr, METRIC_grad_growth, METRIC_grad_growth_law};
+    bool any = false;
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) any |= spec->measure.metrics[of[i]];
+    return any || wants_parameters(spec);
 }
 
 /* The slope over blocks moves with the two ends of the series: off, the tolerance of ln of it. */
-static void put_growth(walk *w, metric slope, const double *series, double off)
+static void put_growth(walk *w, metric slope, metric shape, const double *series, double off)
 {
     fit f;
     int depth = w->spec->depth;
     fit_growth(series, depth, &f);
+    put(w, -1, SITE_run, shape, f.law.value, 0.5, LAW_growth_fit,
+        f.law.reason              ? f.law.reason
+        : fit_sure(&f, off / 4) ? REASON_NONE
+                                : REASON_NO_LAW_MARGIN);
     put(w, -1, SITE_run, slope, f.slope.value, 0.005 + 1.5 * off / (depth > 1 ? depth - 1 : 1),
         LAW_growth_fit, f.slope.reason);
 }
@@ -363,7 +495,8 @@ static law law_of(metric m)
 
 static bool needs_backward(metric m)
 {
-    return law_of(m) == LAW_gradient_kernel || m == METRIC_grad_growth;
+    return law_of(m) == LAW_gradient_kernel || law_of(m) == LAW_matrix_gradient ||
+           m == METRIC_grad_growth || m == METRIC_grad_growth_law;
 }
 
 /* One row for each metric that no law speaks of. */
@@ -430,7 +563,8 @@ static int groups_of(const run_spec *spec)
 
 static void layout(walk *w, const run_spec *spec, arena *a)
 {
-    size_t n = (size_t)groups_of(spec), one = kernel_doubles((int)n) * sizeof(double);
+    size_t n = (size_t)groups_of(spec), halves = has_halves(spec) ? 2 : 1,
+           half = kernel_doubles((int)n) * sizeof(double), one = halves * half;
     size_t depth = (size_t)spec->depth;
     w->every = (int)ceil(sqrt((double)depth));
     size_t segments = (depth - 1) / (size_t)w->every + 1;
@@ -443,12 +577,13 @@ static void layout(walk *w, const run_spec *spec, arena *a)
     w->to_base = arena_alloc(a, one);
     w->sum_grad = arena_alloc(a, one);
     w->base = arena_alloc(a, one);
-    w->work = arena_alloc(a, sublayer_work_doubles((int)n) * sizeof(double));
+    w->work = arena_alloc(a, sublayer_work_doubles((int)n, (int)halves) * sizeof(double));
     /* SETTING_KERNELS, then the work of constant mixing matrices */
     size_t given =
         placement_table[spec->strategy.placement]->theory.mixing == RECIPE_TARGET ? 8 : 0;
-    w->kernels = arena_alloc(a, (SETTING_KERNELS + 1 + given) * one);
+    w->kernels = arena_alloc(a, one + (SETTING_KERNELS + given) * half);
     w->series = arena_alloc(a, 2 * n * sizeof *w->series);
+    w->ratio = arena_alloc(a, (2 * depth + 1) * sizeof(double));
     w->var = arena_alloc(a, (depth + 1) * sizeof(double));
     w->grad_norm = arena_alloc(a, (depth + 1) * sizeof(double));
 }
@@ -482,18 +617,24 @@ static void walk_all(walk *w, const theory_data *data)
     bool single = spec->data.seq_len < 2;
     bool all = !placement_table[spec->strategy.placement]->theory.stream_only;
     /* the first kernel of the block is that of the ends */
-    setting_init(&w->s, spec, most_groups(spec), w->kernels + kernel_doubles(groups_of(spec)));
+    size_t halves = has_halves(spec) ? 2 : 1;
+    w->parameters = wants_parameters(spec);
+    setting_init(&w->s, spec, most_groups(spec), halves > 1,
+                 w->kernels + halves * kernel_doubles(groups_of(spec)));
     w->stream_law = law_of_stream(spec);
     put_special(w);
     setting_stream(&w->s, data, &w->x, w->series, w->work);
+    w->ratio[0] = 1;
     forward(w);
     kernel_mean m = kernel_means(w->x.k, &w->s.tokens);
-    put_growth(w, METRIC_var_growth, w->var, log_tolerance(spread_log(&w->x.error, m)));
+    put_growth(w, METRIC_var_growth, METRIC_var_growth_law, w->var,
+               log_tolerance(spread_log(&w->x.error, m)));
     reason why = all ? finish(w, data) : REASON_NO_LAW_PLACEMENT;
     if (!all) put_reason(w, METRIC_loss, LAW_uniform_loss, why);
     if (!why && wants_gradients(spec)) {
         backward(w);
-        put_growth(w, METRIC_grad_growth, w->grad_norm, log_tolerance(w->error / 4));
+        put_growth(w, METRIC_grad_growth, METRIC_grad_growth_law, w->grad_norm,
+                   log_tolerance(w->error / 4));
     }
     for (int i = 0; why && i < METRIC_COUNT; i++)
         if (needs_backward((metric)i) && !(single && i == METRIC_grad_token_corr))

@@ -21,6 +21,7 @@ static double growth(int length, int most)
 void tokens_init(tokens *t, int length, bool exchangeable, int most)
 {
     t->length = length;
+    t->sequences = t->halves = 1;
     t->n = exchangeable ? 1 : length < most ? length : most;
     double r = t->n < length && t->n > 1 ? growth(length, t->n) : 1, end = 0;
     int at = 0;
@@ -127,6 +128,36 @@ kernel_mean kernel_means(const double *k, const tokens *t)
     return (kernel_mean){.q = own / T,
                          .p = (own + other) / (T * T),
                          .pairs = count > 0 ? other / count : (double)NAN};
+}
+
+double kernel_dot(const double *x, const double *y, const tokens *t)
+{
+    int n = t->n;
+    double sum = 0;
+    for (int g = 0; g < n; g++) {
+        for (int h = 0; h < n; h++)
+            sum += t->size[g] * (t->size[h] - (g == h)) * x[g * n + h] * y[g * n + h];
+        sum += t->size[g] * x[n * n + g] * y[n * n + g];
+    }
+    return sum;
+}
+
+double kernel_dot_batch(const double *x, const double *y, const tokens *t)
+{
+    size_t each = kernel_doubles(t->n);
+    double B = t->sequences, sum = B * kernel_dot(x, y, t);
+    return t->halves > 1 ? sum + B * (B - 1) * kernel_dot(x + each, y + each, t) : sum;
+}
+
+void kernel_bound(double *k, const double *q, int n)
+{
+    for (int i = 0; i < n; i++) {
+        for (int j = 0; j < n; j++) {
+            double most = sqrt(fmax(q[i] * q[j], 0));
+            k[i * n + j] = fmax(fmin(k[i * n + j], most), -most);
+        }
+        k[n * n + i] = fmax(fmin(k[n * n + i], q[i]), -q[i]);
+    }
 }
 
 double kernel_cosine(const double *k, const tokens *t)

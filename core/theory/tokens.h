@@ -6,6 +6,10 @@
  * no position tells tokens apart; what lies between is for causal masks over long sequences, where
  * groups grow with the distance from the first token.
  *
+ * A second half of the same form, where there is one, has the pairs of tokens of two different
+ * sequences: k[g n + h] at different positions, q[g] at the same one. It goes through the same
+ * matrices, with the norms of the first half.
+ *
  * The mean over what a token sees is W [n, n], row g summing to 1, spread evenly over the tokens of
  * a group. Masks see contiguous ranges, so W K and W' K cost O(n^2) by running sums.
  */
@@ -21,6 +25,8 @@ enum { TOKENS_MAX = 64 };
 typedef struct tokens {
     int n;                     /* groups */
     int length;                /* T */
+    int sequences;             /* B */
+    int halves;                /* 2: kernels have the second half of pairs of sequences */
     double size[TOKENS_MAX];   /* tokens of a group */
     double first[TOKENS_MAX];  /* the first one's position */
     double centre[TOKENS_MAX]; /* position of the middle */
@@ -33,7 +39,7 @@ typedef struct sight {
     double seen[TOKENS_MAX]; /* tokens, itself included */
 } sight;
 
-/* At most `most` groups; exchangeable: one. */
+/* At most `most` groups; exchangeable: one. One sequence, one half. */
 void tokens_init(tokens *t, int length, bool exchangeable, int most);
 /* window 0: everything up to the token itself (causal) or everything. */
 void sight_init(sight *s, const tokens *t, bool causal, int window);
@@ -41,6 +47,12 @@ void sight_init(sight *s, const tokens *t, bool causal, int window);
 static inline size_t kernel_doubles(int n)
 {
     return (size_t)n * (size_t)(n + 1);
+}
+
+/* Of all halves. */
+static inline size_t tokens_doubles(const tokens *t)
+{
+    return (size_t)t->halves * kernel_doubles(t->n);
 }
 
 static inline double *kernel_diagonal(double *k, int n)
@@ -66,6 +78,12 @@ typedef struct kernel_mean {
 } kernel_mean;
 
 kernel_mean kernel_means(const double *k, const tokens *t);
+/* Sum over all pairs of tokens of a sequence, each with itself included, of x_ij y_ij; over all
+ * pairs of the batch, of two sequences too: all halves are read. */
+double kernel_dot(const double *x, const double *y, const tokens *t);
+double kernel_dot_batch(const double *x, const double *y, const tokens *t);
+/* |k_ij| <= sqrt(q_i q_j), the own ones of the second half too; q of the first half. */
+void kernel_bound(double *k, const double *q, int n);
 double kernel_cosine(const double *k, const tokens *t); /* of x_i.x_j/(|x_i| |x_j|), i != j */
 
 #endif

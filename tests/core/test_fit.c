@@ -120,6 +120,20 @@ START_TEST(test_a_noisy_line_is_a_line)
 END_TEST
 
 /* A falling line that ends just above zero. */
+/* A law is sure while noise leaves its margin: of the exact series of every law under small noise, of
+ * none of them under noise as large as they. */
+START_TEST(test_a_law_is_sure_while_noise_is_small)
+{
+    double y[LAYERS];
+    fit f;
+    series(y, 1.5, 0.4, (enum fit_law)_i);
+    fit_growth(y, LAYERS, &f);
+    ck_assert(fit_sure(&f, 0.002));
+    if (_i != FIT_FLAT) ck_assert(!fit_sure(&f, 2));
+    if (_i == FIT_FLAT) ck_assert(!fit_sure(&f, 0.02));
+}
+END_TEST
+
 START_TEST(test_a_line_may_fall)
 {
     double y[LAYERS];
@@ -143,6 +157,7 @@ int main(void)
     tcase_add_test(c, test_unusable_layers_are_left_out);
     tcase_add_test(c, test_a_noisy_line_is_a_line);
     tcase_add_test(c, test_a_line_may_fall);
+    tcase_add_loop_test(c, test_a_law_is_sure_while_noise_is_small, 0, 4);
     tcase_add_test(c, test_fewer_than_four_layers_are_too_few);
     suite_add_tcase(suite, c);
     return suite_run(suite);

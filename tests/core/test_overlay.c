@@ -134,10 +134,10 @@ static void recur(const run_spec *spec, kernels *k)
     static hermite_series series[2 * LENGTH];
     size_t each = kernel_doubles(LENGTH);
     double *memory =
-        calloc((SETTING_KERNELS + 3) * each + sublayer_work_doubles(LENGTH), sizeof *memory);
+        calloc((SETTING_KERNELS + 3) * each + sublayer_work_doubles(LENGTH, 1), sizeof *memory);
     ck_assert_ptr_nonnull(memory);
     double *now = memory, *before = now + each, *rest = before + each, *work = rest + 4 * each;
-    setting_init(&s, spec, LENGTH, rest);
+    setting_init(&s, spec, LENGTH, false, rest);
     tokens_init(&s.tokens, LENGTH, false, LENGTH);
     memset(&x, 0, sizeof x);
     x.k = now;

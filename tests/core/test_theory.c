@@ -194,7 +194,7 @@ static void fill(lab *l, double rho)
 
 static void mix(lab *l)
 {
-    mixing_forward(l->out, l->k, &l->m, NULL, NULL, l->work);
+    mixing_forward(l->out, l->k, NULL, &l->m, NULL, NULL, l->work);
     memcpy(l->k, l->out, kernel_doubles(l->t.n) * sizeof *l->k);
 }
 
@@ -213,6 +213,25 @@ START_TEST(test_simplex_is_the_closed_form)
             ck_assert_double_eq_tol(q, rho + rest, s2 == 0 ? 1e-12 : 0.03 * rest);
             lab_deinit(&l);
         }
+}
+END_TEST
+
+/* Uniform attention to all: pairs of two sequences, which share nothing but rho, keep it; so do they
+ * under softmax where rho is 0. */
+START_TEST(test_pairs_of_sequences_keep_what_they_share)
+{
+    lab l;
+    mixing_own own;
+    for (int rho = 0; rho < 2; rho++) {
+        lab_init(&l, 32, 32, false, 0, rho ? 0 : 0.5);
+        fill(&l, 0.3);
+        mixing_look(&own, l.k, &l.m, l.work);
+        for (size_t i = 0; i < kernel_doubles(l.t.n); i++) l.k[i] = 0.3 * rho;
+        mixing_forward(l.out, l.k, &own, &l.m, NULL, NULL, l.work);
+        for (size_t i = 0; i < kernel_doubles(l.t.n); i++)
+            ck_assert_double_eq_tol(l.out[i], 0.3 * rho, 1e-12);
+        lab_deinit(&l);
+    }
 }
 END_TEST
 
@@ -291,8 +310,8 @@ START_TEST(test_backward_is_the_adjoint_of_forward)
         for (int j = 0; j <= i; j++)
             grad[i * n + j] = grad[j * n + i] = sin(1.0 + i) * sin(1.0 + j) + (i == j);
     for (int i = 0; i < n; i++) grad[n * n + i] = grad[i * n + i];
-    mixing_forward(l.out, l.k, &l.m, NULL, NULL, l.work);
-    mixing_backward(in, grad, l.k, &l.m, l.work);
+    mixing_forward(l.out, l.k, NULL, &l.m, NULL, NULL, l.work);
+    mixing_backward(in, grad, l.k, NULL, &l.m, NULL, l.work);
     for (int i = 0; i < n * n; i++) there += grad[i] * l.out[i], back += in[i] * l.k[i];
     ck_assert_double_eq_tol(there / back, 1, 1e-12);
     free(grad);
@@ -314,6 +333,7 @@ int main(void)
     c = tcase_create("mixing");
     tcase_add_test(c, test_simplex_is_the_closed_form);
     tcase_add_test(c, test_groups_stand_for_their_tokens);
+    tcase_add_test(c, test_pairs_of_sequences_keep_what_they_share);
     tcase_add_test(c, test_causal_attention_collapses_by_half_per_layer);
     tcase_add_loop_test(c, test_windows_collapse_at_their_second_eigenvalue, 0, 2);
     tcase_add_test(c, test_backward_is_the_adjoint_of_forward);
