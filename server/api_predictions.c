@@ -72,15 +72,15 @@ static bool write_summary(json_out *o, sqlite3 *db, reply *out, int64_t id, cons
 
 static bool write_rows(json_out *o, sqlite3 *db, reply *out, int64_t id, const question *q)
 {
-    static const char *const names[] = {"run_id",   "layer",     "site",      "metric",   "param", "measured",
-                                        "predicted", "tolerance", "residual", "law",   "reason"};
+    static const char *const names[] = {"run_id",   "layer",    "site",      "metric",
+                                        "param",    "measured", "predicted", "tolerance",
+                                        "residual", "law",      "reason"};
     enum { N = sizeof names / sizeof *names };
     int row, n = 0;
-    sqlite3_stmt *s =
-        api_prepare(db, out,
-                    "SELECT run_id, layer, site, metric, param, measured, predicted, tolerance,"
-                    " residual, law, reason" SELECTION
-                    " ORDER BY run_id, layer, site, metric, param LIMIT ?4");
+    sqlite3_stmt *s = api_prepare(
+        db, out,
+        "SELECT run_id, layer, site, metric, param, measured, predicted, tolerance,"
+        " residual, law, reason" SELECTION " ORDER BY run_id, layer, site, metric, param LIMIT ?4");
     if (!s) return false;
     bind_question(s, id, q);
     sqlite3_bind_int(s, 4, ROWS_MAX + 1);

@@ -100,8 +100,8 @@ err_code intake_predictions(intake *in, const frame_buffer *b, error *err)
     for (size_t i = 0; i < n && code == ERR_OK; i++) {
         prediction *p = &in->predictions[in->n_predictions];
         uint16_t param;
-        code = frame_get_prediction(p, &param, b->bytes + i * FRAME_PREDICT_RECORD, in->n_params,
-                                    err);
+        code =
+            frame_get_prediction(p, &param, b->bytes + i * FRAME_PREDICT_RECORD, in->n_params, err);
         if (code != ERR_OK) break;
         if (param) p->param = in->params[param - 1];
         in->n_predictions++;

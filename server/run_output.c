@@ -88,8 +88,8 @@ static void write_failure(json_out *to, const error *failure)
     json_end(to);
 }
 
-static const char *const prediction_names[] = {
-    "run_id", "layer", "site", "metric", "param", "value", "tolerance", "law", "reason"};
+static const char *const prediction_names[] = {"run_id", "layer",     "site", "metric", "param",
+                                               "value",  "tolerance", "law",  "reason"};
 
 static void end_json(run_output *o, const char *verdict, const error *failure)
 {

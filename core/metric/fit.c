@@ -161,7 +161,6 @@ bool fit_sure(const fit *f, double off)
     if (linear + margin(linear, noise) >= line_share) return false;
     const double best = fmax(linear, fmax(a, b)), r2[] = {linear, a, b};
     int close = 0;
-    for (int i = 0; i < 3; i++)
-        close += r2[i] + margin(r2[i], noise) >= best - margin(best, noise);
+    for (int i = 0; i < 3; i++) close += r2[i] + margin(r2[i], noise) >= best - margin(best, noise);
     return close == 1;
 }

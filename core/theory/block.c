@@ -54,14 +54,16 @@ static void point_kernel(const pair *f,
     }
 }
 
-static void row_factors(const norm_step *s, const double *k, const double *mu, int n, double *r)
+static void
+row_factors(const norm_step *s, const double *k, const double *mu, const tokens *t, double *r)
 {
+    int n = t->n;
     for (int i = 0; i < n; i++) {
         double q = k[n * n + i] - (s->centres && mu ? mu[i] * mu[i] : 0);
         r[i] = sqrt(s->target / (fmax(q, 0) + s->eps));
     }
     double sum = 0;
-    for (int i = 0; i < n && s->frozen; i++) sum += r[i] / n;
+    for (int i = 0; i < n && s->frozen; i++) sum += t->size[i] * r[i] / t->length;
     for (int i = 0; i < n && s->frozen; i++) r[i] = sum;
 }
 
@@ -92,7 +94,7 @@ void norm_forward(const norm_step *s,
         for (int i = 0; mu && i < n; i++) mu[i] = 0;
         return;
     }
-    row_factors(s, k, mu, n, r);
+    row_factors(s, k, mu, t, r);
     if (mu && s->centres) centre(k, mu, t);
     scale_rows(k, r, t);
     for (int i = 0; mu && i < n; i++) mu[i] = s->centres ? 0 : mu[i] * r[i];
@@ -111,10 +113,11 @@ void norm_backward(const norm_step *s,
     if (s->kind == STEP_NONE) return;
     if (s->kind == STEP_POINT) {
         point_kernel(s->curve, k, s->alpha_sq, true, t, spare, series);
-        for (size_t i = 0; i < tokens_doubles(t); i++) grad[i] *= s->target * s->alpha_sq * spare[i];
+        for (size_t i = 0; i < tokens_doubles(t); i++)
+            grad[i] *= s->target * s->alpha_sq * spare[i];
         return;
     }
-    row_factors(s, k, mu, t->n, r);
+    row_factors(s, k, mu, t, r);
     for (int i = 0; i < t->n; i++) r[i] *= sqrt(1 - (1 - s->kept) * fresh);
     scale_rows(grad, r, t);
 }
@@ -350,14 +353,19 @@ void sublayer_forward(const sublayer *s,
 void sublayer_ratio(const sublayer *s, const tokens *t, const trace *tr, stream *base)
 {
     for (int i = 0; i < t->n; i++) base->ratio[i] = 1;
-    if (s->post.kind == STEP_ROW) row_factors(&s->post, tr->sum, NULL, t->n, base->ratio);
+    if (s->post.kind == STEP_ROW) row_factors(&s->post, tr->sum, NULL, t, base->ratio);
 }
 
 /* --- backward --- */
 
 /* |dW|^2 of y = W x, where g is the gradient's kernel times factor. */
-static void
-matrix_grad(matrix_grads *out, int which, const double *g, double factor, const double *x, double width, const tokens *t)
+static void matrix_grad(matrix_grads *out,
+                        int which,
+                        const double *g,
+                        double factor,
+                        const double *x,
+                        double width,
+                        const tokens *t)
 {
     out->weight[which] = factor * width * kernel_dot_batch(g, x, t);
 }

@@ -43,9 +43,9 @@ typedef struct sublayer {
     double gain_in, gain_up; /* MLP: of the (gate's) matrix, of the ungated half */
     double gain_out;         /* of W_O, W_2 */
     double boost;            /* MLP: learned factor behind W_1, squared */
-    double matrix[3]; /* attention: what W_Q, W_K, W_V alone multiply a kernel by */
-    int width;        /* D */
-    int hidden;       /* F; attention: the width of the values of all heads */
+    double matrix[3];        /* attention: what W_Q, W_K, W_V alone multiply a kernel by */
+    int width;               /* D */
+    int hidden;              /* F; attention: the width of the values of all heads */
 } sublayer;
 
 typedef struct spread {

@@ -182,9 +182,8 @@ static void softmax_forward(double *out,
     for (int i = 0; i < n; i++) {
         if (m->tokens->size[i] == 1) out[i * n + i] = diagonal[i];
         if (entropy)
-            entropy[i] =
-                row_entropy(m->sight.seen[i],
-                            m->logit_var * Lq[i] * (logit_spread(m, Lq, i) - p.N[i * n + i]));
+            entropy[i] = row_entropy(
+                m->sight.seen[i], m->logit_var * Lq[i] * (logit_spread(m, Lq, i) - p.N[i * n + i]));
     }
 }
 

@@ -51,7 +51,8 @@ typedef struct mixing_own {
     double q[TOKENS_MAX], room[TOKENS_MAX];
 } mixing_own;
 
-/* What each path gives to the gradient of the input; queries: by what W_Q multiplies a kernel by. */
+/* What each path gives to the gradient of the input; queries: by what W_Q multiplies a kernel by.
+ */
 typedef struct mixing_paths {
     double *values, *keys, *queries; /* kernels, or NULL */
 } mixing_paths;

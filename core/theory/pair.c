@@ -175,8 +175,8 @@ double pair_square_slope(const pair *p, double k)
     return pair_slope(p, k, k, k);
 }
 
-static void
-closed_matrix(pair_function *f, const double *k, const double *q, int n, double scale, bool own, double *out)
+static void closed_matrix(
+    pair_function *f, const double *k, const double *q, int n, double scale, bool own, double *out)
 {
     for (int i = 0; i < n; i++)
         for (int j = 0; j <= i; j++)

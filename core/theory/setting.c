@@ -266,8 +266,9 @@ static void attention_sublayer(setting *s, const recipe *r, int layer, sublayer 
     x->logit_var = logit_variance(spec, r, q, k);
     x->logit_normed = m->qk_norm || r->unit || m->logit_scale == LOGITS_COSINE;
     /* by W_Q: defined where W_Q is zero, too, as long as no norm divides by it */
-    x->query_var = x->logit_normed ? x->logit_var / q : q > 0 ? x->logit_var / q
-                                                               : logit_variance(spec, r, 1, k);
+    x->query_var = x->logit_normed ? x->logit_var / q
+                   : q > 0         ? x->logit_var / q
+                                   : logit_variance(spec, r, 1, k);
     out->matrix[0] = q, out->matrix[1] = k, out->matrix[2] = x->gain;
     bool own_base = local && !isnan(m->rope_base_local);
     x->turn = position_table[m->position]->rotates ? s->turn[own_base] : NULL;
@@ -391,8 +392,8 @@ static double expected_match(const run_spec *spec)
 /* Which pairs of places are compared. */
 typedef enum pair_of { SAME_SEQUENCE, OTHER_SEQUENCE, OTHER_AT_THE_SAME_PLACE } pair_of;
 
-/* Share of such pairs of tokens of two groups that are equal, over the sequences of a batch (of each
- * and the next one). */
+/* Share of such pairs of tokens of two groups that are equal, over the sequences of a batch (of
+ * each and the next one). */
 static double match(const setting *s, const theory_data *data, int g, int h, pair_of which)
 {
     const run_spec *spec = s->spec;
@@ -523,10 +524,10 @@ static double target_match(const setting *s, const theory_data *data, bool acros
     size_t B = (size_t)spec->data.batch;
     for (size_t b = 0; b < B; b++) {
         const int32_t *row = data->tokens + b * (length + 1) + causal;
-        const int32_t *other =
-            across ? data->tokens + (b + 1) % B * (length + 1) + causal : row;
+        const int32_t *other = across ? data->tokens + (b + 1) % B * (length + 1) + causal : row;
         for (size_t i = 0; i < length; i += step)
-            for (size_t j = 0; j < (across ? length : i); j += step) same += row[i] == other[j], all++;
+            for (size_t j = 0; j < (across ? length : i); j += step)
+                same += row[i] == other[j], all++;
     }
     return all > 0 ? same / all : 0;
 }

@@ -19,7 +19,7 @@ typedef struct walk {
     stream x;
     double *grad, *to_base, *sum_grad, *work, *kernels, *base;
     hermite_series *series;
-    double *ratio;            /* [2 L + 1] profiled factors of the stream */
+    double *ratio;           /* [2 L + 1] profiled factors of the stream */
     double *var, *grad_norm; /* [L + 1] for the fits */
     law stream_law;
     bool parameters;  /* their gradients too */
@@ -468,7 +468,7 @@ static void put_growth(walk *w, metric slope, metric shape, const double *series
     int depth = w->spec->depth;
     fit_growth(series, depth, &f);
     put(w, -1, SITE_run, shape, f.law.value, 0.5, LAW_growth_fit,
-        f.law.reason              ? f.law.reason
+        f.law.reason            ? f.law.reason
         : fit_sure(&f, off / 4) ? REASON_NONE
                                 : REASON_NO_LAW_MARGIN);
     put(w, -1, SITE_run, slope, f.slope.value, 0.005 + 1.5 * off / (depth > 1 ? depth - 1 : 1),
@@ -533,13 +533,13 @@ static void put_special(walk *w)
 /* --- memory --- */
 
 /* So that theory takes about a twentieth of the run's passes: 0.6 us for a block and a pair of
- * groups beside 30 GFLOP/s. */
+ * groups, for each half of its kernels, beside 30 GFLOP/s. */
 static int affordable_groups(const run_spec *spec)
 {
     const spec_model *m = &spec->model;
     double d = m->d_model, T = spec->data.seq_len, inner = (double)m->n_heads * m->head_dim;
     double pass = spec->data.batch * T * (8 * d * inner + 4 * d * m->d_ff + 4 * T * inner);
-    double n = sqrt(0.05 * 3 * pass / 30e9 / 0.6e-6);
+    double n = sqrt(0.05 * 3 * pass / 30e9 / (has_halves(spec) ? 1.2e-6 : 0.6e-6));
     return n < THEORY_GROUPS ? (int)n : THEORY_GROUPS;
 }
 

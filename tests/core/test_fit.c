@@ -120,8 +120,8 @@ START_TEST(test_a_noisy_line_is_a_line)
 END_TEST
 
 /* A falling line that ends just above zero. */
-/* A law is sure while noise leaves its margin: of the exact series of every law under small noise, of
- * none of them under noise as large as they. */
+/* A law is sure while noise leaves its margin: of the exact series of every law under small noise,
+ * of none of them under noise as large as they. */
 START_TEST(test_a_law_is_sure_while_noise_is_small)
 {
     double y[LAYERS];

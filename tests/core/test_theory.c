@@ -216,8 +216,8 @@ START_TEST(test_simplex_is_the_closed_form)
 }
 END_TEST
 
-/* Uniform attention to all: pairs of two sequences, which share nothing but rho, keep it; so do they
- * under softmax where rho is 0. */
+/* Uniform attention to all: pairs of two sequences, which share nothing but rho, keep it; so do
+ * they under softmax where rho is 0. */
 START_TEST(test_pairs_of_sequences_keep_what_they_share)
 {
     lab l;

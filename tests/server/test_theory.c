@@ -115,9 +115,9 @@ static int compare(const char *what)
         n++;
         if (r > worst) worst = r;
         ck_assert_msg(r <= 1, "%s: layer %d %s %s %s is %g, predicted %g with tolerance %g (%s)",
-                      what, p->layer, site_registry.rows[p->site]->name,
-                      p->param ? p->param : "", metric_registry.rows[p->metric]->name, m->value,
-                      p->value, p->tolerance, law_registry.rows[p->law]->name);
+                      what, p->layer, site_registry.rows[p->site]->name, p->param ? p->param : "",
+                      metric_registry.rows[p->metric]->name, m->value, p->value, p->tolerance,
+                      law_registry.rows[p->law]->name);
     }
     printf("%-28s %4d predictions, worst %.2f of its tolerance\n", what, n, worst);
     return n;
@@ -220,8 +220,8 @@ static double predict_of(const char *text, site where, metric m, const char *par
                      ERR_OK);
     job_deinit(&j);
     for (size_t i = 0; i < n_predicted; i++)
-        if (predicted[i].site == where && predicted[i].metric == m &&
-            predicted[i].layer == layer && same_name(predicted[i].param, param)) {
+        if (predicted[i].site == where && predicted[i].metric == m && predicted[i].layer == layer &&
+            same_name(predicted[i].param, param)) {
             ck_assert_msg(!predicted[i].reason, "%s: %s", text, reason_name(predicted[i].reason));
             return predicted[i].value;
         }
@@ -270,20 +270,21 @@ END_TEST
 
 /* --- matrices --------------------------------------------------------------------------------- */
 
-/* Xiong et al. 2020 (arXiv:2002.04745): uniform attention, Xavier, ReLU, F = D, vocabulary logits of
- * unit variance. The gradient of the last W_2 does not depend on the depth under Post-LN and falls
- * like L^-1/2 under Pre-LN and Peri-LN; measured for 4 seeds by an independent implementation: 0.0,
- * -0.54, -0.47. Tolerances 0.08 and 0.1. */
+/* Xiong et al. 2020 (arXiv:2002.04745): uniform attention, Xavier, ReLU, F = D, vocabulary logits
+ * of unit variance. The gradient of the last W_2 does not depend on the depth under Post-LN and
+ * falls like L^-1/2 under Pre-LN and Peri-LN; measured for 4 seeds by an independent
+ * implementation: 0.0, -0.54, -0.47. Tolerances 0.08 and 0.1. */
 static double xiong(const char *placement, int depth)
 {
     char text[700];
-    snprintf(text, sizeof text,
-             "{\"strategy\":\"%s\",\"depth\":%d,\"seeds\":[0],\"data\":{\"source\":\"random_tokens\","
-             "\"batch\":1,\"seq_len\":32},\"init\":{\"scheme\":\"xavier\",\"embed_std\":1,"
-             "\"head_std\":0.0625},\"model\":{\"d_model\":256,\"n_heads\":1,\"d_ff\":256,"
-             "\"vocab\":256,\"tied\":false,\"activation\":\"relu\",\"mask\":\"bidirectional\","
-             "\"position\":\"none\",\"logit_factor\":1e-6}}",
-             placement, depth);
+    snprintf(
+        text, sizeof text,
+        "{\"strategy\":\"%s\",\"depth\":%d,\"seeds\":[0],\"data\":{\"source\":\"random_tokens\","
+        "\"batch\":1,\"seq_len\":32},\"init\":{\"scheme\":\"xavier\",\"embed_std\":1,"
+        "\"head_std\":0.0625},\"model\":{\"d_model\":256,\"n_heads\":1,\"d_ff\":256,"
+        "\"vocab\":256,\"tied\":false,\"activation\":\"relu\",\"mask\":\"bidirectional\","
+        "\"position\":\"none\",\"logit_factor\":1e-6}}",
+        placement, depth);
     return predict_of(text, SITE_param, METRIC_param_grad_norm, "mlp.down.weight", depth);
 }
 
@@ -308,7 +309,8 @@ START_TEST(test_query_gradients_vanish_with_the_tokens_differences)
 {
     static const char text[] =
         "{\"strategy\":\"post_ln\",\"depth\":16,\"seeds\":[0],\"init\":\"lecun\",\"data\":{"
-        "\"source\":\"gaussian\",\"token_corr\":0.1,\"seq_len\":64,\"batch\":1},\"train\":{\"loss\":"
+        "\"source\":\"gaussian\",\"token_corr\":0.1,\"seq_len\":64,\"batch\":1},\"train\":{"
+        "\"loss\":"
         "\"grad_common\"},\"model\":{\"d_model\":512,\"n_heads\":8,\"d_ff\":512,\"activation\":"
         "\"relu\",\"mask\":\"bidirectional\",\"position\":\"none\"},\"measure\":{\"metrics\":["
         "\"token_corr\",\"param_grad_norm\"]}}";
@@ -332,7 +334,9 @@ START_TEST(test_growth_laws_are_predicted)
     static const struct {
         const char *strategy;
         int law; /* 0 flat, 1 linear, 2 exponential */
-    } rows[] = {{"\"post_ln\"", 0}, {"\"pre_ln\"", 1}, {"\"peri_ln\"", 1},
+    } rows[] = {{"\"post_ln\"", 0},
+                {"\"pre_ln\"", 1},
+                {"\"peri_ln\"", 1},
                 {"{\"placement\":\"none\",\"norm\":\"none\",\"final_norm\":false}", 2}};
     char text[700];
     snprintf(text, sizeof text,
