@@ -141,6 +141,7 @@ struct estimating {
     const run_spec *spec; /* of the run; add_proxies */
     proxy_family family;
     double units;
+    double pass_flops; /* of the run */
     estimate *out;
 };
 
@@ -162,8 +163,12 @@ static void fill_estimate(session *s, size_t table_bytes, void *user)
             report_rows(s) * (uint64_t)(s->spec->measure.n_steps + 1) + proxy_rows(s->spec),
         .measured_flops = flops * (s->backward ? 3.0 : 1.0) * s->spec->measure.n_steps,
     };
-    metric_cost_of(&s->g, e->out->metrics);
-    for (int k = 0; k < METRIC_COSTS; k++) e->out->metrics[k].flops *= s->spec->measure.n_steps;
+    metric_cost_of(s, e->out->metrics);
+    for (int k = 0; k < METRIC_COSTS; k++) {
+        e->out->metrics[k].flops *= s->spec->measure.n_steps;
+        e->out->metrics[k].passes *= s->spec->measure.n_steps;
+    }
+    e->pass_flops = flops * (s->backward ? 3.0 : 1.0);
 }
 
 /* Proxies have passes of their own, in the same memory. */
@@ -177,7 +182,10 @@ static void add_proxies(session *s, size_t table_bytes, void *user)
     proxy_layout(s, e->family, e->n_threads, &work, &counting);
     uint64_t bytes = proxy_pass_bytes() + table_bytes + 2 * ARENA_ALIGN + counting.used;
     if (bytes > e->out->peak_bytes) e->out->peak_bytes = bytes;
-    e->out->flops += 3 * pass_flops(&s->g) * e->units + proxy_work_flops(s, e->spec, e->family);
+    metric_cost *cost = &e->out->metrics[METRIC_COST_proxy];
+    double flops = 3 * pass_flops(&s->g) * e->units + proxy_work_flops(s, e->spec, e->family);
+    e->out->flops += flops;
+    cost->passes += flops / e->pass_flops;
 }
 
 static err_code
@@ -194,6 +202,8 @@ estimate_run(const run_spec *spec, int n_threads, bool want_tensors, estimate *o
         plan_options kept = proxy_keeps(spec, e.family);
         code = plan_only(&derived, false, &kept, add_proxies, &e, err);
     }
+    if (!code)
+        metric_cost_factors(out->metrics, e.pass_flops, out->traffic_bytes, spec->measure.n_steps);
     return code;
 }
 

@@ -68,6 +68,14 @@ double extra_passes(const session *s)
     return sum;
 }
 
+double extra_group_passes(const session *s, const char *group)
+{
+    for (int i = 0; i < EXTRA_COUNT; i++)
+        if (!strcmp(table[i]->group, group))
+            return wanted(s->spec, table[i]) ? table[i]->passes(s) : 0;
+    return 0;
+}
+
 void extra_layout(session *s, int n_threads, arena *a)
 {
     s->extras = (extras){.step = -1};

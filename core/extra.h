@@ -59,8 +59,9 @@ bool extra_param_grads(const run_spec *spec);
 /* What the job has that fields of measure may need: bit per enum use. */
 use_set extra_uses(const run_spec *spec);
 
-double extra_passes(const struct session *s);
-uint64_t extra_rows(const run_spec *spec); /* of one step, at most */
+double extra_passes(const struct session *s); /* of one probed step, of all that are wanted */
+double extra_group_passes(const struct session *s, const char *group); /* of one; else 0 */
+uint64_t extra_rows(const run_spec *spec);                             /* of one step, at most */
 void extra_layout(struct session *s, int n_threads, arena *a);
 err_code extra_run(struct session *s, const extra_pass *how);
 /* Of the step that extra_run was last called for. */

@@ -200,23 +200,32 @@ static void write_unused(json_out *o, const job *j)
     json_end(o);
 }
 
-/* Groups of metrics by what they add to the passes that are measured. */
+/* Groups of metrics by what they add to the passes that are measured: the factor of the job is the
+ * mean over its runs, by what their passes cost. */
 static void write_metric_costs(json_out *o, const job *j)
 {
     double measured = 0;
     for (int i = 0; i < j->n_runs; i++) measured += j->runs[i].cost.measured_flops;
     json_begin_array(o);
     for (int k = 0; k < METRIC_COSTS; k++) {
-        double flops = 0;
-        for (int i = 0; i < j->n_runs; i++) flops += j->runs[i].cost.metrics[k].flops;
-        if (flops == 0) continue;
+        double flops = 0, time = 0;
+        bool wanted = false;
+        for (int i = 0; i < j->n_runs; i++) {
+            const estimate *c = &j->runs[i].cost;
+            wanted |= c->metrics[k].wanted;
+            flops += c->metrics[k].flops;
+            time += c->metrics[k].factor * c->measured_flops;
+        }
+        if (!wanted) continue;
         json_begin_object(o);
         json_key(o, "group");
         json_string(o, j->runs[0].cost.metrics[k].group);
         json_key(o, "flops");
         json_double(o, flops);
         json_key(o, "share");
-        json_double(o, flops / measured);
+        json_double(o, measured > 0 ? flops / measured : 0);
+        json_key(o, "factor");
+        json_double(o, measured > 0 ? time / measured : j->runs[0].cost.metrics[k].factor);
         json_end(o);
     }
     json_end(o);

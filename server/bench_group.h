@@ -20,13 +20,12 @@ enum { BENCH_GROUPS = 64 };
 typedef struct bench_group {
     const char *name; /* "defaults" for the whole default set */
     bool is_default;
-    double flops; /* of its metrics by arithmetic; 0 where that does not count the group */
+    double predicted; /* its share by the estimate (core/metric_cost.h) */
     bench_times times;
 } bench_group;
 
 typedef struct bench_groups {
     char job[JOB_NAME];
-    double flops; /* of the plain pass */
     bench_times plain;
     bench_group rows[BENCH_GROUPS];
     int n;

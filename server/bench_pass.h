@@ -1,6 +1,7 @@
 /* One forward and backward pass of the engine, with more or less measured, and what it takes.
  *
- * The clock starts when the weights and the data are there and stops when the engine returns.
+ * The clock starts when the weights and the data are there (those of the first proxy, where proxies
+ * are measured) and stops when the engine returns.
  */
 #ifndef SERVER_BENCH_PASS_H
 #define SERVER_BENCH_PASS_H

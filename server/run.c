@@ -287,6 +287,21 @@ static void read_limits(run_state *s)
         s->lim.peak_bytes = (uint64_t)o->number[OPTION_max_run_memory];
 }
 
+/* Groups of metrics that cost half a pass or more, said before anything runs. */
+static void print_dear_groups(FILE *to, const job *j)
+{
+    for (int k = 0; k < METRIC_COSTS; k++) {
+        const metric_cost *most = &j->runs[0].cost.metrics[k];
+        for (int i = 1; i < j->n_runs; i++)
+            if (j->runs[i].cost.metrics[k].factor > most->factor)
+                most = &j->runs[i].cost.metrics[k];
+        if (most->factor < 0.5) continue;
+        fprintf(to,
+                "normscope: %s costs about %.2g forward and backward passes for each measured\n",
+                most->group, most->factor);
+    }
+}
+
 static err_code read_job(run_state *s, error *err)
 {
     const options *o = s->options;
@@ -297,6 +312,7 @@ static err_code read_job(run_state *s, error *err)
     if (!code) code = reader_job(text, n, &s->lim, &s->job, err);
     free(text);
     if (!code && s->job.coverage && !o->flag[OPTION_quiet]) hf_print(stderr, s->job.coverage);
+    if (!code && !o->flag[OPTION_quiet]) print_dear_groups(stderr, &s->job);
     return code;
 }
 

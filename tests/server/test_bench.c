@@ -127,12 +127,70 @@ START_TEST(test_metrics_cost_what_the_arithmetic_says)
     const estimate *e = &j.runs[0].cost;
     const double one = 6 * 7 * 8 + 4.0 * 6 * 6 * 6 / 3 + 80 * 36,
                  head = 6 * 7 * 6 + 4.0 * 6 * 6 * 6 / 3 + 80 * 36;
-    const double want[METRIC_COSTS] = {3 * 20.0 * (6 * 8 + 2 * 36), 0, 3 * one, 0,
-                                       3 * (3 * head + 2 * 6 * 6 * 6)};
-    for (int k = 0; k < METRIC_COSTS; k++)
-        ck_assert_msg(fabs(e->metrics[k].flops - want[k]) < 1e-9 * want[k] + 1e-12,
-                      "%s: %g, not %g", e->metrics[k].group, e->metrics[k].flops, want[k]);
+    const double want[METRIC_COSTS] = {
+        [METRIC_COST_moments] = 3 * 20.0 * (6 * 8 + 2 * 36),
+        [METRIC_COST_spectrum] = 3 * one,
+        [METRIC_COST_contraction] = 3 * (3 * head + 2 * 6 * 6 * 6),
+    };
+    for (int k = 0; k < METRIC_COSTS; k++) {
+        const metric_cost *c = &e->metrics[k];
+        ck_assert_msg(fabs(c->flops - want[k]) < 1e-9 * want[k] + 1e-12, "%s: %g, not %g", c->group,
+                      c->flops, want[k]);
+        ck_assert_msg(c->wanted == (want[k] > 0) && (c->factor > 0) == c->wanted, "%s: %g",
+                      c->group, c->factor);
+    }
     job_deinit(&j);
+}
+END_TEST
+
+/* Rows of metric_cost.def in the order of the groups of metric.def, none missing. */
+START_TEST(test_every_group_of_metrics_has_a_cost)
+{
+    job j;
+    int k = 0;
+    resolve(&j, "{\"depth\":1,\"seeds\":[1]}");
+    const metric_cost *costs = j.runs[0].cost.metrics;
+    for (int i = 0; i < METRIC_COUNT; i++) {
+        const char *group = metric_registry.rows[i]->group;
+        int known = 0;
+        while (known < METRIC_COSTS && strcmp(costs[known].group, group) != 0) known++;
+        ck_assert_msg(known < METRIC_COSTS, "%s has no row", group);
+        k = known > k ? known : k;
+    }
+    ck_assert_int_eq(k, METRIC_COSTS - 1);
+    job_deinit(&j);
+}
+END_TEST
+
+static double factor_of(const char *measure, metric_cost_row k)
+{
+    char text[512];
+    job j;
+    snprintf(text, sizeof text,
+             "{\"model\":{\"d_model\":32,\"n_heads\":4,\"vocab\":50},\"depth\":4,\"data\":{"
+             "\"batch\":2,\"seq_len\":16},\"train\":0,\"seeds\":[1],\"measure\":{%s}}",
+             measure);
+    resolve(&j, text);
+    ck_assert(j.runs[0].cost.metrics[k].wanted);
+    double factor = j.runs[0].cost.metrics[k].factor;
+    job_deinit(&j);
+    return factor;
+}
+
+/* Opt-in groups: what has passes of its own, by their number. */
+START_TEST(test_passes_of_its_own_are_in_the_factor)
+{
+    const char *map = "\"metrics\":[\"hessian_max_block\"],\"iterations\":10";
+    ck_assert_double_eq_tol(factor_of("\"metrics\":[\"noise\"]", METRIC_COST_noise), 2, 1e-12);
+    ck_assert_double_eq_tol(
+        factor_of("\"metrics\":[\"hessian_max\"],\"iterations\":10", METRIC_COST_sharpness), 20,
+        1e-12);
+    /* blocks 1..4 of six segments: 2 iterations (5 + 4 + 3 + 2)/6 and a forward pass */
+    ck_assert_double_eq_tol(factor_of(map, METRIC_COST_sharpness), 1 / 3.0 + 20 * 14 / 6.0, 1e-9);
+    ck_assert_double_gt(factor_of("\"metrics\":[\"zen\"]", METRIC_COST_proxy), 10);
+    ck_assert_double_gt(factor_of("\"metrics\":[\"outlier\"]", METRIC_COST_outlier), 0.05);
+    ck_assert_double_gt(factor_of("\"metrics\":[\"similarity\"]", METRIC_COST_similarity), 0);
+    ck_assert_double_gt(factor_of("\"metrics\":[\"jacobian\"]", METRIC_COST_jacobian), 1);
 }
 END_TEST
 
@@ -152,7 +210,8 @@ START_TEST(test_groups_are_those_of_the_registry)
         ck_assert_int_eq(all->rows[i].times.n, 2);
         ck_assert(bench_group_share(all, &all->rows[i]) > -1);
         for (int k = 0; k < i; k++) ck_assert_str_ne(all->rows[k].name, all->rows[i].name);
-        ck_assert(!all->rows[i].is_default || all->rows[i].flops <= all->rows[all->n - 1].flops);
+        ck_assert(!all->rows[i].is_default ||
+                  all->rows[i].predicted <= all->rows[all->n - 1].predicted);
     }
     free(all);
     job_deinit(&j);
@@ -172,6 +231,8 @@ int main(void)
     tcase_add_loop_test(tc, test_a_block_is_aligned_zero_and_writable_to_its_end, 0, 5);
     tcase_add_test(tc, test_an_impossible_block_is_refused);
     tcase_add_test(tc, test_metrics_cost_what_the_arithmetic_says);
+    tcase_add_test(tc, test_every_group_of_metrics_has_a_cost);
+    tcase_add_test(tc, test_passes_of_its_own_are_in_the_factor);
     tcase_add_test(tc, test_groups_are_those_of_the_registry);
     suite_add_tcase(s, tc);
     return suite_run(s);
