@@ -94,7 +94,7 @@ void gallery_value_text(json_out *o, const gallery_value *v)
         json_text(o, text);
     }
     if (v->step) {
-        snprintf(text, sizeof text, ", after %d updates", v->step);
+        snprintf(text, sizeof text, ", after %d update%s", v->step, v->step == 1 ? "" : "s");
         json_text(o, text);
     }
     if (v->arm) {

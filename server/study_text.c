@@ -118,7 +118,7 @@ static void fill(json_out *o, const rule *r, const verdict_finding *f)
     }
     if (f->step <= 0) return;
     char text[48];
-    snprintf(text, sizeof text, " after %d updates", f->step);
+    snprintf(text, sizeof text, " after %d update%s", f->step, f->step == 1 ? "" : "s");
     if (r->kind != RULE_CHANGE) json_text(o, text);
 }
 
@@ -144,7 +144,7 @@ static void say_good(json_out *o, const rules *r, const verdict_finding *f)
         study_says(o, r->at[i], &f[i]);
     }
     char text[64];
-    snprintf(text, sizeof text, "%d rules of %d hold", judged, r->n);
+    snprintf(text, sizeof text, "%d of %d rules %s", judged, r->n, judged == 1 ? "holds" : "hold");
     if (!said) json_text(o, text);
 }
 

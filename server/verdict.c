@@ -79,11 +79,16 @@ static bool want(verdict_intake *in, const char *name, int where, int step, bool
     return true;
 }
 
-static int steps_of(int out[2], const verdict_intake *in, const rule *r)
+/* Counts are looked at after every probed step: a run that diverges never sees the last one. */
+static int steps_of(int out[SPEC_STEPS_MAX], const verdict_intake *in, const rule *r)
 {
     if (r->at_step != RULE_ANY_STEP) {
         out[0] = r->at_step;
         return 1;
+    }
+    if (r->kind == RULE_COUNT && r->step == STEP_EACH) {
+        memcpy(out, in->probed, (size_t)in->n_probed * sizeof *out);
+        return in->n_probed;
     }
     out[0] = r->step == STEP_LAST ? in->last : in->first;
     out[1] = in->last;
@@ -94,7 +99,7 @@ static int steps_of(int out[2], const verdict_intake *in, const rule *r)
 
 static bool want_rule(verdict_intake *in, const rule *r)
 {
-    int steps[2], n = steps_of(steps, in, r);
+    int steps[SPEC_STEPS_MAX], n = steps_of(steps, in, r);
     bool ok = true;
     for (int i = 0; i < n && ok; i++) {
         ok = want(in, r->metric, r->site, steps[i], r->kind == RULE_WEIGHTS) &&
@@ -145,12 +150,17 @@ bool verdict_intake_init(verdict_intake *in, const rules *r, const run_spec *spe
                            .depth = spec->depth,
                            .seq_len = spec->data.seq_len,
                            .free_logits = has_free_logits(spec)};
+    in->n_probed = m->n_steps;
+    memcpy(in->probed, m->steps, sizeof in->probed);
     if (m->n_steps > 0) in->first = m->steps[0], in->last = m->steps[m->n_steps - 1];
     for (int f = FORMAT_none + 1; f < FORMAT_COUNT; f++)
         in->formats |= (unsigned)asks_about(spec, (format)f) << f;
     memcpy(in->measured_metrics, m->metrics, sizeof m->metrics);
     memcpy(in->measured_sites, m->sites, sizeof m->sites);
-    in->series = calloc(4 * (size_t)r->n + 1, sizeof *in->series);
+    int steps[SPEC_STEPS_MAX];
+    size_t n = 1;
+    for (int i = 0; i < r->n; i++) n += 3 * (size_t)steps_of(steps, in, r->at[i]);
+    in->series = calloc(n, sizeof *in->series);
     bool ok = in->series != NULL;
     for (int i = 0; i < r->n && ok; i++) ok = want_rule(in, r->at[i]);
     if (!ok) verdict_intake_deinit(in);
@@ -416,13 +426,14 @@ static verdict_finding judge(const verdict_intake *in, const rule *r, const run_
     verdict_why lack = lacks(in, r->need);
     if (!lack && r->of_format && !(in->formats >> r->of_format & 1)) lack = VERDICT_NO_FORMAT;
     if (lack) return not_judged(lack);
-    int steps[2], n = steps_of(steps, in, r);
+    int steps[SPEC_STEPS_MAX], n = steps_of(steps, in, r);
     if (r->kind == RULE_CHANGE) steps[0] = in->last, n = 1;
     verdict_finding worst = not_judged(VERDICT_JUDGED);
     for (int i = 0; i < n; i++) {
         verdict_finding f = judge_at(in, r, steps[i]);
         f.step = steps[i];
         if (i == 0 || is_worse(r, &f, &worst)) worst = f;
+        if (r->kind == RULE_COUNT && worst.level == LEVEL_FAIL) break;
     }
     return worst;
 }

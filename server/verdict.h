@@ -69,7 +69,8 @@ typedef struct verdict_series verdict_series;
 /* Takes the measurements of one run. */
 typedef struct verdict_intake {
     const rules *rules;
-    int depth, seq_len, first, last; /* first, last: probed steps */
+    int depth, seq_len;
+    int probed[SPEC_STEPS_MAX], n_probed, first, last; /* steps; first and last of them */
     bool free_logits;
     unsigned formats;   /* bit f: the job asks about enum format f, by rounding or by headroom */
     bool given_weights; /* not drawn from the init; the caller's, after verdict_intake_init */

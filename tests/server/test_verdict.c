@@ -209,6 +209,25 @@ START_TEST(test_what_comes_back_is_not_lost)
 }
 END_TEST
 
+/* A run that diverges ends before the last probed step. */
+START_TEST(test_counts_are_looked_at_after_every_probed_step)
+{
+    fake k;
+    begin(&k, 8);
+    verdict_intake_deinit(&k.in);
+    k.spec.measure.n_steps = 3;
+    k.spec.measure.steps[1] = 1;
+    k.spec.measure.steps[2] = 8;
+    ck_assert(verdict_intake_init(&k.in, &k.rules, &k.spec));
+    put(&k, 0, 2, SITE_resid_out, METRIC_nonfinite, NULL, 0);
+    put(&k, 1, 2, SITE_resid_out, METRIC_nonfinite, NULL, 7);
+    ck_assert_int_eq(judge(&k, RULE_nonfinite_ROW)->level, LEVEL_FAIL);
+    ck_says(&k, RULE_nonfinite_ROW,
+            "NaN or Inf in the forward pass, first in block 2 after 1 update");
+    end(&k);
+}
+END_TEST
+
 START_TEST(test_divergence_is_located)
 {
     fake k;
@@ -610,6 +629,7 @@ int main(void)
     tcase_add_test(
         c, test_gradients_of_a_loss_that_is_alike_for_all_tokens_are_not_blamed_on_the_network);
     tcase_add_test(c, test_what_comes_back_is_not_lost);
+    tcase_add_test(c, test_counts_are_looked_at_after_every_probed_step);
     tcase_add_test(c, test_divergence_is_located);
     tcase_add_test(c, test_a_layer_that_is_found_is_a_warning);
     tcase_add_loop_test(c, test_eight_bits_are_judged_where_the_job_asks, 0, 3);
