@@ -164,7 +164,7 @@ static void fill_estimate(session *s, size_t table_bytes, void *user)
         .measured_flops = flops * (s->backward ? 3.0 : 1.0) * s->spec->measure.n_steps,
     };
     metric_cost_of(s, e->out->metrics);
-    for (int k = 0; k < METRIC_COSTS; k++) {
+    for (int k = 0; k < GROUP_COUNT; k++) {
         e->out->metrics[k].flops *= s->spec->measure.n_steps;
         e->out->metrics[k].passes *= s->spec->measure.n_steps;
     }
@@ -182,7 +182,7 @@ static void add_proxies(session *s, size_t table_bytes, void *user)
     proxy_layout(s, e->family, e->n_threads, &work, &counting);
     uint64_t bytes = proxy_pass_bytes() + table_bytes + 2 * ARENA_ALIGN + counting.used;
     if (bytes > e->out->peak_bytes) e->out->peak_bytes = bytes;
-    metric_cost *cost = &e->out->metrics[METRIC_COST_proxy];
+    metric_cost *cost = &e->out->metrics[GROUP_proxy];
     double flops = 3 * pass_flops(&s->g) * e->units + proxy_work_flops(s, e->spec, e->family);
     e->out->flops += flops;
     cost->passes += flops / e->pass_flops;

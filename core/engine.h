@@ -23,7 +23,7 @@ typedef struct estimate {
     uint64_t peak_bytes;   /* the one block of memory that run needs */
     uint64_t measurements; /* an upper bound on rows emitted */
     double measured_flops; /* matrix products of the passes that are measured */
-    metric_cost metrics[METRIC_COSTS]; /* of measuring them, all of the run */
+    metric_cost metrics[GROUP_COUNT]; /* of measuring them, all of the run */
 } estimate;
 
 /* One measured number. layer 0 is the embedding, 1..L the blocks, L+1 the final norm and the

@@ -16,19 +16,20 @@ void probe_init(probe *p, const graph *g)
     *p = (probe){.g = g};
     for (int i = 0; i < METRIC_COUNT; i++) {
         if (!g->spec->measure.metrics[i]) continue;
-        const entry *e = metric_registry.rows[i];
-        p->moments |= !strcmp(e->group, "moments") || !strcmp(e->group, "fit");
-        p->gradient |= !strcmp(e->group, "gradient") || !strcmp(e->group, "fit");
-        p->geometry |= !strcmp(e->group, "geometry");
-        p->spectrum[is_centred(e->name)] |= !strcmp(e->group, "spectrum");
-        p->attention |= !strcmp(e->group, "attention");
-        p->parameter |= !strcmp(e->group, "parameter") || i == METRIC_qk_to_v_grad_ratio;
+        const metric_group group = metric_group_of((metric)i);
+        const char *name = metric_registry.rows[i]->name;
+        p->moments |= group == GROUP_moments || group == GROUP_fit;
+        p->gradient |= group == GROUP_gradient || group == GROUP_fit;
+        p->geometry |= group == GROUP_geometry;
+        p->spectrum[is_centred(name)] |= group == GROUP_spectrum;
+        p->attention |= group == GROUP_attention;
+        p->parameter |= group == GROUP_parameter || i == METRIC_qk_to_v_grad_ratio;
         p->spread |= i == METRIC_param_grad_max || i == METRIC_param_grad_var;
-        p->coordinate |= !strcmp(e->group, "coordinate");
+        p->coordinate |= group == GROUP_coordinate;
         p->rows |= i >= METRIC_attn_participation && i <= METRIC_logit_max;
-        p->contraction |= !strcmp(e->group, "contraction");
+        p->contraction |= group == GROUP_contraction;
         p->path |= i == METRIC_attn_path_contraction;
-        p->outlier |= !strcmp(e->group, "outlier");
+        p->outlier |= group == GROUP_outlier;
         if (headroom_is_metric(i)) p->format[headroom_is_of_gradients(i)] = true;
         p->moments |= i >= METRIC_bf16_overflow_layer && i <= METRIC_fp8_e5m2_overflow_layer;
         p->gradient |=

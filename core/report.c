@@ -45,9 +45,9 @@ static void write_row(writer *w, int layer, site where, const char *role, metric
                                     .reason = v.reason};
 }
 
-static bool in_group(int m, const char *group)
+static bool in_group(int m, metric_group group)
 {
-    return strcmp(metric_registry.rows[m]->group, group) == 0;
+    return metric_group_of((metric)m) == group;
 }
 
 static bool is_stream(site s)
@@ -58,23 +58,23 @@ static bool is_stream(site s)
 /* Which metrics a tap has: those of the groups its kind of value supports. */
 static bool applies(const tap *t, const report_pass *pass, int m)
 {
-    if (in_group(m, "outlier"))
+    if (in_group(m, GROUP_outlier))
         return !t->is_matrix &&
                (m == METRIC_mmr || m == METRIC_neuron_kurtosis || is_stream(t->site));
     if (headroom_is_metric(m)) return pass->backward || !headroom_is_of_gradients(m);
-    if (in_group(m, "branch"))
+    if (in_group(m, GROUP_branch))
         return t->added && m != METRIC_qk_to_v_grad_ratio &&
                (m != METRIC_branch_alignment || t->layer > 1);
-    if (in_group(m, "gradient"))
+    if (in_group(m, GROUP_gradient))
         return pass->backward && !(t->is_matrix && (m == METRIC_grad_token_corr));
-    if (in_group(m, "moments"))
+    if (in_group(m, GROUP_moments))
         return !(t->is_matrix && (m == METRIC_var_feat || m == METRIC_var_token));
-    if (in_group(m, "coordinate")) return true;
+    if (in_group(m, GROUP_coordinate)) return true;
     if (m >= METRIC_logit_scale && m <= METRIC_logit_max) return t->site == SITE_logits;
-    if (m == METRIC_attn_participation || in_group(m, "contraction"))
+    if (m == METRIC_attn_participation || in_group(m, GROUP_contraction))
         return t->site == SITE_attn_prob;
-    if (in_group(m, "attention")) return t->entropy != NONE;
-    return !t->is_matrix && (in_group(m, "geometry") || in_group(m, "spectrum"));
+    if (in_group(m, GROUP_attention)) return t->entropy != NONE;
+    return !t->is_matrix && (in_group(m, GROUP_geometry) || in_group(m, GROUP_spectrum));
 }
 
 static metric_value relative(metric_value length, metric_value reference)
@@ -317,15 +317,17 @@ uint64_t report_rows(const session *s)
 {
     const report_pass pass = {.backward = true, .updated = true};
     uint64_t rows = METRIC_COUNT + similarity_rows(s);
+    int wanted[METRIC_COUNT], n = 0;
+    for (int m = 0; m < METRIC_COUNT; m++)
+        if (s->spec->measure.metrics[m]) wanted[n++] = m;
     for (int i = 0; i < s->g.n_taps; i++) {
         uint64_t own = 0;
-        for (int m = 0; m < METRIC_COUNT; m++)
-            own += s->spec->measure.metrics[m] && applies(&s->g.taps[i], &pass, m);
+        for (int k = 0; k < n; k++) own += applies(&s->g.taps[i], &pass, wanted[k]);
         rows += s->g.taps[i].also_layer == NONE ? own : 2 * own;
     }
     for (int m = 0; m < METRIC_COUNT; m++)
         if (s->spec->measure.metrics[m] &&
-            (in_group(m, "parameter") || m == METRIC_qk_to_v_grad_ratio))
+            (in_group(m, GROUP_parameter) || m == METRIC_qk_to_v_grad_ratio))
             rows += (uint64_t)s->g.n_params;
     return rows + extra_rows(s->spec);
 }

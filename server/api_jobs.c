@@ -207,7 +207,7 @@ static void write_metric_costs(json_out *o, const job *j)
     double measured = 0;
     for (int i = 0; i < j->n_runs; i++) measured += j->runs[i].cost.measured_flops;
     json_begin_array(o);
-    for (int k = 0; k < METRIC_COSTS; k++) {
+    for (int k = 0; k < GROUP_COUNT; k++) {
         double flops = 0, time = 0;
         bool wanted = false;
         for (int i = 0; i < j->n_runs; i++) {

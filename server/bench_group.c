@@ -57,8 +57,8 @@ plan_one(measuring *m, const run_spec *spec, bool counts_parameters, double *fac
     err_code code = engine_for(spec->precision)->estimate(spec, 1, false, &cost, err);
     if (code) return code;
     *factor = 0;
-    for (int k = 0; k < METRIC_COSTS; k++)
-        if (k != METRIC_COST_parameter || counts_parameters) *factor += cost.metrics[k].factor;
+    for (int k = 0; k < GROUP_COUNT; k++)
+        if (k != GROUP_parameter || counts_parameters) *factor += cost.metrics[k].factor;
     if (cost.peak_bytes > m->bytes) m->bytes = (size_t)cost.peak_bytes;
     return ERR_OK;
 }

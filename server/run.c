@@ -290,7 +290,7 @@ static void read_limits(run_state *s)
 /* Groups of metrics that cost half a pass or more, said before anything runs. */
 static void print_dear_groups(FILE *to, const job *j)
 {
-    for (int k = 0; k < METRIC_COSTS; k++) {
+    for (int k = 0; k < GROUP_COUNT; k++) {
         const metric_cost *most = &j->runs[0].cost.metrics[k];
         for (int i = 1; i < j->n_runs; i++)
             if (j->runs[i].cost.metrics[k].factor > most->factor)

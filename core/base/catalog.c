@@ -70,6 +70,17 @@ static const char *const reason_sentences[REASON_COUNT] = {
 #undef REASON
 };
 
+static const metric_group metric_groups[METRIC_COUNT] = {
+#define METRIC(n, grp, u, dir, scl, def, text, src) GROUP_##grp,
+#include "core/base/metric.def"
+#undef METRIC
+};
+
+metric_group metric_group_of(metric m)
+{
+    return metric_groups[m];
+}
+
 bool site_is_value(site s)
 {
     return site_values[s];

@@ -20,6 +20,13 @@ typedef enum metric {
     METRIC_COUNT
 } metric;
 
+typedef enum metric_group {
+#define GROUP(name) GROUP_##name,
+#include "core/base/group.def"
+#undef GROUP
+    GROUP_COUNT
+} metric_group;
+
 typedef enum reason {
     REASON_NONE,
 #define REASON(name, sentence) REASON_##name,
@@ -51,6 +58,7 @@ typedef enum law {
 extern const registry site_registry, metric_registry, law_registry;
 
 bool site_is_value(site s);
+metric_group metric_group_of(metric m);
 const char *reason_name(reason r);     /* "NAN", "POS_INF", "ZERO", … ; "" for REASON_NONE */
 const char *reason_sentence(reason r); /* "" for REASON_NONE */
 reason reason_of(double value); /* REASON_NAN, REASON_POS_INF, REASON_NEG_INF or REASON_NONE */

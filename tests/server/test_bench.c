@@ -127,12 +127,12 @@ START_TEST(test_metrics_cost_what_the_arithmetic_says)
     const estimate *e = &j.runs[0].cost;
     const double one = 6 * 7 * 8 + 4.0 * 6 * 6 * 6 / 3 + 80 * 36,
                  head = 6 * 7 * 6 + 4.0 * 6 * 6 * 6 / 3 + 80 * 36;
-    const double want[METRIC_COSTS] = {
-        [METRIC_COST_moments] = 3 * 20.0 * (6 * 8 + 2 * 36),
-        [METRIC_COST_spectrum] = 3 * one,
-        [METRIC_COST_contraction] = 3 * (3 * head + 2 * 6 * 6 * 6),
+    const double want[GROUP_COUNT] = {
+        [GROUP_moments] = 3 * 20.0 * (6 * 8 + 2 * 36),
+        [GROUP_spectrum] = 3 * one,
+        [GROUP_contraction] = 3 * (3 * head + 2 * 6 * 6 * 6),
     };
-    for (int k = 0; k < METRIC_COSTS; k++) {
+    for (int k = 0; k < GROUP_COUNT; k++) {
         const metric_cost *c = &e->metrics[k];
         ck_assert_msg(fabs(c->flops - want[k]) < 1e-9 * want[k] + 1e-12, "%s: %g, not %g", c->group,
                       c->flops, want[k]);
@@ -153,16 +153,16 @@ START_TEST(test_every_group_of_metrics_has_a_cost)
     for (int i = 0; i < METRIC_COUNT; i++) {
         const char *group = metric_registry.rows[i]->group;
         int known = 0;
-        while (known < METRIC_COSTS && strcmp(costs[known].group, group) != 0) known++;
-        ck_assert_msg(known < METRIC_COSTS, "%s has no row", group);
+        while (known < GROUP_COUNT && strcmp(costs[known].group, group) != 0) known++;
+        ck_assert_msg(known < GROUP_COUNT, "%s has no row", group);
         k = known > k ? known : k;
     }
-    ck_assert_int_eq(k, METRIC_COSTS - 1);
+    ck_assert_int_eq(k, GROUP_COUNT - 1);
     job_deinit(&j);
 }
 END_TEST
 
-static double factor_of(const char *measure, metric_cost_row k)
+static double factor_of(const char *measure, metric_group k)
 {
     char text[512];
     job j;
@@ -181,16 +181,16 @@ static double factor_of(const char *measure, metric_cost_row k)
 START_TEST(test_passes_of_its_own_are_in_the_factor)
 {
     const char *map = "\"metrics\":[\"hessian_max_block\"],\"iterations\":10";
-    ck_assert_double_eq_tol(factor_of("\"metrics\":[\"noise\"]", METRIC_COST_noise), 2, 1e-12);
+    ck_assert_double_eq_tol(factor_of("\"metrics\":[\"noise\"]", GROUP_noise), 2, 1e-12);
     ck_assert_double_eq_tol(
-        factor_of("\"metrics\":[\"hessian_max\"],\"iterations\":10", METRIC_COST_sharpness), 20,
+        factor_of("\"metrics\":[\"hessian_max\"],\"iterations\":10", GROUP_sharpness), 20,
         1e-12);
     /* blocks 1..4 of six segments: 2 iterations (5 + 4 + 3 + 2)/6 and a forward pass */
-    ck_assert_double_eq_tol(factor_of(map, METRIC_COST_sharpness), 1 / 3.0 + 20 * 14 / 6.0, 1e-9);
-    ck_assert_double_gt(factor_of("\"metrics\":[\"zen\"]", METRIC_COST_proxy), 10);
-    ck_assert_double_gt(factor_of("\"metrics\":[\"outlier\"]", METRIC_COST_outlier), 0.05);
-    ck_assert_double_gt(factor_of("\"metrics\":[\"similarity\"]", METRIC_COST_similarity), 0);
-    ck_assert_double_gt(factor_of("\"metrics\":[\"jacobian\"]", METRIC_COST_jacobian), 1);
+    ck_assert_double_eq_tol(factor_of(map, GROUP_sharpness), 1 / 3.0 + 20 * 14 / 6.0, 1e-9);
+    ck_assert_double_gt(factor_of("\"metrics\":[\"zen\"]", GROUP_proxy), 10);
+    ck_assert_double_gt(factor_of("\"metrics\":[\"outlier\"]", GROUP_outlier), 0.05);
+    ck_assert_double_gt(factor_of("\"metrics\":[\"similarity\"]", GROUP_similarity), 0);
+    ck_assert_double_gt(factor_of("\"metrics\":[\"jacobian\"]", GROUP_jacobian), 1);
 }
 END_TEST
 

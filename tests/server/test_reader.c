@@ -693,7 +693,7 @@ int main(void)
     tcase_add_test(c, test_null_switches_off);
     suite_add_tcase(s, c);
     c = tcase_create("refusals");
-    tcase_set_timeout(c, 30);
+    tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, test_bad_job_is_refused_with_code_pointer_and_reason, 0,
                         sizeof refused / sizeof *refused);
     tcase_add_test(c, test_hostile_texts_do_not_reach_the_message);
