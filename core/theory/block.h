@@ -57,7 +57,7 @@ typedef struct stream {
     double mu[TOKENS_MAX]; /* mean over features of a token; 0 but for fixed positions */
     spread error;
     double ratio[TOKENS_MAX]; /* of a block's input: what its attention's norm made of it */
-    double share;             /* of the mean square that is still x_0 */
+    double share;             /* of the mean square that is still the token's embedding */
 } stream;
 
 /* What sublayer_forward leaves for those who measure and for sublayer_backward; kernels belong to

@@ -477,6 +477,8 @@ static void embed(setting *s, const theory_data *data, stream *x)
             }
     }
     if (p->add_row) add_positions(s, p, x);
+    double all = kernel_means(x->k, &s->tokens).q;
+    x->share = all > 0 ? var / all : 0;
 }
 
 void setting_stream(
@@ -532,6 +534,44 @@ static double target_match(const setting *s, const theory_data *data, bool acros
     return all > 0 ? same / all : 0;
 }
 
+/* Share of the places of the loss whose target is the token that they hold. */
+static double own_target(const setting *s, const theory_data *data)
+{
+    const run_spec *spec = s->spec;
+    const double doubled = 0.02; /* letters of English */
+    size_t T = (size_t)spec->data.seq_len;
+    double same = 0, all = 0;
+    bool hidden = spec->model.mask == MASK_BIDIRECTIONAL;
+    if (!data)
+        return hidden || !data_table[spec->data.source]->needs_corpus ? 1.0 / spec->model.vocab
+                                                                      : doubled;
+    for (int b = 0; b < spec->data.batch; b++)
+        for (int t = 0; t < spec->data.seq_len; t++) {
+            size_t at = (size_t)b * T + (size_t)t;
+            if (data->loss_mask && !data->loss_mask[at]) continue;
+            same += token_at(spec, data, b, t) == data->tokens[at + (size_t)b + !hidden];
+            all++;
+        }
+    return all > 0 ? same / all : 0;
+}
+
+/* Means over pairs of places of a sequence, and of two. */
+typedef struct pair_means {
+    double within, across;
+} pair_means;
+
+/* Of the mean of lse(z) - z_y over the places, z of variance v and correlation rho: where streams
+ * are alike and targets equal there is one z_y; lse averages over the V logits. */
+static double
+loss_variance(const run_spec *spec, double v, double places, pair_means rho, pair_means same_target)
+{
+    double B = spec->data.batch, own = 1 / B, other = 1 - own;
+    double alike = own * rho.within + other * rho.across + 1 / places;
+    double targets =
+        own * rho.within * same_target.within + other * rho.across * same_target.across;
+    return fmax(v * (2 / places + targets) + expm1(v * alike) / spec->model.vocab, 0);
+}
+
 /* Gradient softmax(z) - onehot, through an output matrix with entries of variance h: |g|^2 = h D (1
  * + sum p^2 - 2 p_y), g_i.g_j = h D ([y_i = y_j] + sum p_i p_j - p_i[y_j] - p_j[y_i]), where sum
  * p_i p_j = e^(v rho)/V for Gaussian logits of variance v; 1/places
@@ -552,19 +592,24 @@ loss_seed setting_loss(
                                    m->d_model);
     if (m->tied && spec->strategy.fixnorm) h = 1 / D;
     h *= parametrization_readout(spec) * parametrization_readout(spec);
-    double v = h * D * final.q, rho = final.q > 0 ? final.pairs / final.q : 0;
-    double same = target_match(s, data, false), other = target_match(s, data, true);
+    double v = h * D * final.q;
+    pair_means rho = {.within = final.q > 0 ? final.pairs / final.q : 0, .across = across},
+               same = {target_match(s, data, false), target_match(s, data, true)};
+    if (spec->data.seq_len < 2) rho.within = 0;
+    if (isnan(across)) rho.across = fmax(rho.within, 0); /* for the tolerance: the most */
     if (m->mask == MASK_BIDIRECTIONAL) f = fmax(spec->data.mask_fraction, 1e-9);
     double places = f * spec->data.batch * spec->data.seq_len;
     double sq = h * D / (places * places);
     bool known_input = m->tied && !data_table[spec->data.source]->gives_inputs;
-    double self = known_input ? exp(sqrt(v * D * share)) : 1, all = (V - 1) * exp(v / 2) + self;
+    double found = known_input ? sqrt(v * D * share) : 0, self = exp(found),
+           all = (V - 1) * exp(v / 2) + self;
     if (!(v <= largest) || !(self <= all / 3))
         return (loss_seed){.reason = REASON_NO_LAW_LOSS, .logit_var = v};
     return (loss_seed){.shape_known = true,
                        .own = f * sq * (1 + (exp(v) - 2) / V),
-                       .other = f * f * sq * (same + (exp(v * rho) - 2) / V),
-                       .across = f * f * sq * (other + (exp(v * across) - 2) / V),
-                       .loss = log(all),
+                       .other = f * f * sq * (same.within + (exp(v * rho.within) - 2) / V),
+                       .across = f * f * sq * (same.across + (exp(v * rho.across) - 2) / V),
+                       .loss = log(all) - own_target(s, data) * found,
+                       .loss_var = loss_variance(spec, v, places, rho, same),
                        .logit_var = v};
 }

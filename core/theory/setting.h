@@ -44,12 +44,13 @@ typedef struct loss_seed {
     bool shape_known;
     /* |g_i|^2 and g_i.g_j, i != j, at the last site, from the loss; g_i.g_j of two sequences */
     double own, other, across;
-    double loss; /* nats; NaN: not defined by tokens */
+    double loss;     /* nats; NaN: not defined by tokens */
+    double loss_var; /* of one seed */
     double logit_var;
 } loss_seed;
 
-/* final: of the last site; across: mean correlation of the tokens of two sequences there; share: of
- * it that is x_0, which a tied output matrix recognises. */
+/* final: of the last site; across: mean correlation of the tokens of two sequences there, NaN where
+ * it is not followed; share: of it that is the embedding, which a tied output matrix recognises. */
 loss_seed setting_loss(
     const setting *s, const theory_data *data, kernel_mean final, double across, double share);
 

@@ -412,14 +412,14 @@ static reason finish(walk *w, const theory_data *data)
     spread_normalise(&e, &final, before, m);
     put_kernel(w, spec->depth + 1, SITE_final_norm, last, mu, spread_log(&e, m),
                spread_corr(&e, m));
-    double across =
-        w->s.tokens.halves > 1 ? kernel_means(last + kernel_doubles(n), &w->s.tokens).p / m.q : 0;
+    double across = w->s.tokens.halves > 1
+                        ? kernel_means(last + kernel_doubles(n), &w->s.tokens).p / m.q
+                        : (double)NAN;
     loss_seed seed = setting_loss(&w->s, data, m, across, w->x.share);
     if (loss_table[spec->train.loss]->uses_tokens)
         put(w, -1, SITE_run, METRIC_loss, seed.loss,
-            0.02 + seed.logit_var * seed.logit_var / 4 +
-                4 * sqrt(seed.logit_var * 2 / ((double)spec->data.batch * spec->data.seq_len)),
-            LAW_uniform_loss, seed.reason);
+            0.02 + seed.logit_var * seed.logit_var / 4 + 4 * sqrt(seed.loss_var), LAW_uniform_loss,
+            seed.reason);
     else
         put_reason(w, METRIC_loss, LAW_uniform_loss, REASON_NO_LAW);
     if (!seed.shape_known) return seed.reason;

@@ -41,7 +41,7 @@ static void read_one(const char *text, job *j)
                   err.pointer, err.message);
 }
 
-static void run_both(const char *text)
+static void run_with(const char *text, const run_input *input)
 {
     job j;
     error err = {0};
@@ -57,11 +57,16 @@ static void run_both(const char *text)
     ck_assert_int_eq(e->estimate(spec, 1, false, &cost, &err), ERR_OK);
     void *memory = aligned_alloc(64, (cost.peak_bytes + 63) / 64 * 64);
     ck_assert_ptr_nonnull(memory);
-    ck_assert_msg(e->run(spec, NULL, memory, cost.peak_bytes, &one, &to, &summary, &err) == ERR_OK,
+    ck_assert_msg(e->run(spec, input, memory, cost.peak_bytes, &one, &to, &summary, &err) == ERR_OK,
                   "%s: %s", text, err.message);
     free(memory);
     team_stop(&one);
     job_deinit(&j);
+}
+
+static void run_both(const char *text)
+{
+    run_with(text, NULL);
 }
 
 static bool same_name(const char *a, const char *b)
@@ -172,6 +177,69 @@ START_TEST(test_variants_are_as_predicted)
     snprintf(text, sizeof text, "{\"depth\":6,\"seeds\":[1],%s}", variants[_i]);
     run_both(text);
     ck_assert_int_gt(compare(variants[_i]), 100);
+}
+END_TEST
+
+/* --- pairs of sequences ----------------------------------------------------------------------- */
+
+enum { CORPUS = 1 << 14 };
+
+/* Sequences that have much in common: three bytes of four are one letter, as targets too, so that
+ * their gradients point the same way. */
+static void fill_corpus(unsigned char *bytes)
+{
+    uint32_t x = 1;
+    for (size_t i = 0; i < CORPUS; i++) {
+        x = x * 1664525 + 1013904223;
+        bytes[i] = x >> 30 ? 'e' : (unsigned char)('a' + (x >> 24) % 26);
+    }
+}
+
+/* Every letter twice: half of the targets are the token itself. */
+static void double_corpus(unsigned char *bytes)
+{
+    uint32_t x = 1;
+    for (size_t i = 0; i < CORPUS; i++) {
+        if (i % 2 == 0) x = x * 1664525 + 1013904223;
+        bytes[i] = (unsigned char)('a' + (x >> 24) % 26);
+    }
+}
+
+static const char *const alike[] = {
+    "\"strategy\":\"pre_ln\"",
+    "\"strategy\":\"peri_ln\"",
+    "\"strategy\":\"post_ln\"",
+};
+
+START_TEST(test_gradients_add_over_the_sequences_of_a_batch)
+{
+    static unsigned char corpus[CORPUS];
+    char text[600];
+    fill_corpus(corpus);
+    snprintf(text, sizeof text,
+             "{\"depth\":4,\"seeds\":[1],%s,\"data\":{\"source\":\"text\",\"corpus\":\"e\","
+             "\"batch\":32,\"seq_len\":16},\"model\":{\"d_model\":128,\"n_heads\":4,\"d_ff\":128,"
+             "\"vocab\":64,\"tied\":false}}",
+             alike[_i]);
+    run_with(text, &(run_input){.corpus = corpus, .corpus_bytes = sizeof corpus});
+    ck_assert_int_gt(compare(alike[_i]), 100);
+}
+END_TEST
+
+/* A tied output matrix gives the token itself a logit of its own. */
+START_TEST(test_a_tied_matrix_finds_targets_that_repeat)
+{
+    static unsigned char corpus[CORPUS];
+    double loss = 0;
+    double_corpus(corpus);
+    run_with("{\"depth\":1,\"seeds\":[1],\"data\":{\"source\":\"text\",\"corpus\":\"e\","
+             "\"batch\":32,\"seq_len\":16},\"model\":{\"d_model\":128,\"n_heads\":4,\"d_ff\":128,"
+             "\"vocab\":64,\"tied\":true},\"measure\":{\"metrics\":[\"loss\"]}}",
+             &(run_input){.corpus = corpus, .corpus_bytes = sizeof corpus});
+    compare("repeated targets");
+    for (size_t i = 0; i < n_predicted; i++)
+        if (predicted[i].metric == METRIC_loss && !predicted[i].reason) loss = predicted[i].value;
+    ck_assert_double_lt(loss, log(64) - 0.5);
 }
 END_TEST
 
@@ -360,6 +428,12 @@ int main(void)
     c = tcase_create("variants");
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, test_variants_are_as_predicted, 0, sizeof variants / sizeof *variants);
+    suite_add_tcase(s, c);
+    c = tcase_create("sequences");
+    tcase_set_timeout(c, 60);
+    tcase_add_loop_test(c, test_gradients_add_over_the_sequences_of_a_batch, 0,
+                        sizeof alike / sizeof *alike);
+    tcase_add_test(c, test_a_tied_matrix_finds_targets_that_repeat);
     suite_add_tcase(s, c);
     c = tcase_create("overlays");
     tcase_set_timeout(c, 60);
