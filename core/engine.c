@@ -232,7 +232,7 @@ static err_code predict(const run_spec *spec, const sink *to, error *err)
 {
     err_code code = check(spec, err);
     if (code) return code;
-    size_t bytes = (theory_bytes(spec) / ARENA_ALIGN + 1) * ARENA_ALIGN;
+    size_t bytes = (theory_bytes(spec, true) / ARENA_ALIGN + 1) * ARENA_ALIGN;
     void *memory = aligned_alloc(ARENA_ALIGN, bytes);
     if (!memory) return error_set(err, ERR_MEMORY, "", "no memory for %zu bytes of theory", bytes);
     theory_predict(spec, NULL, memory, to);

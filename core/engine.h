@@ -97,6 +97,7 @@ typedef struct sink {
     bool (*progress)(void *user, const progress *p);
     bool (*tensor)(void *user, enum tensor_when when, int step, const tensor_view *t);
     void (*predict)(void *user, const prediction *p, size_t n); /* before the first pass */
+    bool (*predict_layer)(void *user, int layer); /* is it to be told of this one? NULL: of all */
     bool want_probe_tensors;
 } sink;
 

@@ -201,7 +201,7 @@ static void write_params(session *s, const report_pass *pass, writer *w)
     }
 }
 
-static void write_fit(writer *w, metric first, const double *y, int layers)
+static void write_fit(writer *w, metric first, double *y, int layers)
 {
     fit f;
     fit_growth(y, layers, &f);

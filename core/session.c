@@ -127,7 +127,7 @@ void session_layout(session *s, int n_threads, arena *a)
     s->series = arena_alloc(a, SESSION_SERIES * (size_t)(s->spec->depth + 2) * sizeof(double));
     s->grad_norms = arena_alloc(a, ((size_t)s->spec->train.steps + 1) * sizeof(double));
     batches_layout(&s->data, s->spec, a);
-    if (session_predicts(s->spec)) s->theory = arena_alloc(a, theory_bytes(s->spec));
+    if (session_predicts(s->spec)) s->theory = arena_alloc(a, theory_bytes(s->spec, false));
     layout_training(s, a);
     probe_layout(&s->probe, &s->g, n_threads, a);
     extra_layout(s, n_threads, a);

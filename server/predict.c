@@ -35,8 +35,9 @@ limits predict_limits(const limits *of_runs, bool for_service)
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-static bool is_told(const gathering *g, int layer)
+static bool is_told(void *user, int layer)
 {
+    const gathering *g = user;
     int step = (g->depth + PREDICT_LAYERS - 1) / PREDICT_LAYERS;
     return layer <= 1 || layer >= g->depth || layer % step == 0;
 }
@@ -79,7 +80,6 @@ static void on_predict(void *user, const prediction *p, size_t n)
             add_reason(g, &p[i]);
             continue;
         }
-        if (!is_told(g, p[i].layer)) continue;
         curve *c = curve_of(g, &p[i]);
         if (!c) {
             g->failed = true;
@@ -143,7 +143,7 @@ static err_code write_arm(json_out *o, const job_run *run, error *err)
 {
     const engine *e = engine_for(run->spec.precision);
     gathering g = {.depth = run->spec.depth};
-    const sink to = {.user = &g, .predict = on_predict};
+    const sink to = {.user = &g, .predict = on_predict, .predict_layer = is_told};
     g.curves = calloc((size_t)SITE_COUNT * METRIC_COUNT, sizeof(curve *));
     if (!g.curves) return error_set(err, ERR_MEMORY, "", "no memory for predictions");
     json_begin_array(&g.reasons);

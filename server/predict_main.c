@@ -33,21 +33,32 @@ typedef struct table {
     bool has_whole[METRIC_COUNT];
 } table;
 
+static int row_of(const table *t, int layer)
+{
+    int r = 0;
+    while (r < t->n_shown && t->shown[r] != layer) r++;
+    return r < t->n_shown ? r : -1;
+}
+
+static bool is_shown(void *user, int layer)
+{
+    return row_of(user, layer) >= 0;
+}
+
 static void keep(void *user, const prediction *p, size_t n)
 {
     table *t = user;
     for (size_t i = 0; i < n; i++) {
+        const int r = row_of(t, p[i].layer);
         if (p[i].site == SITE_run) {
             t->whole[p[i].metric] = p[i];
             t->has_whole[p[i].metric] = true;
         }
-        for (int c = 0; c < COLUMNS; c++)
-            for (int r = 0; r < t->n_shown; r++)
-                if (p[i].metric == columns[c].metric && p[i].site == columns[c].site &&
-                    p[i].layer == t->shown[r]) {
-                    t->cells[r][c] = p[i];
-                    t->has[r][c] = true;
-                }
+        for (int c = 0; r >= 0 && c < COLUMNS; c++)
+            if (p[i].metric == columns[c].metric && p[i].site == columns[c].site) {
+                t->cells[r][c] = p[i];
+                t->has[r][c] = true;
+            }
     }
 }
 
@@ -112,7 +123,7 @@ static err_code print_all(FILE *to, const job *j, error *err)
         const job_run *run = &j->runs[i];
         if (i && strcmp(run->arm, j->runs[i - 1].arm) == 0) continue;
         *t = (table){.depth = run->spec.depth};
-        const sink to_table = {.user = t, .predict = keep};
+        const sink to_table = {.user = t, .predict = keep, .predict_layer = is_shown};
         choose_layers(t);
         code = engine_for(run->spec.precision)->predict(&run->spec, &to_table, err);
         if (!code) print_table(to, run, t);

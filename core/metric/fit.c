@@ -18,74 +18,75 @@ static double same(double v)
     return v;
 }
 
-static bool usable(double y)
+/* ln of what can be fitted, NaN of the rest. */
+static void take_logs(double *y, int layers)
 {
-    return isfinite(y) && y > 0;
+    for (int i = 0; i < layers; i++) y[i] = isfinite(y[i]) && y[i] > 0 ? log(y[i]) : (double)NAN;
 }
 
-/* Least squares ln y = a + b u over the usable layers, u = along(l), about the means. */
-static line least_squares(const double *y, int layers, axis *along)
+/* Least squares v = a + b u over the usable layers, u = along(l), about the means. */
+static line least_squares(const double *v, int layers, axis *along)
 {
     double n = 0, u_sum = 0, v_sum = 0, uu = 0, uv = 0;
     for (int l = 1; l <= layers; l++) {
-        if (!usable(y[l - 1])) continue;
+        if (isnan(v[l - 1])) continue;
         n++;
         u_sum += along(l);
-        v_sum += log(y[l - 1]);
+        v_sum += v[l - 1];
     }
     const double u_mean = u_sum / n, v_mean = v_sum / n;
     for (int l = 1; l <= layers; l++) {
-        if (!usable(y[l - 1])) continue;
+        if (isnan(v[l - 1])) continue;
         const double u = along(l) - u_mean;
         uu += u * u;
-        uv += u * (log(y[l - 1]) - v_mean);
+        uv += u * (v[l - 1] - v_mean);
     }
     return (line){.a = v_mean - uv / uu * u_mean, .b = uv / uu};
 }
 
 typedef struct spread {
-    double n, mean, least, most, total; /* of ln y; total = sum of squares about the mean */
+    double n, mean, least, most, total; /* of v; total = sum of squares about the mean */
 } spread;
 
-static spread spread_of(const double *y, int layers)
+static spread spread_of(const double *v, int layers)
 {
     spread s = {.least = INFINITY, .most = -INFINITY};
-    for (int l = 1; l <= layers; l++) {
-        if (!usable(y[l - 1])) continue;
-        const double v = log(y[l - 1]);
+    for (int i = 0; i < layers; i++) {
+        if (isnan(v[i])) continue;
         s.n++;
-        s.mean += v;
-        s.least = fmin(s.least, v);
-        s.most = fmax(s.most, v);
+        s.mean += v[i];
+        s.least = fmin(s.least, v[i]);
+        s.most = fmax(s.most, v[i]);
     }
     s.mean /= s.n;
-    for (int l = 1; l <= layers; l++) {
-        if (usable(y[l - 1])) s.total += (log(y[l - 1]) - s.mean) * (log(y[l - 1]) - s.mean);
+    for (int i = 0; i < layers; i++) {
+        if (!isnan(v[i])) s.total += (v[i] - s.mean) * (v[i] - s.mean);
     }
     return s;
 }
 
-/* R^2 of the law ln y = a + b along(l). */
-static double r_squared(const double *y, int layers, line fitted, axis *along, const spread *s)
+/* R^2 of the law v = a + b along(l). */
+static double r_squared(const double *v, int layers, line fitted, axis *along, const spread *s)
 {
     if (s->most == s->least) return 1;
     double rest = 0;
     for (int l = 1; l <= layers; l++) {
-        if (!usable(y[l - 1])) continue;
-        const double off = log(y[l - 1]) - (fitted.a + fitted.b * along(l));
+        if (isnan(v[l - 1])) continue;
+        const double off = v[l - 1] - (fitted.a + fitted.b * along(l));
         rest += off * off;
     }
     return 1 - rest / s->total;
 }
 
-/* What is left of ln y beside the line cos t + sin t l/layers times the best factor, about the mean
- * of ln y that s has. */
-static double line_rest(const double *y, int layers, double t, const spread *s)
+/* What is left of v beside ln of the line cos t + sin t l/layers times the best factor, about the
+ * mean of v that s has. */
+static double line_rest(const double *v, int layers, double t, const spread *s)
 {
+    const double start = cos(t), rise = sin(t);
     double sum = 0, square = 0;
     for (int l = 1; l <= layers; l++) {
-        if (!usable(y[l - 1])) continue;
-        const double off = log(y[l - 1]) - s->mean - log(cos(t) + sin(t) * l / layers);
+        if (isnan(v[l - 1])) continue;
+        const double off = v[l - 1] - s->mean - log(start + rise * l / layers);
         sum += off;
         square += off * off;
     }
@@ -93,26 +94,33 @@ static double line_rest(const double *y, int layers, double t, const spread *s)
 }
 
 /* The lines positive at l = 1..layers are t from -pi/4 to pi/2 + atan(1/layers), both left out. The
- * least rest lies between the neighbours of the best of a grid, where golden sections find it. */
-static double r_squared_line(const double *y, int layers, const spread *s)
+ * least rest lies between the neighbours of the best of a grid, where golden sections find it: the
+ * rest is flat there, so 1e-8 of a step on t is 1e-16 on it. */
+static double r_squared_line(const double *v, int layers, const spread *s)
 {
-    enum { GRID = 64, SECTIONS = 60 };
+    enum { GRID = 64, SECTIONS = 38 };
     const double pi = 3.14159265358979323846, golden = 0.61803398874989484820;
     const double low = -pi / 4, step = (pi / 2 + atan(1.0 / layers) - low) / GRID;
     if (s->most == s->least) return 1;
     int best = 1;
-    for (int i = 2; i < GRID; i++)
-        if (line_rest(y, layers, low + i * step, s) < line_rest(y, layers, low + best * step, s))
-            best = i;
-    double a = low + (best - 1) * step, b = low + (best + 1) * step;
-    for (int i = 0; i < SECTIONS; i++) {
-        const double left = b - golden * (b - a), right = a + golden * (b - a);
-        if (line_rest(y, layers, left, s) <= line_rest(y, layers, right, s))
-            b = right;
-        else
-            a = left;
+    double least = line_rest(v, layers, low + step, s);
+    for (int i = 2; i < GRID; i++) {
+        const double rest = line_rest(v, layers, low + i * step, s);
+        if (rest < least) best = i, least = rest;
     }
-    return 1 - line_rest(y, layers, (a + b) / 2, s) / s->total;
+    double a = low + (best - 1) * step, b = low + (best + 1) * step;
+    double left = b - golden * (b - a), right = a + golden * (b - a);
+    double at_left = line_rest(v, layers, left, s), at_right = line_rest(v, layers, right, s);
+    for (int i = 0; i < SECTIONS; i++) {
+        if (at_left <= at_right) {
+            b = right, right = left, at_right = at_left;
+            at_left = line_rest(v, layers, left = b - golden * (b - a), s);
+        } else {
+            a = left, left = right, at_left = at_right;
+            at_right = line_rest(v, layers, right = a + golden * (b - a), s);
+        }
+    }
+    return 1 - fmin(at_left, at_right) / s->total;
 }
 
 static enum fit_law best_law(double linear, double exponential, double power)
@@ -121,8 +129,9 @@ static enum fit_law best_law(double linear, double exponential, double power)
     return exponential >= power ? FIT_EXPONENTIAL : FIT_POWER;
 }
 
-void fit_growth(const double *y, int layers, fit *out)
+void fit_growth(double *y, int layers, fit *out)
 {
+    take_logs(y, layers);
     const spread s = spread_of(y, layers);
     if (s.n < FIT_LEAST_LAYERS) {
         out->slope = value_undefined(REASON_TOO_FEW);

@@ -28,7 +28,8 @@ typedef struct fit {
     double variance;  /* of ln y over the layers */
 } fit;
 
-void fit_growth(const double *y, int layers, fit *out);
+/* Leaves ln y in y, NaN where there is none. */
+void fit_growth(double *y, int layers, fit *out);
 /* Would the law be the same for series whose ln y is off by `off` (one standard deviation), with
  * room for two? Noise of variance off^2 changes 1 - R^2 by off^2/variance and twice the geometric
  * mean of the two. */

@@ -3,12 +3,27 @@
 #include <math.h>
 #include <string.h>
 
-/* Kernels of sublayer_forward (trace) and of sublayer_backward, with all their halves. */
+/* Kernels of a trace, and those that sublayer_backward works with; with all their halves. */
 enum { TRACE_KERNELS = 5, BACK_KERNELS = 6 };
 
 size_t sublayer_work_doubles(int n, int halves)
 {
-    return (MIXING_WORK + (size_t)halves * (TRACE_KERNELS + BACK_KERNELS)) * kernel_doubles(n);
+    return (MIXING_WORK + (size_t)halves * BACK_KERNELS) * kernel_doubles(n);
+}
+
+size_t trace_doubles(int n, int halves)
+{
+    return (size_t)halves * TRACE_KERNELS * kernel_doubles(n);
+}
+
+void trace_place(trace *tr, double *memory, const tokens *t)
+{
+    size_t each = tokens_doubles(t);
+    *tr = (trace){.in = memory,
+                  .values = memory + each,
+                  .raw = memory + 2 * each,
+                  .branch = memory + 3 * each,
+                  .sum = memory + 4 * each};
 }
 
 /* --- norms --- */
@@ -235,10 +250,9 @@ static void branch_attention(const sublayer *s, trace *tr, double *work)
     const tokens *t = s->mix.tokens;
     size_t each = kernel_doubles(t->n);
     mixing_own own;
-    mixing_forward(tr->values, tr->in, NULL, &s->mix, tr->entropy, &tr->excess, work);
+    mixing_forward(tr->values, tr->in, &own, false, &s->mix, tr->entropy, &tr->excess, work);
     if (t->halves < 2) return;
-    mixing_look(&own, tr->in, &s->mix, work);
-    mixing_forward(tr->values + each, tr->in + each, &own, &s->mix, NULL, NULL, work);
+    mixing_forward(tr->values + each, tr->in + each, &own, true, &s->mix, NULL, NULL, work);
     kernel_bound(tr->values + each, tr->values + t->n * t->n, t->n);
 }
 
@@ -253,17 +267,6 @@ branch_mlp(const sublayer *s, const tokens *t, trace *tr, double *means, hermite
     for (size_t i = 0; s->gated && i < tokens_doubles(t); i++)
         tr->values[i] *= s->gain_up * tr->in[i];
     tr->excess = 0;
-}
-
-static void carve(trace *tr, double *work, const tokens *t)
-{
-    size_t each = tokens_doubles(t);
-    double *at = work + MIXING_WORK * kernel_doubles(t->n);
-    tr->in = at;
-    tr->values = at + each;
-    tr->raw = at + 2 * each;
-    tr->branch = at + 3 * each;
-    tr->sum = at + 4 * each;
 }
 
 /* The kernel that the branch reads, and the stream after N_stream, in x. */
@@ -322,7 +325,6 @@ void sublayer_forward(const sublayer *s,
 {
     size_t each = tokens_doubles(t);
     double means[TOKENS_MAX] = {0};
-    carve(tr, work, t);
     if (s->stream.kind != STEP_NONE) {
         kernel_mean before = kernel_means(x->k, t);
         norm_forward(&s->stream, x->k, x->mu, t, work, series);
@@ -405,11 +407,10 @@ static void attention_backward(const sublayer *s,
     size_t each = kernel_doubles(t->n), all = tokens_doubles(t);
     double *in = spare, *path[] = {spare + all, spare + 2 * all, spare + 3 * all};
     mixing_own own;
-    mixing_look(&own, tr->in, &s->mix, work);
     for (int half = 0; half < t->halves; half++) {
         size_t at = (size_t)half * each;
         mixing_paths p = {.queries = path[0] + at, .keys = path[1] + at, .values = path[2] + at};
-        mixing_backward(in + at, grad + at, tr->in + at, &own, &s->mix, m ? &p : NULL, work);
+        mixing_backward(in + at, grad + at, tr->in + at, &own, half, &s->mix, m ? &p : NULL, work);
     }
     memcpy(grad, in, all * sizeof *grad);
     if (!m) return;
@@ -431,8 +432,7 @@ void sublayer_backward(const sublayer *s,
 {
     int n = t->n;
     size_t each = tokens_doubles(t);
-    double *b = work + MIXING_WORK * kernel_doubles(n) + TRACE_KERNELS * each, *xs = b + each,
-           *spare = b + 2 * each;
+    double *b = work + MIXING_WORK * kernel_doubles(n), *xs = b + each, *spare = b + 2 * each;
     double mu[TOKENS_MAX], means[TOKENS_MAX] = {0};
     double share = kernel_means(tr->sum, t).q, fresh = 1;
     if (share > 0) fresh = fmin(kernel_means(tr->branch, t).q / share, 1);

@@ -60,15 +60,14 @@ typedef struct stream {
     double share;             /* of the mean square that is still the token's embedding */
 } stream;
 
-/* What sublayer_forward leaves for those who measure and for sublayer_backward; kernels belong to
- * the work space. */
+/* What sublayer_forward leaves for those who measure and for sublayer_backward. */
 typedef struct trace {
-    double *in;     /* what the branch reads */
-    double *values; /* attention: weighted values; MLP: hidden units after the activation */
-    double *raw;    /* after the last matrix */
-    double *branch; /* what is added */
-    double *sum;    /* before the norm on the stream */
-    double entropy[TOKENS_MAX];
+    double *in;      /* what the branch reads */
+    double *values;  /* attention: weighted values; MLP: hidden units after the activation */
+    double *raw;     /* after the last matrix */
+    double *branch;  /* what is added */
+    double *sum;     /* before the norm on the stream */
+    double *entropy; /* [n] attention: of the rows; given by the caller, or NULL */
     double excess;
     double branch_error; /* relative variance of the mean square of branch */
 } trace;
@@ -84,10 +83,13 @@ typedef struct matrix_grads {
     double weight[MATRICES];
 } matrix_grads;
 
-/* In doubles; both: of kernels with two halves. */
+/* In doubles: of the kernels of a trace, and of the work space. */
+size_t trace_doubles(int n, int halves);
 size_t sublayer_work_doubles(int n, int halves);
+/* memory: trace_doubles of it. No entropies. */
+void trace_place(trace *tr, double *memory, const tokens *t);
 /* base: kernel of the block's input, for `around` and `parallel`; else unused. x is replaced by the
- * new stream. */
+ * new stream. out: placed. */
 void sublayer_forward(const sublayer *s,
                       const tokens *t,
                       stream *x,
@@ -98,7 +100,7 @@ void sublayer_forward(const sublayer *s,
 /* After the forward pass of a block's attention: what `around` of its MLP needs. */
 void sublayer_ratio(const sublayer *s, const tokens *t, const trace *tr, stream *base);
 /* grad: kernel of the gradient of the new stream in, of x out. x: the kernel forward saw; tr from
- * sublayer_forward with the same work. to_base: added to where the block's input gets a gradient
+ * sublayer_forward. to_base: added to where the block's input gets a gradient
  * past x (around, parallel), else unused. sum_grad: of the sum, for the sites; may be NULL, and so
  * may matrices. */
 void sublayer_backward(const sublayer *s,

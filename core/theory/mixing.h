@@ -37,7 +37,7 @@ typedef enum mixing_kind {
 typedef struct mixing {
     mixing_kind kind;
     const tokens *tokens;
-    sight sight;
+    const sight *sight;
     double gain;        /* g: of W_V */
     double logit_var;   /* s2 */
     double query_var;   /* s2 by what W_Q multiplies a kernel by */
@@ -59,14 +59,13 @@ typedef struct mixing_paths {
 
 enum { MIXING_WORK = 16 }; /* work space in kernels of (n + 1) n doubles */
 
-/* Of a kernel k of single sequences. */
-void mixing_look(mixing_own *own, const double *k, const mixing *m, double *work);
-/* out, k: one half of a kernel each, not the same; own: of the first half, NULL where that is k.
- * entropy [n] or NULL: of the rows of P, in nats. excess: mean over
+/* out, k: one half of a kernel each, not the same; own: of the first half, filled from k unless k
+ * is the other. entropy [n] or NULL: of the rows of P, in nats. excess: mean over
  * tokens of what softmax adds to uniform attention, relative to the output. */
 void mixing_forward(double *out,
                     const double *k,
-                    const mixing_own *own,
+                    mixing_own *own,
+                    bool other,
                     const mixing *m,
                     double *entropy,
                     double *excess,
@@ -75,7 +74,8 @@ void mixing_forward(double *out,
 void mixing_backward(double *in,
                      const double *grad,
                      const double *k,
-                     const mixing_own *own,
+                     mixing_own *own,
+                     bool other,
                      const mixing *m,
                      const mixing_paths *paths,
                      double *work);

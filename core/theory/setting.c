@@ -260,7 +260,7 @@ static void attention_sublayer(setting *s, const recipe *r, int layer, sublayer 
     mixing *x = &out->mix;
     x->kind = mixing_of(r->mixing);
     x->tokens = &s->tokens;
-    sight_init(&x->sight, &s->tokens, m->mask == MASK_CAUSAL, local ? m->window : 0);
+    x->sight = &s->sights[local];
     x->gain = gain(spec, layer, "attn.v.weight", PARAM_INNER, kv, m->d_model);
     double q = query_gain(spec, layer), k = key_gain(spec, layer);
     x->logit_var = logit_variance(spec, r, q, k);
@@ -359,6 +359,9 @@ void setting_init(setting *s, const run_spec *spec, int most, bool both, double 
     tokens_init(&s->tokens, spec->data.seq_len, s->exchangeable, most);
     s->tokens.sequences = spec->data.batch;
     s->tokens.halves = both ? 2 : 1;
+    const bool causal = spec->model.mask == MASK_CAUSAL;
+    sight_init(&s->sights[0], &s->tokens, causal, 0);
+    sight_init(&s->sights[1], &s->tokens, causal, spec->model.window);
     size_t each = kernel_doubles(s->tokens.n);
     s->turn[0] = kernels, s->turn[1] = kernels + each, s->given = kernels + 2 * each;
     s->given_work = kernels + SETTING_KERNELS * each;

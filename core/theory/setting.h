@@ -18,6 +18,7 @@ typedef struct setting {
     tokens tokens;
     pair act, curve_tanh, curve_erf;
     double *turn[2]; /* rope: factors on the logit kernel, in blocks that see all and local ones */
+    sight sights[2]; /* of blocks that see all and of local ones */
     double *given;   /* [n, n] constant mixing matrix of the current block */
     double *given_work;
     bool exchangeable;

@@ -9,13 +9,20 @@
 
 enum { BATCH = 128 };
 
+/* A sublayer that the backward walk comes back to: the kernel it reads, and what it makes of it. */
+typedef struct kept {
+    double *k;
+    trace made;
+} kept;
+
 typedef struct walk {
     const run_spec *spec;
     const sink *to;
     setting s;
-    int every;                              /* blocks between checkpoints */
-    double *checkpoints, *inputs, *middles; /* kernels; the last two of the blocks of a segment */
-    double (*checkpoint_mu)[TOKENS_MAX];
+    int every;      /* blocks of a segment */
+    kept *kept;     /* [every, 2] attention and MLP of its blocks */
+    double *starts; /* kernels at the start of each segment, and their mu */
+    double (*start_mu)[TOKENS_MAX];
     stream x;
     double *grad, *to_base, *sum_grad, *work, *kernels, *base;
     hermite_series *series;
@@ -35,6 +42,11 @@ static void flush(walk *w)
 {
     if (w->n && w->to->predict) w->to->predict(w->to->user, w->rows, w->n);
     w->n = 0;
+}
+
+static bool told(const walk *w, int layer)
+{
+    return !w->to->predict_layer || w->to->predict_layer(w->to->user, layer);
 }
 
 static bool wanted(const walk *w, site where, metric m)
@@ -135,7 +147,7 @@ static size_t each(const walk *w)
 static void put_entropy(walk *w, int layer, const sublayer *s, const trace *tr)
 {
     const tokens *t = &w->s.tokens;
-    const sight *seen = &s->mix.sight;
+    const sight *seen = s->mix.sight;
     if (s->mix.kind != MIXING_SOFTMAX || t->length < 2) return;
     double sum = 0, share = 0, count = 0, lost = 0;
     for (int g = 0; g < t->n; g++) {
@@ -199,22 +211,30 @@ static void profile(walk *w, int layer, bool mlp, const sublayer *s, double q, c
     w->ratio[2 * (layer - 1) + mlp + 1] = sqrt(s->alpha * s->alpha * q + b);
 }
 
-/* One block forward; emit: the rows too. at: where to keep what its sublayers read, or NULL. */
-static void block_forward(walk *w, int layer, bool emit, double *input, double *middle)
+static kept *kept_of(const walk *w, int layer, bool mlp)
+{
+    return &w->kept[2 * ((layer - 1) % w->every) + mlp];
+}
+
+/* One block forward; emit: the rows too. */
+static void block_forward(walk *w, int layer, bool emit)
 {
     size_t bytes = each(w) * sizeof(double);
+    double entropy[TOKENS_MAX];
     stream base = base_of(w);
+    emit = emit && told(w, layer);
     for (int mlp = 0; mlp < 2; mlp++) {
         sublayer s;
-        trace tr;
-        double *keep = mlp ? middle : input;
-        if (keep) memcpy(keep, w->x.k, bytes);
+        kept *of = kept_of(w, layer, mlp);
+        trace *tr = &of->made;
+        memcpy(of->k, w->x.k, bytes);
+        tr->entropy = emit ? entropy : NULL;
         double q = kernel_means(w->x.k, &w->s.tokens).q;
         sublayer_at(w, layer, mlp, &s);
-        sublayer_forward(&s, &w->s.tokens, &w->x, &base, &tr, w->work, w->series);
-        profile(w, layer, mlp, &s, q, &tr);
-        if (!mlp) sublayer_ratio(&s, &w->s.tokens, &tr, &base);
-        if (emit) put_sublayer(w, layer, &s, &tr);
+        sublayer_forward(&s, &w->s.tokens, &w->x, &base, tr, w->work, w->series);
+        profile(w, layer, mlp, &s, q, tr);
+        if (!mlp) sublayer_ratio(&s, &w->s.tokens, tr, &base);
+        if (emit) put_sublayer(w, layer, &s, tr);
     }
 }
 
@@ -255,14 +275,16 @@ static void forward(walk *w)
     const run_spec *spec = w->spec;
     put_stream(w, 0, SITE_embed, &w->x);
     for (int l = 1; l <= spec->depth; l++) {
-        if ((l - 1) % w->every == 0) {
+        if (w->starts && (l - 1) % w->every == 0) {
             int k = (l - 1) / w->every;
-            memcpy(w->checkpoints + (size_t)k * each(w), w->x.k, each(w) * sizeof(double));
-            memcpy(w->checkpoint_mu[k], w->x.mu, sizeof w->x.mu);
+            memcpy(w->starts + (size_t)k * each(w), w->x.k, each(w) * sizeof(double));
+            memcpy(w->start_mu[k], w->x.mu, sizeof w->x.mu);
         }
-        put_stream(w, l, SITE_resid_in, &w->x);
-        if (wanted(w, SITE_param, METRIC_param_weight_norm)) put_weights(w, l);
-        block_forward(w, l, true, NULL, NULL);
+        if (told(w, l)) {
+            put_stream(w, l, SITE_resid_in, &w->x);
+            if (wanted(w, SITE_param, METRIC_param_weight_norm)) put_weights(w, l);
+        }
+        block_forward(w, l, true);
         w->var[l - 1] = kernel_means(w->x.k, &w->s.tokens).q;
     }
 }
@@ -272,7 +294,7 @@ static void forward(walk *w)
 static void put_gradient(walk *w, int layer, site where, const double *grad)
 {
     const run_spec *spec = w->spec;
-    if (!spec->measure.sites[where]) return;
+    if (!spec->measure.sites[where] || !told(w, layer)) return;
     kernel_mean m = kernel_means(grad, &w->s.tokens);
     double places = (double)spec->data.batch * spec->data.seq_len;
     double tolerance = log_tolerance(w->error / 4), corr = m.pairs / m.q;
@@ -338,32 +360,23 @@ static void put_matrices(walk *w, int layer, const sublayer *s, const matrix_gra
                   matrix_tolerance(w, s, 0, common), LAW_matrix_gradient, 0);
 }
 
-/* One block backward: the forward sublayers are made again from what they read. */
-static void block_backward(walk *w, int layer, const double *input, const double *middle)
+static void block_backward(walk *w, int layer)
 {
-    size_t bytes = each(w) * sizeof(double);
-    stream base = {.k = w->base}, x = {.k = w->kernels};
-    memset(w->to_base, 0, bytes);
-    memcpy(w->base, input, bytes);
+    const kept *attn = kept_of(w, layer, false);
+    stream base = {.k = attn->k};
+    memset(w->to_base, 0, each(w) * sizeof(double));
     sublayer s;
-    trace tr;
-    matrix_grads of[2];
-    sublayer_at(w, layer, true, &s);
-    if (s.around) { /* its attention first */
-        sublayer_at(w, layer, false, &s);
-        memcpy(w->x.k, input, bytes);
-        sublayer_forward(&s, &w->s.tokens, &w->x, &base, &tr, w->work, w->series);
-        sublayer_ratio(&s, &w->s.tokens, &tr, &base);
-    }
+    matrix_grads of;
+    const bool matrices = w->parameters && told(w, layer);
+    sublayer_at(w, layer, false, &s);
+    sublayer_ratio(&s, &w->s.tokens, &attn->made, &base);
     for (int mlp = 1; mlp >= 0; mlp--) {
-        const double *from = mlp ? middle : input;
+        const kept *from = kept_of(w, layer, mlp);
+        const stream x = {.k = from->k};
         sublayer_at(w, layer, mlp, &s);
-        memcpy(w->x.k, from, bytes);
-        memcpy(x.k, from, bytes);
-        sublayer_forward(&s, &w->s.tokens, &w->x, &base, &tr, w->work, w->series);
-        sublayer_backward(&s, &w->s.tokens, &x, &base, &tr, w->grad, w->to_base, w->sum_grad,
-                          w->parameters ? &of[mlp] : NULL, w->work, w->series);
-        if (w->parameters) put_matrices(w, layer, &s, &of[mlp]);
+        sublayer_backward(&s, &w->s.tokens, &x, &base, &from->made, w->grad, w->to_base,
+                          w->sum_grad, matrices ? &of : NULL, w->work, w->series);
+        if (matrices) put_matrices(w, layer, &s, &of);
         if (adds(&s)) put_gradient(w, layer, mlp ? SITE_mlp_branch : SITE_attn_branch, w->sum_grad);
         grow_error(w, kernel_means(w->sum_grad, &w->s.tokens).q,
                    kernel_means(w->grad, &w->s.tokens).q);
@@ -377,17 +390,13 @@ static void backward(walk *w)
     int L = w->spec->depth;
     for (int k = (L - 1) / w->every; k >= 0; k--) {
         int first = k * w->every + 1, last = first + w->every - 1 < L ? first + w->every - 1 : L;
-        memcpy(w->x.k, w->checkpoints + (size_t)k * each(w), each(w) * sizeof(double));
-        memcpy(w->x.mu, w->checkpoint_mu[k], sizeof w->x.mu);
-        for (int l = first; l <= last; l++) {
-            size_t at = (size_t)(l - first) * each(w);
-            block_forward(w, l, false, w->inputs + at, w->middles + at);
-        }
+        memcpy(w->x.k, w->starts + (size_t)k * each(w), each(w) * sizeof(double));
+        memcpy(w->x.mu, w->start_mu[k], sizeof w->x.mu);
+        for (int l = first; l <= last && last < L; l++) block_forward(w, l, false);
         for (int l = last; l >= first; l--) {
-            size_t at = (size_t)(l - first) * each(w);
             put_gradient(w, l, SITE_resid_out, w->grad);
             w->grad_norm[l - 1] = sqrt(kernel_means(w->grad, &w->s.tokens).q / w->last_grad);
-            block_backward(w, l, w->inputs + at, w->middles + at);
+            block_backward(w, l);
             put_gradient(w, l, SITE_resid_in, w->grad);
         }
     }
@@ -462,7 +471,7 @@ static bool wants_gradients(const run_spec *spec)
 }
 
 /* The slope over blocks moves with the two ends of the series: off, the tolerance of ln of it. */
-static void put_growth(walk *w, metric slope, metric shape, const double *series, double off)
+static void put_growth(walk *w, metric slope, metric shape, double *series, double off)
 {
     fit f;
     int depth = w->spec->depth;
@@ -561,17 +570,36 @@ static int groups_of(const run_spec *spec)
     return spec->data.seq_len < most ? spec->data.seq_len : most;
 }
 
-static void layout(walk *w, const run_spec *spec, arena *a)
+/* Blocks of a segment: as many as fit, evenly; 1 where nothing comes back. */
+static int segment_of(const run_spec *spec, size_t block_bytes, bool alone)
+{
+    const size_t most = (alone ? THEORY_KEPT : THEORY_KEPT_RUN) / block_bytes;
+    const int depth = spec->depth, every = most < 1 ? 1 : most < (size_t)depth ? (int)most : depth;
+    const int segments = (depth - 1) / every + 1;
+    return wants_gradients(spec) ? (depth - 1) / segments + 1 : 1;
+}
+
+static void layout_segment(walk *w, const run_spec *spec, size_t n, bool alone, arena *a)
+{
+    const size_t halves = has_halves(spec) ? 2 : 1, one = halves * kernel_doubles((int)n),
+                 own = one + trace_doubles((int)n, (int)halves);
+    w->every = segment_of(spec, 2 * own * sizeof(double), alone);
+    const size_t segments = (size_t)((spec->depth - 1) / w->every + 1), rows = 2 * (size_t)w->every;
+    w->kept = arena_alloc(a, rows * sizeof *w->kept);
+    double *at = arena_alloc(a, rows * own * sizeof *at);
+    for (size_t i = 0; w->kept && i < rows; i++, at += own) w->kept[i] = (kept){.k = at};
+    w->starts = NULL;
+    if (!wants_gradients(spec)) return;
+    w->starts = arena_alloc(a, segments * one * sizeof(double));
+    w->start_mu = arena_alloc(a, segments * sizeof *w->start_mu);
+}
+
+static void layout(walk *w, const run_spec *spec, bool alone, arena *a)
 {
     size_t n = (size_t)groups_of(spec), halves = has_halves(spec) ? 2 : 1,
            half = kernel_doubles((int)n) * sizeof(double), one = halves * half;
     size_t depth = (size_t)spec->depth;
-    w->every = (int)ceil(sqrt((double)depth));
-    size_t segments = (depth - 1) / (size_t)w->every + 1;
-    w->checkpoints = arena_alloc(a, segments * one);
-    w->checkpoint_mu = arena_alloc(a, segments * sizeof *w->checkpoint_mu);
-    w->inputs = arena_alloc(a, (size_t)w->every * one);
-    w->middles = arena_alloc(a, (size_t)w->every * one);
+    layout_segment(w, spec, n, alone, a);
     w->x.k = arena_alloc(a, one);
     w->grad = arena_alloc(a, one);
     w->to_base = arena_alloc(a, one);
@@ -588,14 +616,14 @@ static void layout(walk *w, const run_spec *spec, arena *a)
     w->grad_norm = arena_alloc(a, (depth + 1) * sizeof(double));
 }
 
-size_t theory_bytes(const run_spec *spec)
+size_t theory_bytes(const run_spec *spec, bool alone)
 {
     walk w;
     arena counting;
     arena_init(&counting, NULL, 0);
     memset(&w, 0, sizeof w);
     arena_alloc(&counting, sizeof w);
-    layout(&w, spec, &counting);
+    layout(&w, spec, alone, &counting);
     return counting.used;
 }
 
@@ -622,6 +650,8 @@ static void walk_all(walk *w, const theory_data *data)
     setting_init(&w->s, spec, most_groups(spec), halves > 1,
                  w->kernels + halves * kernel_doubles(groups_of(spec)));
     w->stream_law = law_of_stream(spec);
+    for (int i = 0; i < 2 * w->every; i++)
+        trace_place(&w->kept[i].made, w->kept[i].k + each(w), &w->s.tokens);
     put_special(w);
     setting_stream(&w->s, data, &w->x, w->series, w->work);
     w->ratio[0] = 1;
@@ -645,11 +675,11 @@ void theory_predict(const run_spec *spec, const theory_data *data, void *memory,
 {
     arena a;
     if (!to->predict) return;
-    arena_init(&a, memory, theory_bytes(spec));
+    arena_init(&a, memory, theory_bytes(spec, !data));
     walk *w = arena_alloc(&a, sizeof *w);
     memset(w, 0, sizeof *w);
     w->spec = spec, w->to = to;
-    layout(w, spec, &a);
+    layout(w, spec, !data, &a);
     reason why = setting_reason(spec);
     put_uncovered(w);
     if (why)

@@ -57,6 +57,7 @@ void sight_init(sight *s, const tokens *t, bool causal, int window)
         s->at_lo[g] = overlap(t, lo, from, to);
         s->at_hi[g] = hi > lo ? overlap(t, hi, from, to) : 0;
         s->seen[g] = to - from;
+        s->log_seen[g] = log(s->seen[g]);
     }
 }
 
@@ -68,7 +69,17 @@ void kernel_blocks(double *out, const double *k, const tokens *t)
     for (int g = 0; g < n; g++) out[g * n + g] += (q[g] - out[g * n + g]) / t->size[g];
 }
 
-void sight_mean(double *out, const double *x, const sight *s, const tokens *t, double *work)
+/* y += c x, rows of n. */
+static void add_row(double *restrict y, double c, const double *restrict x, int n)
+{
+    for (int j = 0; j < n; j++) y[j] += c * x[j];
+}
+
+void sight_mean(double *restrict out,
+                const double *restrict x,
+                const sight *s,
+                const tokens *t,
+                double *restrict work)
 {
     int n = t->n;
     memset(work, 0, (size_t)n * sizeof *work);
@@ -86,25 +97,30 @@ void sight_mean(double *out, const double *x, const sight *s, const tokens *t, d
     }
 }
 
-void sight_spread(double *out, const double *x, const sight *s, const tokens *t, double *work)
+void sight_spread(double *restrict out,
+                  const double *restrict x,
+                  const sight *s,
+                  const tokens *t,
+                  double *restrict work)
 {
     int n = t->n;
     memset(work, 0, (size_t)(n + 1) * (size_t)n * sizeof *work);
     memset(out, 0, (size_t)n * (size_t)n * sizeof *out);
     for (int g = 0; g < n; g++) {
         int lo = s->lo[g], hi = s->hi[g];
-        double over = t->size[g] / s->seen[g], wl = over * s->at_lo[g] / t->size[lo],
-               wh = over * s->at_hi[g] / t->size[hi], whole = hi > lo ? over : 0;
-        for (int j = 0; j < n; j++) {
-            double v = x[g * n + j];
-            out[lo * n + j] += wl * v;
-            out[hi * n + j] += wh * v;
-            if (hi > lo) work[(lo + 1) * n + j] += whole * v, work[hi * n + j] -= whole * v;
-        }
+        double over = t->size[g] / s->seen[g];
+        const double *row = x + g * n;
+        add_row(out + lo * n, over * s->at_lo[g] / t->size[lo], row, n);
+        if (hi == lo) continue;
+        add_row(out + hi * n, over * s->at_hi[g] / t->size[hi], row, n);
+        if (hi == lo + 1) continue;
+        add_row(work + (lo + 1) * n, over, row, n);
+        add_row(work + hi * n, -over, row, n);
     }
-    for (int a = 1; a < n; a++)
-        for (int j = 0; j < n; j++) work[a * n + j] += work[(a - 1) * n + j];
-    for (int i = 0; i < n * n; i++) out[i] += work[i];
+    for (int a = 1; a < n; a++) {
+        add_row(work + a * n, 1, work + (a - 1) * n, n);
+        add_row(out + a * n, 1, work + a * n, n);
+    }
 }
 
 void transpose(double *out, const double *x, int n)

@@ -37,6 +37,7 @@ typedef struct sight {
     int lo[TOKENS_MAX], hi[TOKENS_MAX];
     double at_lo[TOKENS_MAX], at_hi[TOKENS_MAX];
     double seen[TOKENS_MAX]; /* tokens, itself included */
+    double log_seen[TOKENS_MAX];
 } sight;
 
 /* At most `most` groups; exchangeable: one. One sequence, one half. */
@@ -66,8 +67,16 @@ void kernel_blocks(double *out, const double *k, const tokens *t);
 
 /* out = W x, W' x with the sizes that make it a sum over tokens: out_a = sum_i P_ia x_i; x, out [n,
  * n], not the same. work [n + 1, n]. */
-void sight_mean(double *out, const double *x, const sight *s, const tokens *t, double *work);
-void sight_spread(double *out, const double *x, const sight *s, const tokens *t, double *work);
+void sight_mean(double *restrict out,
+                const double *restrict x,
+                const sight *s,
+                const tokens *t,
+                double *restrict work);
+void sight_spread(double *restrict out,
+                  const double *restrict x,
+                  const sight *s,
+                  const tokens *t,
+                  double *restrict work);
 void transpose(double *out, const double *x, int n);
 
 /* Means over tokens and over pairs. */

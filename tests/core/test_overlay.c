@@ -133,12 +133,15 @@ static void recur(const run_spec *spec, kernels *k)
     static stream x;
     static hermite_series series[2 * LENGTH];
     size_t each = kernel_doubles(LENGTH);
-    double *memory =
-        calloc((SETTING_KERNELS + 3) * each + sublayer_work_doubles(LENGTH, 1), sizeof *memory);
+    double *memory = calloc((SETTING_KERNELS + 3) * each + sublayer_work_doubles(LENGTH, 1) +
+                                trace_doubles(LENGTH, 1),
+                            sizeof *memory);
     ck_assert_ptr_nonnull(memory);
-    double *now = memory, *before = now + each, *rest = before + each, *work = rest + 4 * each;
+    double *now = memory, *before = now + each, *rest = before + each, *made = rest + 4 * each,
+           *work = made + trace_doubles(LENGTH, 1);
     setting_init(&s, spec, LENGTH, false, rest);
     tokens_init(&s.tokens, LENGTH, false, LENGTH);
+    sight_init(&s.sights[0], &s.tokens, spec->model.mask == MASK_CAUSAL, 0);
     memset(&x, 0, sizeof x);
     x.k = now;
     memcpy(x.k, k->at[0], sizeof k->at[0]);
@@ -150,6 +153,7 @@ static void recur(const run_spec *spec, kernels *k)
         for (int mlp = 0; mlp < 2; mlp++) {
             sublayer sub;
             trace tr;
+            trace_place(&tr, made, &s.tokens);
             setting_sublayer(&s, l, mlp, &sub);
             sublayer_forward(&sub, &s.tokens, &x, &base, &tr, work, series);
         }

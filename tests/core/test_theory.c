@@ -160,6 +160,7 @@ static double *doubles(size_t n)
 typedef struct lab {
     tokens t;
     mixing m;
+    sight sight;
     double *k, *out, *work;
 } lab;
 
@@ -167,7 +168,8 @@ static void lab_init(lab *l, int length, int most, bool causal, int window, doub
 {
     tokens_init(&l->t, length, false, most);
     l->m = (mixing){.tokens = &l->t, .gain = 1, .logit_var = logit_var};
-    sight_init(&l->m.sight, &l->t, causal, window);
+    l->m.sight = &l->sight;
+    sight_init(&l->sight, &l->t, causal, window);
     size_t each = kernel_doubles(l->t.n);
     l->k = doubles(each);
     l->out = doubles(each);
@@ -194,7 +196,8 @@ static void fill(lab *l, double rho)
 
 static void mix(lab *l)
 {
-    mixing_forward(l->out, l->k, NULL, &l->m, NULL, NULL, l->work);
+    mixing_own own;
+    mixing_forward(l->out, l->k, &own, false, &l->m, NULL, NULL, l->work);
     memcpy(l->k, l->out, kernel_doubles(l->t.n) * sizeof *l->k);
 }
 
@@ -225,9 +228,9 @@ START_TEST(test_pairs_of_sequences_keep_what_they_share)
     for (int rho = 0; rho < 2; rho++) {
         lab_init(&l, 32, 32, false, 0, rho ? 0 : 0.5);
         fill(&l, 0.3);
-        mixing_look(&own, l.k, &l.m, l.work);
+        mixing_forward(l.out, l.k, &own, false, &l.m, NULL, NULL, l.work);
         for (size_t i = 0; i < kernel_doubles(l.t.n); i++) l.k[i] = 0.3 * rho;
-        mixing_forward(l.out, l.k, &own, &l.m, NULL, NULL, l.work);
+        mixing_forward(l.out, l.k, &own, true, &l.m, NULL, NULL, l.work);
         for (size_t i = 0; i < kernel_doubles(l.t.n); i++)
             ck_assert_double_eq_tol(l.out[i], 0.3 * rho, 1e-12);
         lab_deinit(&l);
@@ -310,8 +313,9 @@ START_TEST(test_backward_is_the_adjoint_of_forward)
         for (int j = 0; j <= i; j++)
             grad[i * n + j] = grad[j * n + i] = sin(1.0 + i) * sin(1.0 + j) + (i == j);
     for (int i = 0; i < n; i++) grad[n * n + i] = grad[i * n + i];
-    mixing_forward(l.out, l.k, NULL, &l.m, NULL, NULL, l.work);
-    mixing_backward(in, grad, l.k, NULL, &l.m, NULL, l.work);
+    mixing_own own;
+    mixing_forward(l.out, l.k, &own, false, &l.m, NULL, NULL, l.work);
+    mixing_backward(in, grad, l.k, &own, false, &l.m, NULL, l.work);
     for (int i = 0; i < n * n; i++) there += grad[i] * l.out[i], back += in[i] * l.k[i];
     ck_assert_double_eq_tol(there / back, 1, 1e-12);
     free(grad);

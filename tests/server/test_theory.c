@@ -276,17 +276,22 @@ static const struct {
     {"\"post_ln\"", "grad_iid", SITE_resid_out, METRIC_grad_rms, 23, 0.712, 0.02},
 };
 
-static double predict_of(const char *text, site where, metric m, const char *param, int layer)
+static void predict_with(const char *text, const sink *to)
 {
     job j;
     error err = {0};
     only_theory = true;
     read_one(text, &j);
-    const sink to = {.predict = on_predict};
     n_predicted = 0;
-    ck_assert_int_eq(engine_for(j.runs[0].spec.precision)->predict(&j.runs[0].spec, &to, &err),
+    ck_assert_int_eq(engine_for(j.runs[0].spec.precision)->predict(&j.runs[0].spec, to, &err),
                      ERR_OK);
     job_deinit(&j);
+}
+
+static double predict_of(const char *text, site where, metric m, const char *param, int layer)
+{
+    const sink to = {.predict = on_predict};
+    predict_with(text, &to);
     for (size_t i = 0; i < n_predicted; i++)
         if (predicted[i].site == where && predicted[i].metric == m && predicted[i].layer == layer &&
             same_name(predicted[i].param, param)) {
@@ -333,6 +338,50 @@ START_TEST(test_deep_networks_are_predicted)
     double at_10000 = 1 - predict_one(text, SITE_resid_out, METRIC_token_corr, 10000);
     ck_assert_double_eq_tol(at_1000 / 0.0083, 1, 0.03);
     ck_assert_double_eq_tol(at_10000 / 0.0017, 1, 0.06);
+}
+END_TEST
+
+static bool every_seventh(void *user, int layer)
+{
+    (void)user;
+    return layer <= 0 || layer % 7 == 0;
+}
+
+static bool same_row(const prediction *a, const prediction *b)
+{
+    return a->layer == b->layer && a->site == b->site && a->metric == b->metric &&
+           same_name(a->param, b->param) && a->law == b->law && a->reason == b->reason &&
+           memcmp(&a->value, &b->value, sizeof a->value) == 0 &&
+           memcmp(&a->tolerance, &b->tolerance, sizeof a->tolerance) == 0;
+}
+
+/* Blocks of which a run has no room to keep what the backward walk needs (THEORY_KEPT_RUN: 280 of
+ * these) are walked twice; to the same bits as alone, where all are kept. And who asks for some of
+ * the layers gets the same of them. */
+START_TEST(test_what_is_kept_and_what_is_asked_for_change_nothing)
+{
+    static prediction whole[ROWS_MAX];
+    static const char text[] =
+        "{\"strategy\":\"pre_ln\",\"depth\":400,\"seeds\":[0],\"data\":{\"source\":\"gaussian\","
+        "\"batch\":2,\"seq_len\":32},\"train\":{\"loss\":\"grad_common\",\"steps\":0},\"model\":{"
+        "\"d_model\":8,\"n_heads\":1,\"d_ff\":8},\"measure\":{\"sites\":[\"resid_out\",\"param\"],"
+        "\"metrics\":[\"grad_norm\",\"grad_token_corr\",\"var\",\"param_grad_norm\"]}}";
+    const sink all = {.predict = on_predict},
+               some = {.predict = on_predict, .predict_layer = every_seventh};
+    predict_with(text, &all);
+    const size_t n = n_predicted;
+    ck_assert_uint_lt(n, ROWS_MAX);
+    memcpy(whole, predicted, n * sizeof *whole);
+    only_theory = false;
+    run_both(text);
+    ck_assert_uint_eq(n_predicted, n);
+    for (size_t i = 0; i < n; i++) ck_assert(same_row(&whole[i], &predicted[i]));
+    predict_with(text, &some);
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++)
+        if (every_seventh(NULL, whole[i].layer)) ck_assert(same_row(&whole[i], &predicted[at++]));
+    ck_assert_uint_eq(at, n_predicted);
+    ck_assert_uint_lt(at, n / 4);
 }
 END_TEST
 
@@ -440,6 +489,7 @@ int main(void)
     tcase_add_loop_test(c, test_overlay_is_what_another_program_measured, 0,
                         sizeof overlays / sizeof *overlays);
     tcase_add_test(c, test_deep_networks_are_predicted);
+    tcase_add_test(c, test_what_is_kept_and_what_is_asked_for_change_nothing);
     tcase_add_loop_test(c, test_exponents_of_the_last_gradient_in_depth, 0, 3);
     tcase_add_test(c, test_query_gradients_vanish_with_the_tokens_differences);
     tcase_add_loop_test(c, test_growth_laws_are_predicted, 0, 4);
