@@ -16,7 +16,7 @@
 #include <stddef.h>
 
 /* Changes with every change of a rule or of how rules are judged; kept with each verdict. */
-enum { RULES_VERSION = 3 };
+enum { RULES_VERSION = 4 };
 
 enum { RULE_EXPECT_MAX = 64, RULE_ANY_LAYER = -2, RULE_ANY_STEP = -1 };
 #define RULE_ANY_SITE SITE_COUNT
@@ -74,8 +74,10 @@ typedef struct rule {
                       none: always */
     rule_bounds warn, fail;
     /* Sentences for a failure, a warning (NULL: as a failure) and a pass. {value}, {layer} the
-     * first beyond, {worst} that of the value, {aside}, {factor} the value's per block, {where}. */
+     * first beyond, {worst} that of the value, {at} "in block {worst}", {aside}, {factor} the
+     * value's per block, {where} the first beyond with its site. */
     const char *bad, *near, *good;
+    const char *further; /* a pass right behind that of the rule before; NULL: as good */
 } rule;
 
 enum {

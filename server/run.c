@@ -296,9 +296,10 @@ static void print_dear_groups(FILE *to, const job *j)
             if (j->runs[i].cost.metrics[k].factor > most->factor)
                 most = &j->runs[i].cost.metrics[k];
         if (most->factor < 0.5) continue;
-        fprintf(to,
-                "normscope: %s costs about %.2g forward and backward passes for each measured\n",
-                most->group, most->factor);
+        fprintf(
+            to,
+            "normscope: %s costs about %.2g forward and backward passes at each measured step\n",
+            most->group, most->factor);
     }
 }
 

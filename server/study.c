@@ -203,15 +203,17 @@ static void say_others(json_out *o, const study_arm *a)
     json_text(o, at ? at + strlen(blocks) : "");
 }
 
-/* "post_ln holds to 11 blocks; post_ln at 12 blocks: tokens become identical …" */
+/* "post_ln holds to 11 blocks, with a warning; post_ln at 12 blocks: tokens become identical …" */
 static void say_depths(json_out *o, const study *s, int at)
 {
-    char text[48];
+    char text[64];
     study_depths d = study_depths_of(s, at);
     if (!d.pass && !d.fail) return;
     say_others(o, d.pass ? d.pass : d.fail);
     snprintf(text, sizeof text, " holds to %d blocks", d.pass ? d.pass->depth : 0);
     json_text(o, d.pass ? text : " holds at no depth that was tried");
+    if (d.pass && d.pass->of.level == LEVEL_WARN) json_text(o, ", with a warning");
+    if (!d.fail) json_text(o, ", the deepest that was tried");
     if (!d.fail) return;
     json_text(o, "; ");
     json_text(o, d.fail->sentence);
@@ -232,24 +234,49 @@ static char *depth_sentence(const study *s)
 
 /* --- the whole, in one sentence --------------------------------------------------------------- */
 
+static void say_count(json_out *o, int n, const char *one, const char *many)
+{
+    char text[64];
+    snprintf(text, sizeof text, ", %d %s", n, n == 1 ? one : many);
+    if (n) json_text(o, text);
+}
+
+/* "3 of 5 arms pass, 1 has a warning, 1 fails", "All 5 arms pass", "None of 5 arms passes" */
+static void say_counts(json_out *o, const study *s, int judged)
+{
+    char text[64];
+    int pass = count(s, LEVEL_PASS), fail = count(s, LEVEL_FAIL);
+    if (pass == judged)
+        snprintf(text, sizeof text, "All %d arms pass", judged);
+    else if (pass)
+        snprintf(text, sizeof text, "%d of %d arms pass%s", pass, judged, pass == 1 ? "es" : "");
+    else
+        snprintf(text, sizeof text, "None of %d arms passes", judged);
+    json_text(o, text);
+    say_count(o, count(s, LEVEL_WARN), "has a warning", "have a warning");
+    if (fail < judged) say_count(o, fail, "fails", "fail");
+}
+
+/* Where all pass, the last is not bad: it may only be the shallowest. */
 static char *job_sentence(const study *s)
 {
     json_out o = {0};
-    char text[96];
     int judged = s->n - count(s, LEVEL_NONE);
-    const study_arm *last = ranked(s, judged), *first = ranked(s, 1);
+    const study_arm *last = ranked(s, judged), *first = ranked(s, 1), *said = last;
     if (!last) return NULL;
     if (s->finds_depth) return depth_sentence(s);
     if (judged > 1) {
-        snprintf(text, sizeof text, "%d of %d arms pass", count(s, LEVEL_PASS), judged);
-        json_text(&o, text);
-        snprintf(text, sizeof text, ", %d with a warning", count(s, LEVEL_WARN));
-        if (count(s, LEVEL_WARN)) json_text(&o, text);
-        json_text(&o, ". Best: ");
-        json_text(&o, first->label);
-        json_text(&o, ". Worst: ");
+        say_counts(&o, s, judged);
+        if (last->of.level == LEVEL_PASS) {
+            json_text(&o, ". Best: ");
+            said = first;
+        } else {
+            json_text(&o, first->of.level < LEVEL_FAIL ? ". Best: " : "");
+            json_text(&o, first->of.level < LEVEL_FAIL ? first->label : "");
+            json_text(&o, ". Worst: ");
+        }
     }
-    json_text(&o, last->sentence);
+    json_text(&o, said->sentence);
     return json_take(&o);
 }
 

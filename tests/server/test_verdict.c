@@ -368,6 +368,69 @@ START_TEST(test_updates_of_weight_matrices_count)
 }
 END_TEST
 
+/* As people write them: 8900, not 8.9e+03; the embedding, not block 0. */
+START_TEST(test_numbers_and_places_are_written_for_people)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } rows[] = {{1.2345, "1.23"}, {8901, "8900"}, {48345.6, "48300"}, {7.34e9, "7.34e9"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        fake k;
+        char text[128];
+        begin(&k, 1);
+        put(&k, 0, i ? 6 : 0, SITE_param, METRIC_param_update_ratio, "embed.weight", rows[i].value);
+        judge(&k, 0);
+        snprintf(text, sizeof text,
+                 "an update is larger than the weight it changes (%s times, in %s)", rows[i].text,
+                 i ? "block 6" : "the embedding");
+        ck_says(&k, RULE_update_large_ROW, text);
+        end(&k);
+    }
+}
+END_TEST
+
+/* What is said of a run as a whole. */
+static void ck_sentence(fake *k, verdict_level level, const char *text)
+{
+    json_out o = {0};
+    study_sentence(&o, &k->rules, k->f, level);
+    char *own = json_take(&o);
+    ck_assert_str_eq(own, text);
+    free(own);
+}
+
+START_TEST(test_a_run_that_diverged_is_not_said_to_have_nan_as_well)
+{
+    fake k;
+    begin(&k, 0);
+    put(&k, 0, 3, SITE_resid_out, METRIC_nonfinite, NULL, 7);
+    put(&k, 0, 3, SITE_resid_out, METRIC_grad_nonfinite, NULL, 7);
+    k.summary =
+        (run_summary){.diverged = true, .diverged_layer = 3, .diverged_site = SITE_attn_branch};
+    judge(&k, 0);
+    ck_sentence(&k, LEVEL_FAIL, "values stop being finite in block 3 (attn_branch)");
+    end(&k);
+}
+END_TEST
+
+START_TEST(test_a_pass_says_how_little_was_judged_or_how_the_gradient_fares)
+{
+    fake k;
+    begin(&k, 0);
+    judge(&k, 0);
+    ck_sentence(&k, LEVEL_PASS, "the one rule of 23 that can be judged holds");
+    put(&k, 0, 3, SITE_resid_out, METRIC_nonfinite, NULL, 0);
+    judge(&k, 0);
+    ck_sentence(&k, LEVEL_PASS, "the 2 rules of 23 that can be judged hold");
+    end(&k);
+    gradient(&k, 0, 0.9996, 1, 0);
+    ck_sentence(&k, LEVEL_PASS,
+                "the gradient of every block is at most 1 times that of the last and at least "
+                "0.997 times");
+}
+END_TEST
+
 /* The step with the worse value is the one that is told. */
 static void both_steps(double first, double last, verdict_level level, int step)
 {
@@ -552,9 +615,10 @@ START_TEST(test_arms_are_ranked_and_the_deepest_is_told)
     ck_assert_int_eq(s.level, LEVEL_FAIL);
     static const int ranks[] = {2, 3, 1, 4};
     for (int i = 0; i < 4; i++) ck_assert_int_eq(s.arms[i].of.rank, ranks[i]);
-    ck_assert_str_eq(s.sentence,
-                     "3 of 4 arms pass. Best: a at 12 blocks. Worst: b at 12 blocks: tokens "
-                     "become identical by block 4 (mean cosine 0.9975)");
+    ck_assert_str_eq(
+        s.sentence,
+        "3 of 4 arms pass, 1 fails. Best: a at 12 blocks. Worst: b at 12 blocks: tokens "
+        "become identical by block 4 (mean cosine 0.9975)");
     json_begin_object(&o);
     study_json(&o, &s, "[\"/depth\"]");
     json_end(&o);
@@ -565,6 +629,39 @@ START_TEST(test_arms_are_ranked_and_the_deepest_is_told)
                        "\"differs\":[\"/depth\"]"));
     json_deinit(&o);
     study_deinit(&s);
+}
+END_TEST
+
+static void
+ck_study(bool finds_depth, const double *a, const double *b, int seeds, const char *says)
+{
+    rules r;
+    study s;
+    verdict_rules(&r, NULL, 0);
+    study_init(&s, &r, finds_depth);
+    add(&s, "{\"depth\":6}", 6, a, seeds);
+    add(&s, "{\"depth\":9}", 9, b, seeds);
+    ck_assert(study_end(&s));
+    ck_assert_str_eq(s.sentence, says);
+    study_deinit(&s);
+}
+
+START_TEST(test_nothing_is_called_the_worst_where_all_pass_nor_the_best_where_all_fail)
+{
+    static const double near[] = {0.97, 0.971};
+    ck_study(false, low, middle, 2,
+             "All 2 arms pass. Best: pre_ln at 9 blocks: tokens stay apart (mean cosine 0.905)");
+    ck_study(false, high, high, 2,
+             "None of 2 arms passes. Worst: pre_ln at 6 blocks: tokens become identical by block 4 "
+             "(mean cosine 0.9975)");
+    ck_study(false, near, high, 2,
+             "None of 2 arms passes, 1 has a warning, 1 fails. Best: pre_ln at 6 blocks. Worst: "
+             "pre_ln at 9 blocks: tokens become identical by block 4 (mean cosine 0.9975)");
+    ck_study(true, low, near, 2,
+             "pre_ln holds to 9 blocks, with a warning, the deepest that was tried");
+    ck_study(true, low, high, 2,
+             "pre_ln holds to 6 blocks; pre_ln at 9 blocks: tokens become identical by block 4 "
+             "(mean cosine 0.9975)");
 }
 END_TEST
 
@@ -635,6 +732,9 @@ int main(void)
     tcase_add_loop_test(c, test_eight_bits_are_judged_where_the_job_asks, 0, 3);
     tcase_add_test(c, test_rules_about_training);
     tcase_add_test(c, test_updates_of_weight_matrices_count);
+    tcase_add_test(c, test_numbers_and_places_are_written_for_people);
+    tcase_add_test(c, test_a_run_that_diverged_is_not_said_to_have_nan_as_well);
+    tcase_add_test(c, test_a_pass_says_how_little_was_judged_or_how_the_gradient_fares);
     tcase_add_test(c, test_a_rule_looks_at_the_first_and_the_last_step);
     tcase_add_test(c, test_a_direction_common_to_all_tokens_after_a_few_updates_is_no_collapse);
     tcase_add_test(c, test_the_start_is_judged_on_drawn_weights_before_any_update);
@@ -647,6 +747,7 @@ int main(void)
     suite_add_tcase(s, c);
     c = tcase_create("studies");
     tcase_add_test(c, test_arms_are_ranked_and_the_deepest_is_told);
+    tcase_add_test(c, test_nothing_is_called_the_worst_where_all_pass_nor_the_best_where_all_fail);
     tcase_add_test(c, test_a_study_that_looks_for_a_depth_is_as_its_best_arm);
     tcase_add_test(c, test_the_sentence_of_one_arm);
     suite_add_tcase(s, c);
