@@ -56,8 +56,8 @@ err_code coordinates_init(coordinates *c, const char *axis, const char *arm, err
     if (*c->axis) return ERR_OK;
     bool asked = axis && strcmp(axis, "auto") != 0;
     return error_set(err, ERR_RANGE, "",
-                     asked ? "%.48s is not swept over numbers; the sweep has %.200s"
-                           : "%.48s field is swept over numbers; the sweep has %.200s",
+                     asked ? "%.48s is not swept over numbers; an arm of this job is %.200s"
+                           : "%.48s field is swept over numbers; an arm of this job is %.200s",
                      asked ? axis : "no", arm);
 }
 

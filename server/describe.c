@@ -137,28 +137,34 @@ static void print_rows(const names *n)
     }
 }
 
-static void print_default(const field *f)
+static const char *default_text(char number[JSON_NUMBER], const field *f)
 {
-    char text[JSON_NUMBER];
-    if (f->rule)
-        printf("  default   %s\n", f->rule);
-    else if (f->type == FIELD_BOOL)
-        printf("  default   %s\n", f->number != 0 ? "true" : "false");
-    else if (f->text)
-        printf("  default   %s\n", *f->text ? f->text : "none");
-    else if (isnan(f->number))
-        printf("  default   null\n");
-    else if (json_number_text(text, f->number))
-        printf("  default   %s\n", text);
+    if (f->rule) return f->rule;
+    if (f->type == FIELD_BOOL) return f->number != 0 ? "true" : "false";
+    if (f->text) return *f->text ? f->text : "none";
+    if (isnan(f->number)) return "null";
+    json_number_text(number, f->number);
+    return number;
+}
+
+static void print_fields(void)
+{
+    char path[FIELD_PATH], number[JSON_NUMBER];
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        const field *f = &field_table[i];
+        field_path(path, f);
+        printf("  %-26s %s; default: %s\n", path, f->doc, default_text(number, f));
+    }
+    printf("\nnormscope describe fields NAME tells what is allowed, and the unit.\n");
 }
 
 static void print_field(const field *f)
 {
-    char allowed[512], path[FIELD_PATH];
+    char allowed[512], path[FIELD_PATH], number[JSON_NUMBER];
     field_path(path, f);
     field_allowed(allowed, sizeof allowed, f, 0);
     printf("%s: %s\n  allowed   %s\n", path, f->doc, allowed);
-    print_default(f);
+    printf("  default   %s\n", default_text(number, f));
     if (f->unit) printf("  unit      %s\n", f->unit);
     if (f->choices) printf("  see       normscope describe %s\n", f->choices);
     int group = *f->group ? field_group_find(f->group) : -1;
@@ -280,7 +286,10 @@ static int describe(const options *o, names *n)
     find_rows(n, kind);
     if (o->n_arguments == 1) {
         if (json) return put(kind_json(kind));
-        print_rows(n);
+        if (find_registry(kind))
+            print_rows(n);
+        else
+            print_fields();
         return 0;
     }
     int row = registry_find(&n->list, o->arguments[1]);

@@ -100,6 +100,19 @@ static void print_whole(FILE *to, const table *t)
     }
 }
 
+/* What the codes in the cells stand for. */
+static void print_reasons(FILE *to, const table *t)
+{
+    bool told[REASON_COUNT] = {false};
+    for (int r = 0; r < t->n_shown; r++)
+        for (int c = 0; c < COLUMNS; c++) {
+            reason why = t->has[r][c] ? t->cells[r][c].reason : REASON_NONE;
+            if (!why || told[why]) continue;
+            told[why] = true;
+            fprintf(to, "  %s: %s\n", reason_name(why), reason_sentence(why));
+        }
+}
+
 static void print_table(FILE *to, const job_run *run, const table *t)
 {
     fprintf(to, "%s  depth %d\n", strcmp(run->arm, "{}") == 0 ? "" : run->arm, t->depth);
@@ -112,6 +125,7 @@ static void print_table(FILE *to, const job_run *run, const table *t)
         fputs("\n", to);
     }
     print_whole(to, t);
+    print_reasons(to, t);
 }
 
 static err_code print_all(FILE *to, const job *j, error *err)

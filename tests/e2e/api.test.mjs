@@ -197,6 +197,13 @@ test('a Hugging Face config is a model: its coverage is told, and the same field
   assert.equal(refused.body.pointer, '/model/hf_config/is_encoder_decoder');
 });
 
+test('predict: a table for people says what each code in a cell stands for', async () => {
+  const job = { strategy: 'post_ln', depth: 1000, model: { d_model: 16384 }, train: { loss: 'grad_iid' } };
+  const { stdout } = await runProgram(['predict', '-'], { input: JSON.stringify(job) });
+  assert.match(stdout, /  NO_LAW_SPREAD\n/);
+  assert.match(stdout, /^  NO_LAW_SPREAD: not predicted: attention logits/m);
+});
+
 test('a narrower model: plain fields in the resolved job, a note on what it does to the prediction', async () => {
   const { resolved, notes } = (await daemon.request('POST', '/api/v1/estimate', { body: { model: { preset: 'gpt2', width_scale: 0.25 }, depth: 2 } })).body;
   assert.deepEqual([resolved.model.d_model, resolved.model.n_heads, resolved.model.head_dim, resolved.model.d_ff], [192, 3, 64, 768]);

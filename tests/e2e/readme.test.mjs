@@ -56,6 +56,11 @@ test('every command of the README works when pasted', async () => {
   });
 });
 
+test('commands of the README are pasted here, but for those that make the daemon itself or take long', () => {
+  const others = [...readme.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((m) => m[1]);
+  for (const text of others) assert.match(text, /^(make run|build\/normscope run --rank)/, text);
+});
+
 test('every file and folder that the README names is there', () => {
   const names = [...readme.matchAll(/`((?:core|server|schema|static|tests|deploy)\/[\w./-]*)`/g)].map((m) => m[1]);
   assert.ok(names.length > 10);

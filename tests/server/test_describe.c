@@ -79,6 +79,10 @@ START_TEST(test_every_field_and_gallery_job_is_told)
     ck_assert_ptr_nonnull(strstr(printed, "is 0.95 to 1.05"));
     ck_assert_int_eq(describe("fields", "model.d_ff", false), 0);
     ck_assert_ptr_nonnull(strstr(printed, "multiple of 8"));
+    ck_assert_int_eq(describe("fields", NULL, false), 0);
+    ck_assert_ptr_nonnull(strstr(printed, "number of blocks L; default: 12\n"));
+    ck_assert_ptr_nonnull(strstr(printed, "; default: 0.001\n"));
+    ck_assert_ptr_nonnull(strstr(printed, "tells what is allowed"));
     ck_assert_int_eq(describe(NULL, NULL, false), 0);
     ck_assert_ptr_nonnull(strstr(printed, "placements"));
     cJSON_Delete(fields);
