@@ -14,6 +14,7 @@ enum series {
     SERIES_GRAD_NORM,
     SERIES_GRAD_RMS,
     SERIES_GRAD_MAX,
+    SERIES_APART,
     SERIES_COUNT
 };
 _Static_assert((int)SERIES_COUNT == (int)SESSION_SERIES, "room in the session");
@@ -74,6 +75,7 @@ static bool applies(const tap *t, const report_pass *pass, int m)
     if (m == METRIC_attn_participation || in_group(m, GROUP_contraction))
         return t->site == SITE_attn_prob;
     if (in_group(m, GROUP_attention)) return t->entropy != NONE;
+    if (m == METRIC_angle_exponent) return false; /* of the run */
     return !t->is_matrix && (in_group(m, GROUP_geometry) || in_group(m, GROUP_spectrum));
 }
 
@@ -94,12 +96,14 @@ static double *series_of(session *s, enum series which)
 static void keep_series(session *s, const tap *t, const metric_value *v)
 {
     if (t->site != SITE_resid_out && t->site != SITE_embed) return;
-    const int metrics[SERIES_COUNT] = {METRIC_var, METRIC_max_abs, METRIC_grad_norm,
+    const int metrics[SERIES_APART] = {METRIC_var, METRIC_max_abs, METRIC_grad_norm,
                                        METRIC_grad_rms, METRIC_grad_max_abs};
-    for (int i = 0; i < SERIES_COUNT; i++) {
+    for (int i = 0; i < SERIES_APART; i++) {
         bool zero = v[metrics[i]].reason == REASON_NO_ENTRIES;
         series_of(s, (enum series)i)[t->layer] = zero ? (double)NAN : v[metrics[i]].value;
     }
+    metric_value corr = v[METRIC_token_corr];
+    series_of(s, SERIES_APART)[t->layer] = corr.reason ? (double)NAN : fit_apart(corr.value);
     if (v[METRIC_nonfinite].value > 0) series_of(s, SERIES_MAX_ABS)[t->layer] = (double)INFINITY;
     if (v[METRIC_grad_nonfinite].value > 0)
         series_of(s, SERIES_GRAD_MAX)[t->layer] = (double)INFINITY;
@@ -210,6 +214,15 @@ static void write_fit(writer *w, metric first, double *y, int layers)
         write_row(w, -1, SITE_run, NULL, (metric)((int)first + i), values[i]);
 }
 
+static void write_angle(session *s, writer *w)
+{
+    fit f;
+    if (!w->wanted[METRIC_angle_exponent]) return;
+    fit_growth(series_of(s, SERIES_APART) + 1, s->spec->depth, &f);
+    write_row(w, -1, SITE_run, NULL, METRIC_angle_exponent,
+              s->spec->data.seq_len < 2 ? value_undefined(REASON_ONE_TOKEN) : f.slope);
+}
+
 static metric_value layer_or_absent(int layer)
 {
     return layer == NONE ? value_undefined(REASON_ABSENT) : value_of(layer);
@@ -262,6 +275,7 @@ static void write_run(session *s, const report_pass *pass, writer *w)
         if (grad_rms[l] < 0x1p-25) flush_layer = l;
     write_row(w, -1, SITE_run, NULL, METRIC_loss, value_of(pass->loss));
     write_fit(w, METRIC_var_growth, series_of(s, SERIES_VAR) + 1, depth);
+    write_angle(s, w);
     for (int f = 0; f < HEADROOM_FORMATS; f++)
         write_row(w, -1, SITE_run, NULL, overflow_metric[f], layer_or_absent(first_overflow(s, f)));
     if (!pass->backward) return;

@@ -6,7 +6,7 @@
 #include "core/extra.h"
 #include "core/probe.h"
 
-enum { SESSION_SERIES = 5 };
+enum { SESSION_SERIES = 6 };
 
 typedef struct session {
     const run_spec *spec;

@@ -83,7 +83,8 @@ static void print_cell(FILE *to, const prediction *p, bool has)
 /* Reasons that are not simply "no law for this metric" are said. */
 static void print_whole(FILE *to, const table *t)
 {
-    const metric said[] = {METRIC_loss, METRIC_var_growth, METRIC_grad_growth};
+    const metric said[] = {METRIC_loss, METRIC_var_growth, METRIC_grad_growth,
+                           METRIC_angle_exponent};
     for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
         const prediction *p = &t->whole[said[i]];
         if (!t->has_whole[said[i]] || p->reason) continue;

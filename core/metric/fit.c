@@ -153,6 +153,11 @@ void fit_growth(double *y, int layers, fit *out)
     out->law = value_of(flat ? FIT_FLAT : best_law(r2_linear, r2_exponential, r2_power));
 }
 
+double fit_apart(double rho)
+{
+    return 1 - rho >= FIT_APART_LEAST ? 1 - rho : (double)NAN;
+}
+
 /* How far R^2 may move. */
 static double margin(double r2, double noise)
 {

@@ -11,6 +11,10 @@
  * the largest R^2. So a probe at the start does not call Pre-LN's growth exponential. Layers whose
  * y is not finite or not positive are left out; with fewer than 4 left everything is
  * REASON_TOO_FEW. Allocates nothing. Any thread.
+ *
+ * The angle exponent (Cowsik et al. 2024, arXiv:2403.02579) is the slope for y = 1 - rho, rho the
+ * correlation of the tokens of a sequence; below FIT_APART_LEAST y is no more than rounding, also
+ * where theory takes 1 - rho from a difference, and counts as not usable.
  */
 #ifndef CORE_METRIC_FIT_H
 #define CORE_METRIC_FIT_H
@@ -28,8 +32,12 @@ typedef struct fit {
     double variance;  /* of ln y over the layers */
 } fit;
 
+#define FIT_APART_LEAST 1e-10
+
 /* Leaves ln y in y, NaN where there is none. */
 void fit_growth(double *y, int layers, fit *out);
+/* 1 - rho for a series of angles; NaN where that is rounding. */
+double fit_apart(double rho);
 /* Would the law be the same for series whose ln y is off by `off` (one standard deviation), with
  * room for two? Noise of variance off^2 changes 1 - R^2 by off^2/variance and twice the geometric
  * mean of the two. */

@@ -26,8 +26,9 @@ typedef struct walk {
     stream x;
     double *grad, *to_base, *sum_grad, *work, *kernels, *base;
     hermite_series *series;
-    double *ratio;           /* [2 L + 1] profiled factors of the stream */
-    double *var, *grad_norm; /* [L + 1] for the fits */
+    double *ratio;                   /* [2 L + 1] profiled factors of the stream */
+    double *var, *grad_norm, *apart; /* [L + 1] for the fits */
+    double apart_error;              /* of ln of the last apart, one standard deviation */
     law stream_law;
     bool parameters;  /* their gradients too */
     double last_grad; /* |G_L|^2 of one token */
@@ -285,7 +286,11 @@ static void forward(walk *w)
             if (wanted(w, SITE_param, METRIC_param_weight_norm)) put_weights(w, l);
         }
         block_forward(w, l, true);
-        w->var[l - 1] = kernel_means(w->x.k, &w->s.tokens).q;
+        kernel_mean m = kernel_means(w->x.k, &w->s.tokens);
+        w->var[l - 1] = m.q;
+        w->apart[l - 1] = fit_apart(m.pairs / m.q);
+        if (w->apart[l - 1] > 0)
+            w->apart_error = sqrt(spread_corr(&w->x.error, m)) / w->apart[l - 1];
     }
 }
 
@@ -471,6 +476,11 @@ static bool wants_gradients(const run_spec *spec)
 }
 
 /* The slope over blocks moves with the two ends of the series: off, the tolerance of ln of it. */
+static double slope_tolerance(double off, int layers)
+{
+    return 0.005 + 1.5 * off / (layers > 1 ? layers - 1 : 1);
+}
+
 static void put_growth(walk *w, metric slope, metric shape, double *series, double off)
 {
     fit f;
@@ -480,8 +490,19 @@ static void put_growth(walk *w, metric slope, metric shape, double *series, doub
         f.law.reason            ? f.law.reason
         : fit_sure(&f, off / 4) ? REASON_NONE
                                 : REASON_NO_LAW_MARGIN);
-    put(w, -1, SITE_run, slope, f.slope.value, 0.005 + 1.5 * off / (depth > 1 ? depth - 1 : 1),
-        LAW_growth_fit, f.slope.reason);
+    put(w, -1, SITE_run, slope, f.slope.value, slope_tolerance(off, depth), LAW_growth_fit,
+        f.slope.reason);
+}
+
+static void put_angle(walk *w)
+{
+    fit f;
+    int depth = w->spec->depth, used = 0;
+    if (w->spec->data.seq_len < 2 || !wanted(w, SITE_run, METRIC_angle_exponent)) return;
+    for (int l = 0; l < depth; l++) used += w->apart[l] > 0;
+    fit_growth(w->apart, depth, &f);
+    put(w, -1, SITE_run, METRIC_angle_exponent, f.slope.value,
+        slope_tolerance(0.01 + 4 * w->apart_error, used), LAW_growth_fit, f.slope.reason);
 }
 
 /* --- what has no law --- */
@@ -526,8 +547,8 @@ static void put_missing(walk *w, reason why)
 /* Of single tokens, and of attention that is no softmax of Gaussian logits. */
 static void put_special(walk *w)
 {
-    const metric of_pairs[] = {METRIC_var_token, METRIC_cos_mean, METRIC_token_corr,
-                               METRIC_residual_fro, METRIC_grad_token_corr};
+    const metric of_pairs[] = {METRIC_var_token,    METRIC_cos_mean,        METRIC_token_corr,
+                               METRIC_residual_fro, METRIC_grad_token_corr, METRIC_angle_exponent};
     bool single = w->spec->data.seq_len < 2;
     for (size_t i = 0; single && i < sizeof of_pairs / sizeof *of_pairs; i++)
         put_reason(w, of_pairs[i], law_of(of_pairs[i]), REASON_ONE_TOKEN);
@@ -614,6 +635,7 @@ static void layout(walk *w, const run_spec *spec, bool alone, arena *a)
     w->ratio = arena_alloc(a, (2 * depth + 1) * sizeof(double));
     w->var = arena_alloc(a, (depth + 1) * sizeof(double));
     w->grad_norm = arena_alloc(a, (depth + 1) * sizeof(double));
+    w->apart = arena_alloc(a, (depth + 1) * sizeof(double));
 }
 
 size_t theory_bytes(const run_spec *spec, bool alone)
@@ -659,6 +681,7 @@ static void walk_all(walk *w, const theory_data *data)
     kernel_mean m = kernel_means(w->x.k, &w->s.tokens);
     put_growth(w, METRIC_var_growth, METRIC_var_growth_law, w->var,
                log_tolerance(spread_log(&w->x.error, m)));
+    put_angle(w);
     reason why = all ? finish(w, data) : REASON_NO_LAW_PLACEMENT;
     if (!all) put_reason(w, METRIC_loss, LAW_uniform_loss, why);
     if (!why && wants_gradients(spec)) {

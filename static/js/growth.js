@@ -10,7 +10,7 @@ import { swatch } from './swatch.js';
 const LAWS = ['flat', 'linear', 'exponential', 'power'];
 const METRICS = ['var_growth', 'var_growth_law', 'var_growth_r2_linear', 'var_growth_r2_exponential', 'var_growth_r2_power',
   'grad_growth', 'grad_growth_law', 'grad_growth_r2_linear', 'grad_growth_r2_exponential', 'grad_growth_r2_power',
-  'fp16_overflow_layer', 'fp16_grad_flush_layer'];
+  'angle_exponent', 'fp16_overflow_layer', 'fp16_grad_flush_layer'];
 
 function collect(table) {
   const arms = new Map();
@@ -53,7 +53,16 @@ function firstLayer(list) {
   return h('td', { class: 'num warn', text: `layer ${lo === hi ? lo : `${lo}–${hi}`}${values.length < list.length ? ` (${values.length} of ${list.length} seeds)` : ''}` });
 }
 
-const HEADS = ['Arm', 'ln var per block', 'law of var', 'ln ‖grad‖ per block', 'law of ‖grad‖', 'stream leaves fp16', 'gradient flushed in fp16'];
+/* A column is there when some arm has its first metric. */
+const COLUMNS = [
+  { head: 'ln var per block', of: 'var_growth', num: true, cell: (m) => slope(m.var_growth) },
+  { head: 'law of var', of: 'var_growth', cell: (m) => law(m, 'var_growth') },
+  { head: 'ln ‖grad‖ per block', of: 'grad_growth', num: true, cell: (m) => slope(m.grad_growth) },
+  { head: 'law of ‖grad‖', of: 'grad_growth', cell: (m) => law(m, 'grad_growth') },
+  { head: 'ln (1 − token corr) per block', of: 'angle_exponent', num: true, cell: (m) => slope(m.angle_exponent) },
+  { head: 'stream leaves fp16', of: 'fp16_overflow_layer', num: true, cell: (m) => firstLayer(m.fp16_overflow_layer) },
+  { head: 'gradient flushed in fp16', of: 'fp16_grad_flush_layer', num: true, cell: (m) => firstLayer(m.fp16_grad_flush_layer) },
+];
 
 export function growthPanel() {
   const box = h('div');
@@ -72,13 +81,14 @@ export function growthPanel() {
       const all = armsOf(runs);
       const look = styles(all.map((a) => a.arm), all.map((a) => a.label)).filter((s) => arms.has(s.key));
       root.hidden = !look.length;
+      const columns = COLUMNS.filter((c) => look.some((s) => arms.get(s.key)[c.of]));
       const rows = look.map((s) => {
         const m = arms.get(s.key);
-        return h('tr', {}, h('th', { scope: 'row' }, swatch(s), ' ', s.label), slope(m.var_growth), law(m, 'var_growth'),
-          slope(m.grad_growth), law(m, 'grad_growth'), firstLayer(m.fp16_overflow_layer), firstLayer(m.fp16_grad_flush_layer));
+        return h('tr', {}, h('th', { scope: 'row' }, swatch(s), ' ', s.label), columns.map((c) => c.cell(m)));
       });
       const table = h('table', { class: 'data' }, h('caption', { text: `Measured after step ${step ?? 0}` }),
-        h('thead', {}, h('tr', {}, HEADS.map((t, i) => h('th', { scope: 'col', class: [1, 3, 5, 6].includes(i) ? 'num' : null, text: t })))),
+        h('thead', {}, h('tr', {}, h('th', { scope: 'col', text: 'Arm' }),
+          columns.map((c) => h('th', { scope: 'col', class: c.num ? 'num' : null, text: c.head })))),
         h('tbody', {}, rows));
       clear(box).append(scrollBox(table, 'Growth per arm'));
     },

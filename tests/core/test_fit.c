@@ -42,6 +42,18 @@ START_TEST(test_vanishing_has_a_negative_slope)
 }
 END_TEST
 
+/* Tokens that differ by half as much after each block, then only by rounding. */
+START_TEST(test_angles_end_where_rounding_begins)
+{
+    double y[48];
+    fit f;
+    for (int l = 1; l <= 48; l++) y[l - 1] = fit_apart(1 - (exp2(-l) + 1e-13));
+    ck_assert(y[32] > 0 && isnan(y[33]));
+    fit_growth(y, 48, &f);
+    ck_value(f.slope, -log(2), 1e-4, 0);
+}
+END_TEST
+
 /* Numbers worked out by hand: ln y = 0, 1, 1, 2, 2 over l = 1..5: slope 0.5, total 2.8, rest 0.3.
  */
 START_TEST(test_slope_and_r2_of_a_small_example)
@@ -155,6 +167,7 @@ int main(void)
     tcase_set_timeout(c, 10);
     tcase_add_loop_test(c, test_exact_laws_are_recognized, FIT_FLAT, FIT_POWER + 1);
     tcase_add_test(c, test_vanishing_has_a_negative_slope);
+    tcase_add_test(c, test_angles_end_where_rounding_begins);
     tcase_add_test(c, test_slope_and_r2_of_a_small_example);
     tcase_add_test(c, test_range_below_five_percent_is_flat);
     tcase_add_test(c, test_unusable_layers_are_left_out);

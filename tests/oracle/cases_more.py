@@ -110,6 +110,19 @@ def parameters(case):
                  data__seq_len=9, measure__sites=["resid_out", "param"], measure__metrics=["rms"] + measure_more.GROUPS["parameter"])]
 
 
+def angles(case):
+    def one(name, **changes):
+        return case("more-angle" + name, model__d_model=8, model__d_ff=12, data__batch=3, data__seq_len=6, train__steps=0,
+                    measure__steps=[0], measure__sites=["resid_out", "run"], measure__metrics=measure_more.GROUPS["angle"],
+                    **changes)
+
+    return [
+        one("", depth=6),
+        one("-collapse", depth=8, strategy__placement="post_ln", model__mask="bidirectional", model__position="none"),
+        one("-few", depth=3),
+    ]
+
+
 def all_cases(case):
     return (formats(case) + ends(case) + branches(case) + outliers(case) + places(case) + geometry(case) + similarities(case) + spikes(case)
-            + parameters(case))
+            + parameters(case) + angles(case))

@@ -24,6 +24,7 @@ GROUPS = {
     "outlier": "massive_count max_median_ratio abs_top1 abs_top2 abs_top3 abs_median neuron_kurtosis mmr "
                "feature_corr_rms batch_corr_mean batch_corr_rms".split(),
     "geometry": "cos_abs_mean cos_mean_centred zero_tokens residual_floor".split(),
+    "angle": ["angle_exponent"],
     "similarity": "angular_distance angular_distance_last cka_prev cka_last cka_map".split(),
     "parameter": "param_grad_max param_grad_var".split(),
     "spike": "grad_spikes grad_spike_z grad_spike_step".split(),
@@ -245,6 +246,26 @@ def spikes(norms):
                 grad_spike_step=float(over[0]) if over else "ABSENT")
 
 
+# ----------------------------------------------------------------------------- angles
+
+def apart(X):
+    """1 - rho of one sequence, from what is left of its tokens beside their mean."""
+    T = len(X)
+    return T / (T - 1) * (np.linalg.norm(X - X.mean(axis=0)) / np.linalg.norm(X)) ** 2
+
+
+def angles(job, acts):
+    streams = [acts[l, "resid_out"] for l in range(1, job["depth"] + 1)]
+    if streams[0].shape[1] < 2:
+        return dict(angle_exponent="ONE_TOKEN")
+    rest = [(l, np.mean([apart(X) for X in x])) for l, x in enumerate(streams)]
+    rest = [(l, y) for l, y in rest if y >= 1e-10]
+    if len(rest) < 4:
+        return dict(angle_exponent="TOO_FEW")
+    l, y = np.array(rest).T
+    return dict(angle_exponent=np.polyfit(l, np.log(y), 1)[0])
+
+
 # ----------------------------------------------------------------------------- parameters
 
 def parameter(g):
@@ -279,5 +300,5 @@ def probe(job, visible, acts, grads, params):
     for name, (_, g, _) in params.items():
         layer, short = place(name, job["depth"])
         yield layer, "param", short, parameter(g)
-    yield -1, "run", "", overflow_layers(job, acts, grads)
+    yield -1, "run", "", overflow_layers(job, acts, grads) | angles(job, acts)
     yield from similarities(job, acts)

@@ -445,6 +445,54 @@ START_TEST(test_query_gradients_vanish_with_the_tokens_differences)
 }
 END_TEST
 
+/* --- angles ----------------------------------------------------------------------------------- */
+
+/* Uniform attention over T tokens and linear MLPs, Post-LN: attention maps 1 - rho to (1 - rho)/(1
+ * + rho + (1 - rho)/T), about half of it (arXiv:2403.02579), an MLP keeps it. */
+START_TEST(test_angle_exponent_of_post_ln_is_half_a_block)
+{
+    enum { DEPTH = 8, T = 64 };
+    static const char text[] =
+        "{\"strategy\":{\"placement\":\"post_ln\",\"norm\":\"rmsnorm\"},\"depth\":8,\"seeds\":[0],"
+        "\"init\":\"lecun\",\"data\":{\"source\":\"gaussian\",\"token_corr\":0.7,\"seq_len\":64},"
+        "\"model\":{\"d_model\":512,\"n_heads\":8,\"d_ff\":512,\"activation\":\"identity\","
+        "\"mask\":"
+        "\"bidirectional\",\"position\":\"none\",\"logit_factor\":1e-6},\"measure\":{\"metrics\":["
+        "\"angle_exponent\",\"token_corr\"]}}";
+    double rest = 0.3, slope = 0, square = 0;
+    for (int l = 1; l <= DEPTH; l++) {
+        double along = l - (DEPTH + 1) / 2.0;
+        rest /= 2 - rest + rest / T;
+        slope += along * log(rest), square += along * along;
+    }
+    double exponent = predict_one(text, SITE_run, METRIC_angle_exponent, -1);
+    ck_assert_double_eq_tol(exponent, slope / square, 1e-4);
+    ck_assert_double_eq_tol(exponent, -log(2), 0.15 * log(2));
+    ck_assert_double_eq_tol(1 - predict_one(text, SITE_resid_out, METRIC_token_corr, 1),
+                            0.3 / (1.7 + 0.3 / T), 1e-4);
+}
+END_TEST
+
+/* Every placement that has a law, beside what it measures. */
+START_TEST(test_angle_exponents_are_as_predicted)
+{
+    char text[500];
+    int n = 0;
+    for (int i = 0; i < strategy_registry.n; i++) {
+        if (strategy_table[i]->refused) continue;
+        snprintf(
+            text, sizeof text,
+            "{\"strategy\":\"%s\",\"depth\":8,\"seeds\":[1],\"init\":\"lecun\",\"data\":{\"seq_"
+            "len\":24},\"model\":{\"d_model\":96,\"n_heads\":4,\"d_ff\":96},\"measure\":{"
+            "\"metrics\":[\"angle_exponent\"]}}",
+            strategy_table[i]->entry.name);
+        run_both(text);
+        n += compare(strategy_table[i]->entry.name);
+    }
+    ck_assert_int_gt(n, 40);
+}
+END_TEST
+
 /* The law of growth, where it is sure. */
 START_TEST(test_growth_laws_are_predicted)
 {
@@ -493,6 +541,8 @@ int main(void)
     tcase_add_loop_test(c, test_exponents_of_the_last_gradient_in_depth, 0, 3);
     tcase_add_test(c, test_query_gradients_vanish_with_the_tokens_differences);
     tcase_add_loop_test(c, test_growth_laws_are_predicted, 0, 4);
+    tcase_add_test(c, test_angle_exponent_of_post_ln_is_half_a_block);
+    tcase_add_test(c, test_angle_exponents_are_as_predicted);
     suite_add_tcase(s, c);
     return suite_run(s);
 }
