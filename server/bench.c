@@ -15,6 +15,7 @@
 typedef struct bench {
     int threads, rounds;
     bool json, groups; /* groups of metrics instead of passes */
+    const char *group; /* this one alone, or NULL */
     json_out out;
 } bench;
 
@@ -48,7 +49,7 @@ static err_code bench_job_groups(bench *b, const job *j, error *err)
 {
     bench_groups *all = malloc(sizeof *all);
     if (!all) return error_set(err, ERR_MEMORY, "", "out of memory");
-    err_code code = bench_group_measure(all, j, b->rounds, err);
+    err_code code = bench_group_measure(all, j, b->group, b->rounds, err);
     if (!code && b->json) bench_json_groups(&b->out, all);
     if (!code && !b->json) bench_print_groups(stdout, all);
     free(all);
@@ -137,6 +138,7 @@ int bench_main(const options *o)
     error err = {0};
     b.json = strcmp(format, "json") == 0;
     b.groups = o->flag[OPTION_metrics];
+    b.group = o->text[OPTION_group];
     if (!b.json && strcmp(format, "text") != 0) {
         fprintf(stderr, "normscope: --format is %.40s; allowed: text, json\n", format);
         return 2;

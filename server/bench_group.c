@@ -23,22 +23,34 @@ static bool has_default(const char *group)
     return any;
 }
 
-static void list_groups(bench_groups *out)
+static const char defaults[] = "defaults";
+
+static bool is_defaults(const bench_group *g)
 {
-    for (int i = 0; i < METRIC_COUNT && out->n < BENCH_GROUPS - 1; i++) {
-        const char *name = metric_registry.rows[i]->group;
-        bool known = false;
-        for (int k = 0; k < out->n; k++) known |= strcmp(out->rows[k].name, name) == 0;
-        if (!known)
+    return g->name == defaults;
+}
+
+static void list_groups(bench_groups *out, const char *only)
+{
+    static const char *const names[] = {
+#define GROUP(name) #name,
+#include "core/base/group.def"
+#undef GROUP
+    };
+    for (int k = 0; k < GROUP_COUNT; k++) {
+        const char *name = names[k];
+        if (!only || strcmp(only, name) == 0)
             out->rows[out->n++] = (bench_group){.name = name, .is_default = has_default(name)};
     }
-    out->rows[out->n++] = (bench_group){.name = "defaults", .is_default = true};
+    if (!only || strcmp(only, defaults) == 0)
+        out->rows[out->n++] = (bench_group){.name = defaults, .is_default = true};
 }
 
 static run_spec spec_of(const bench_groups *all, int row, const run_spec *base)
 {
     run_spec s = bench_pass_spec(base, PASS_ALL);
-    if (row < all->n - 1) select_group(&s.measure, all->rows[row].name, all->rows[row].is_default);
+    const bench_group *g = &all->rows[row];
+    if (!is_defaults(g)) select_group(&s.measure, g->name, g->is_default);
     return s;
 }
 
@@ -70,7 +82,8 @@ static err_code plan(measuring *m, int rounds, error *err)
     for (int i = 0; i < out->n && !code; i++) {
         const run_spec spec = spec_of(out, i, m->base);
         /* the plain pass measures a parameter metric too */
-        bool counts_parameters = i == out->n - 1 || !strcmp(out->rows[i].name, "parameter");
+        const bench_group *g = &out->rows[i];
+        bool counts_parameters = is_defaults(g) || !strcmp(g->name, "parameter");
         code = plan_one(m, &spec, counts_parameters, &out->rows[i].predicted, err);
     }
     if (code) return code;
@@ -104,12 +117,18 @@ static err_code measure_rounds(measuring *m, int rounds, error *err)
     return code;
 }
 
-err_code bench_group_measure(bench_groups *out, const job *j, int rounds, error *err)
+err_code
+bench_group_measure(bench_groups *out, const job *j, const char *only, int rounds, error *err)
 {
     measuring m = {.out = out, .base = &j->runs[0].spec};
     memset(out, 0, sizeof *out);
     memcpy(out->job, j->name, sizeof out->job);
-    list_groups(out);
+    list_groups(out, only);
+    if (!out->n)
+        return error_set(err, ERR_NOT_FOUND, "",
+                         "there is no group of metrics \"%.40s\"; allowed: the groups of "
+                         "`normscope describe metrics`, defaults",
+                         only);
     err_code code = plan(&m, rounds, err);
     if (!code) code = team_start(&m.one, 1, err);
     if (!code) {
@@ -148,7 +167,7 @@ void bench_print_groups(FILE *to, const bench_groups *all)
         fprintf(to, "  %-16s %6.1f %% %6.1f %% %8.1f %%  %s\n", g->name,
                 100 * bench_group_share(all, g), 100 * bench_group_median(all, g),
                 100 * g->predicted,
-                i == all->n - 1 ? "what a job measures that does not say"
+                is_defaults(g)  ? "what a job measures that does not say"
                 : g->is_default ? "default"
                                 : "opt-in");
     }

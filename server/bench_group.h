@@ -15,7 +15,7 @@
 
 #include <stdio.h>
 
-enum { BENCH_GROUPS = 64 };
+enum { BENCH_GROUPS = GROUP_COUNT + 1 };
 
 typedef struct bench_group {
     const char *name; /* "defaults" for the whole default set */
@@ -31,8 +31,10 @@ typedef struct bench_groups {
     int n;
 } bench_groups;
 
-/* The first run of j. Large: on the heap. */
-err_code bench_group_measure(bench_groups *out, const job *j, int rounds, error *err);
+/* The first run of j. only: a group, or "defaults"; NULL: all of them. ERR_NOT_FOUND: no such
+ * group. Large: on the heap. */
+err_code
+bench_group_measure(bench_groups *out, const job *j, const char *only, int rounds, error *err);
 
 /* Time above the plain pass over the plain pass: of the least times of all rounds, and the median
  * of the rounds. */

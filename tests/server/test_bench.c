@@ -202,7 +202,7 @@ START_TEST(test_groups_are_those_of_the_registry)
     error err;
     ck_assert_ptr_nonnull(all);
     blas_single_thread();
-    ck_assert_msg(bench_group_measure(all, &j, 2, &err) == ERR_OK, "%s", err.message);
+    ck_assert_msg(bench_group_measure(all, &j, NULL, 2, &err) == ERR_OK, "%s", err.message);
     ck_assert_str_eq(all->rows[0].name, "moments");
     ck_assert_str_eq(all->rows[all->n - 1].name, "defaults");
     ck_assert_int_eq(all->plain.n, 2);
@@ -213,6 +213,11 @@ START_TEST(test_groups_are_those_of_the_registry)
         ck_assert(!all->rows[i].is_default ||
                   all->rows[i].predicted <= all->rows[all->n - 1].predicted);
     }
+    const double predicted = all->rows[all->n - 1].predicted;
+    ck_assert_int_eq(bench_group_measure(all, &j, "defaults", 1, &err), ERR_OK);
+    ck_assert_int_eq(all->n, 1);
+    ck_assert_double_eq(all->rows[0].predicted, predicted);
+    ck_assert_int_eq(bench_group_measure(all, &j, "default", 1, &err), ERR_NOT_FOUND);
     free(all);
     job_deinit(&j);
 }
