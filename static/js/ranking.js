@@ -76,12 +76,13 @@ export function rankingPanel(metrics) {
     const focus = body.contains(document.activeElement) ? document.activeElement : null;
     const again = focus && (focus.dataset.sort ? `[data-sort="${CSS.escape(focus.dataset.sort)}"]` : focus.name && `[name="${CSS.escape(focus.name)}"]`);
     const at = body.querySelector('.scroll');
+    open = Boolean(problem) || (body.querySelector('details')?.open ?? open);
     const [left, top] = [at?.scrollLeft || 0, at?.scrollTop || 0];
     clear(body);
     if (!data.arms.length) body.append(h('p', { class: 'note', text: done ? `Note: ${data.note || 'nothing was measured'}.` : 'No run has finished yet; the ranking appears with the first one.' }));
     else {
       const shown = shownOf(data, query);
-      const choose = h('details', { open, ontoggle: () => { open = choose.open; } }, h('summary', { text: 'What the columns are, which are shown, and weights' }),
+      const choose = h('details', { open }, h('summary', { text: 'What the columns are, which are shown, and weights' }),
         h('ul', { class: 'plain definitions' }, data.columns.map((m) => definitionRow(m, data, shown))), weighing(query, data, problem, draft));
       body.append(h('p', { class: 'definition', text: `${data.ranked ? `${LEAD[data.method]} ` : ''}Before training, most such numbers say how large a network is: parameters and FLOPs stand beside them.` }),
         ...(data.note ? [h('p', { class: 'note', text: `Note: ${data.note}.` })] : []),
@@ -109,7 +110,6 @@ export function rankingPanel(metrics) {
       const look = [key, ...RANKING_QUERY.map((k) => asked.get(k))].join(' ');
       if (mine !== loaded || look === drawn) return;
       drawn = look;
-      if (answer.problem) open = true;
       draw(asked, job, done, answer);
     },
   };

@@ -241,7 +241,7 @@ test('a refused job: the message stands at its field, whichever way it was writt
   assert.match(await field.locator('.field-error').textContent(), /1 to 4096/);
   assert.equal(await page.getAttribute('input[name="depth"]', 'aria-invalid'), 'true');
   assert.match(await page.textContent('#form-problem'), /\/sweep\/depth\/1/);
-  assert.equal(await page.evaluate(() => document.activeElement.name), 'depth');
+  await page.waitForFunction(() => document.activeElement.name === 'depth'); // the estimate may have said it before
   await page.fill('#job-json', '{"model": {"d_model": 64, "n_heads": 5}}');
   await page.click('button[type="submit"]');
   await page.locator('.form-field[data-path="model.n_heads"] .field-error:not([hidden])').waitFor();
