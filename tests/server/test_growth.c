@@ -9,6 +9,7 @@ enum { LAYERS_MAX = 64 };
 typedef struct growth {
     double square[LAYERS_MAX + 1]; /* of block l, by that of block 0: mean over seeds */
     double logs[LAYERS_MAX + 1];   /* mean of its logarithm */
+    double apart[LAYERS_MAX + 1];  /* what of it tokens differ in, by square of block 0 */
     double corr[LAYERS_MAX + 1];   /* token_corr */
     double grad[LAYERS_MAX + 1];   /* grad_norm */
     double angle;                  /* angle_exponent */
@@ -19,11 +20,12 @@ typedef struct growth {
 /* Stream of one run; layer 0 is the embedding. */
 static void add_run(growth *g, const record *r, int n_runs)
 {
-    double square[LAYERS_MAX + 1] = {0};
+    double square[LAYERS_MAX + 1] = {0}, apart[LAYERS_MAX + 1] = {0};
     for (size_t i = 0; i < r->n_measurements; i++) {
         const measurement *m = &r->measurements[i];
         bool stream = m->site == (m->layer ? SITE_resid_out : SITE_embed);
         if (m->metric == METRIC_rms && stream) square[m->layer] = m->value * m->value;
+        if (m->metric == METRIC_var_token && stream) apart[m->layer] = m->value;
         if (m->metric == METRIC_token_corr && stream) g->corr[m->layer] += m->value / n_runs;
         if (m->metric == METRIC_grad_norm && stream) g->grad[m->layer] += m->value / n_runs;
         if (m->metric == METRIC_angle_exponent) g->angle += m->value / n_runs;
@@ -31,6 +33,7 @@ static void add_run(growth *g, const record *r, int n_runs)
     }
     for (int l = 0; l <= g->depth; l++) {
         g->square[l] += square[l] / square[0] / n_runs;
+        g->apart[l] += apart[l] / square[0] / n_runs;
         g->logs[l] += log(square[l] / square[0]) / n_runs;
     }
 }
@@ -200,6 +203,89 @@ START_TEST(test_sums_without_norms_multiply)
 }
 END_TEST
 
+/* Uniform attention, linear MLPs, no norms, branches by 1/sqrt(L) (arXiv:2206.03126): the squared
+ * length of the sum of tokens grows by (1 + 1/L)^2 a block, that of all tokens by what theory makes
+ * of it (tests/core/test_block.c). Mean over 8 sequences of 4 seeds; the products of stream and
+ * branch of 2 L sublayers have a relative variance of 2 L 4/(L D) for one vector: 4 standard
+ * deviations. */
+START_TEST(test_moments_of_uniform_attention)
+{
+    enum { L = 20, T = 16, WIDTH = 256 };
+    growth g =
+        grow("{\"strategy\":{\"placement\":\"none\",\"norm\":\"none\",\"final_norm\":false,"
+             "\"residual_rule\":\"inv_sqrt_depth\"},\"depth\":20,\"seeds\":[0,1,2,3],\"data\":{"
+             "\"source\":\"gaussian\",\"batch\":8,\"seq_len\":16,\"token_corr\":0},"
+             "\"model\":{\"d_model\":256,\"n_heads\":4,\"d_ff\":256,\"activation\":\"identity\","
+             "\"mask\":\"bidirectional\",\"position\":\"none\",\"logit_factor\":1e-9}," MEASURE(
+                 "\"rms\",\"var_token\"") "}",
+             NULL);
+    double grown = pow(1 + 1.0 / L, L), off = 4 * sqrt(2 * 4.0 / WIDTH / (8 * 4));
+    double mean_0 = 1 - g.apart[0], mean_L = g.square[L] - g.apart[L];
+    ck_assert_double_eq_tol(mean_0 * T, 1, 0.1); /* of independent tokens */
+    ck_assert_double_eq_tol(mean_L / (grown * grown * mean_0), 1, off);
+    ck_assert_double_eq_tol(g.square[L] / (grown * (1 + (grown - 1) * mean_0)), 1, off);
+}
+END_TEST
+
+/* out [n, m] = a [n, k] b [k, m], or with a [k, n] or b [m, k] transposed. */
+static double *
+product(const double *a, bool ta, const double *b, bool tb, size_t n, size_t k, size_t m)
+{
+    double *out = calloc(n * m, sizeof *out);
+    ck_assert_ptr_nonnull(out);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < m; j++)
+            for (size_t l = 0; l < k; l++)
+                out[i * m + j] += a[ta ? l * n + i : i * k + l] * b[tb ? j * k + l : l * m + j];
+    return out;
+}
+
+static void without_queries(void *user, const run_spec *spec, const tensor_view *t)
+{
+    (void)user;
+    (void)spec;
+    if (!strstr(t->name, "attn.q.weight")) return;
+    for (size_t i = 0; i < pattern_count(t); i++) pattern_store(t, i, 0);
+}
+
+/* At zero logits the heads' output S changes with W_Q by dS = X dW_Q' M, M = W_K (X'CX) W_V'/
+ * (T sqrt(d_k)), so that |dS/dW_Q|_F = |X|_F |M|_F (arXiv:2206.03126), and the gradient for a
+ * gradient G of S is M G'X: of what tokens differ in. Exact for every draw. */
+START_TEST(test_query_gradient_is_of_the_centred_covariance)
+{
+    enum { T = 6, D = 10 };
+    job j;
+    record r;
+    read_job(
+        &j, "{\"strategy\":\"pre_ln\",\"depth\":1,\"seeds\":[0],\"precision\":\"float64\",\"init\":"
+            "\"lecun\",\"data\":{\"source\":\"gaussian\",\"batch\":1,\"seq_len\":6,\"token_corr\":"
+            "0.5},\"model\":{\"d_model\":10,\"n_heads\":1,\"d_ff\":10,\"mask\":\"bidirectional\","
+            "\"position\":\"none\"},\"train\":{\"steps\":0,\"loss\":\"grad_iid\"},\"measure\":{"
+            "\"steps\":[0],\"sites\":[\"norm1_out\",\"attn_head_out\",\"param\"],\"metrics\":["
+            "\"grad_norm\",\"param_grad_norm\"]}}");
+    record_run(&r, engine_for(j.runs[0].spec.precision), &j.runs[0].spec, 1, true, without_queries,
+               NULL);
+    double *x = record_need(&r, TENSOR_PROBE, 0, "act.1.norm1_out")->data;
+    const double *g = record_need(&r, TENSOR_PROBE, 0, "grad.1.attn_head_out")->data,
+                 *got = record_need(&r, TENSOR_PROBE, 0, "grad.blocks.0.attn.q.weight")->data,
+                 *k = record_need(&r, TENSOR_FINAL, -1, "blocks.0.attn.k.weight")->data,
+                 *v = record_need(&r, TENSOR_FINAL, -1, "blocks.0.attn.v.weight")->data;
+    double *gx = product(g, true, x, false, D, T, D);
+    for (int c = 0; c < D; c++) {
+        double mean = 0;
+        for (int i = 0; i < T; i++) mean += x[i * D + c] / T;
+        for (int i = 0; i < T; i++) x[i * D + c] -= mean;
+    }
+    double *covariance = product(x, true, x, false, D, T, D),
+           *kc = product(k, false, covariance, false, D, D, D),
+           *m = product(kc, false, v, true, D, D, D), *mgx = product(m, false, gx, false, D, D, D);
+    for (int i = 0; i < D * D; i++) ck_assert_double_eq_tol(got[i], mgx[i] / (T * sqrt(D)), 1e-12);
+    free(gx), free(covariance), free(kc), free(m), free(mgx);
+    record_deinit(&r);
+    job_deinit(&j);
+}
+END_TEST
+
 /* |dW_Q|/|dW_V| of one block for tokens of correlation rho, mean of the logarithm over seeds. */
 static double log_query_share(double rho)
 {
@@ -257,6 +343,8 @@ int main(void)
     tcase_add_test(c, test_post_ln_tokens_become_one_by_half_a_block);
     tcase_add_test(c, test_angle_exponent_of_post_ln_is_half_a_block);
     tcase_add_test(c, test_pre_ln_gradients_are_the_stream_reversed);
+    tcase_add_test(c, test_moments_of_uniform_attention);
+    tcase_add_test(c, test_query_gradient_is_of_the_centred_covariance);
     tcase_add_test(c, test_queries_learn_as_much_as_tokens_differ);
     tcase_add_loop_test(c, test_sums_without_norms_multiply, 0, sizeof scaled / sizeof *scaled);
     suite_add_tcase(s, c);
