@@ -5,13 +5,6 @@
 
 #include <string.h>
 
-static reason reason_named(const char *name)
-{
-    for (int i = 0; name && i < REASON_COUNT; i++)
-        if (strcmp(reason_name((reason)i), name) == 0) return (reason)i;
-    return REASON_NONE;
-}
-
 static bool add_run(coordinates *c, sqlite3_stmt *s, int64_t run_id)
 {
     int row;
@@ -22,7 +15,7 @@ static bool add_run(coordinates *c, sqlite3_stmt *s, int64_t run_id)
         if (where < 0 || what < 0) continue;
         coordinates_add(c, sqlite3_column_int(s, 0), sqlite3_column_int(s, 1), (site)where,
                         (metric)what, sqlite3_column_double(s, 4),
-                        reason_named((const char *)sqlite3_column_text(s, 5)));
+                        reason_find((const char *)sqlite3_column_text(s, 5)));
     }
     sqlite3_reset(s);
     return row == SQLITE_DONE;

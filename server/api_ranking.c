@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-static bool find_job(request *r, reply *out, int64_t id, char state[16])
+static bool find_job(request *r, reply *out, int64_t id, bool csv, char state[16])
 {
     api_query q;
     const char *weights = request_param_text(r, "weights");
@@ -13,7 +13,7 @@ static bool find_job(request *r, reply *out, int64_t id, char state[16])
                        "SELECT state, hash, finished_at FROM jobs WHERE id = ?"))
         return false;
     snprintf(state, 16, "%s", (const char *)sqlite3_column_text(q.stmt, 0));
-    snprintf(form, sizeof form, "ranking %.480s", weights ? weights : "");
+    snprintf(form, sizeof form, "ranking %s %.480s", csv ? "csv" : "json", weights ? weights : "");
     api_tag_ended(r, out, (const char *)sqlite3_column_text(q.stmt, 1),
                   (const char *)sqlite3_column_text(q.stmt, 2), form);
     api_query_close(&q, r);
@@ -32,7 +32,8 @@ static bool read_rows(ranking *k, sqlite3_stmt *s, int64_t run_id)
         int where = site_name ? registry_find(&site_registry, site_name) : -1;
         if (m < 0 || where < 0 || !ranking_uses(k, m)) continue;
         ranking_measure(k, 0, sqlite3_column_int(s, 0), (site)where, (metric)m,
-                        sqlite3_column_double(s, 3), sqlite3_column_type(s, 3) != SQLITE_NULL);
+                        sqlite3_column_double(s, 3),
+                        reason_find((const char *)sqlite3_column_text(s, 4)));
     }
     sqlite3_reset(s);
     return row == SQLITE_DONE;
@@ -45,7 +46,8 @@ static bool read_run(request *r, reply *out, ranking *k, int64_t job_id, int64_t
     error err;
     if (!api_query_open(&q, r, out,
                         "SELECT id, idx, arm, CASE WHEN steps_done > 0 THEN (SELECT loss FROM steps"
-                        " WHERE run_id = runs.id ORDER BY step DESC LIMIT 1) END FROM runs"
+                        " WHERE run_id = runs.id ORDER BY step DESC LIMIT 1) END,"
+                        " parameters, flops FROM runs"
                         " WHERE job_id = ?1 AND idx > ?2 AND state = 'done' ORDER BY idx LIMIT 1"))
         return false;
     sqlite3_bind_int64(q.stmt, 1, job_id);
@@ -56,11 +58,14 @@ static bool read_run(request *r, reply *out, ranking *k, int64_t job_id, int64_t
     if (*more) {
         sqlite3_stmt *s = api_prepare(
             q.db, out,
-            "SELECT m.layer, s.name, k.name, m.value FROM measurements m"
+            "SELECT m.layer, s.name, k.name, m.value, x.name FROM measurements m"
             " JOIN sites s ON s.id = m.site_id JOIN metrics k ON k.id = m.metric_id"
+            " LEFT JOIN reasons x ON x.id = m.reason_id"
             " WHERE m.run_id = ? AND m.step = 0 AND (m.layer = -1 OR s.name = 'resid_out')");
         *idx = sqlite3_column_int64(q.stmt, 1);
-        ok = s && !ranking_run(k, (const char *)sqlite3_column_text(q.stmt, 2), &err);
+        ok = s &&
+             !ranking_run(k, (const char *)sqlite3_column_text(q.stmt, 2),
+                          sqlite3_column_double(q.stmt, 4), sqlite3_column_double(q.stmt, 5), &err);
         if (ok && sqlite3_column_type(q.stmt, 3) != SQLITE_NULL)
             ranking_loss(k, sqlite3_column_double(q.stmt, 3));
         ok = ok && read_rows(k, s, sqlite3_column_int64(q.stmt, 0));
@@ -69,6 +74,14 @@ static bool read_run(request *r, reply *out, ranking *k, int64_t job_id, int64_t
     if (!ok && !out->status) api_store_failed(out, q.db);
     api_query_close(&q, r);
     return ok;
+}
+
+static void answer_csv(reply *out, const ranking *k, int64_t id)
+{
+    json_out o = {0};
+    ranking_csv(k, &o);
+    reply_text(out, MHD_HTTP_OK, "text/csv; charset=utf-8", json_take(&o));
+    snprintf(out->filename, sizeof out->filename, "normscope-job-%lld-ranking.csv", (long long)id);
 }
 
 static void answer(reply *out, const ranking *k, int64_t id, const char *state)
@@ -89,10 +102,10 @@ void api_jobs_ranking(request *r, reply *out)
 {
     int64_t id, idx = -1;
     char state[16];
-    bool more = true, ok = true;
+    bool more = true, ok = true, csv;
     error err;
     ranking *k = NULL;
-    if (!request_capture_id(r, 0, &id)) return;
+    if (!request_wants_csv(r, &csv) || !request_capture_id(r, 0, &id)) return;
     if (ranking_new(&k, request_param_text(r, "weights"), &err)) {
         if (err.code == ERR_MEMORY)
             reply_error(out, &err);
@@ -101,12 +114,13 @@ void api_jobs_ranking(request *r, reply *out)
         ranking_free(k);
         return;
     }
-    ok = find_job(r, out, id, state);
+    ok = find_job(r, out, id, csv, state);
     while (ok && more) ok = read_run(r, out, k, id, &idx, &more);
     if (ok && ranking_end(k, &err)) {
         reply_error(out, &err);
         ok = false;
     }
-    if (ok) answer(out, k, id, state);
+    if (ok && csv) answer_csv(out, k, id);
+    if (ok && !csv) answer(out, k, id, state);
     ranking_free(k);
 }

@@ -34,6 +34,19 @@ static double final_loss(const cJSON *steps, int run)
     return loss;
 }
 
+/* Of a member of the list "runs". */
+static double fact_of(const cJSON *runs, int run, const char *name)
+{
+    const cJSON *of;
+    cJSON_ArrayForEach(of, runs)
+    {
+        const cJSON *id = cJSON_GetObjectItemCaseSensitive(of, "run_id");
+        if (cJSON_IsNumber(id) && (int)id->valuedouble == run)
+            return cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(of, name));
+    }
+    return (double)NAN;
+}
+
 static void give(ranking *k, const cJSON *const cell[ROW])
 {
     int m = registry_find(&metric_registry, cell[METRIC_NAME]->valuestring),
@@ -41,7 +54,7 @@ static void give(ranking *k, const cJSON *const cell[ROW])
     if (m < 0 || where < 0) return;
     ranking_measure(k, (int)cell[STEP]->valuedouble, (int)cell[LAYER]->valuedouble, (site)where,
                     (metric)m, cJSON_IsNumber(cell[VALUE]) ? cell[VALUE]->valuedouble : NAN,
-                    cJSON_IsNumber(cell[VALUE]));
+                    reason_find(cJSON_GetStringValue(cell[WHY])));
 }
 
 static bool read_row(const cJSON *row, const cJSON *cell[ROW])
@@ -57,10 +70,12 @@ static bool read_row(const cJSON *row, const cJSON *cell[ROW])
 }
 
 /* Rows of a run come one after another. */
-static err_code read_rows(ranking *k, const cJSON *rows, const cJSON *steps, error *err)
+static err_code read_rows(ranking *k, const cJSON *tree, error *err)
 {
     int run = -1;
-    const cJSON *row, *cell[ROW];
+    const cJSON *row, *cell[ROW], *rows = cJSON_GetObjectItemCaseSensitive(tree, "rows"),
+                                  *steps = cJSON_GetObjectItemCaseSensitive(tree, "steps"),
+                                  *runs = cJSON_GetObjectItemCaseSensitive(tree, "runs");
     if (!cJSON_IsArray(rows)) return bad(err, "it has no list \"rows\"");
     cJSON_ArrayForEach(row, rows)
     {
@@ -68,7 +83,8 @@ static err_code read_rows(ranking *k, const cJSON *rows, const cJSON *steps, err
         if ((int)cell[RUN_ID]->valuedouble != run) {
             run = (int)cell[RUN_ID]->valuedouble;
             char *arm = cJSON_PrintUnformatted(cell[ARM]);
-            err_code code = arm ? ranking_run(k, arm, err)
+            err_code code = arm ? ranking_run(k, arm, fact_of(runs, run, "parameters"),
+                                              fact_of(runs, run, "flops"), err)
                                 : error_set(err, ERR_MEMORY, "", "not enough memory");
             cJSON_free(arm);
             if (code) return code;
@@ -88,8 +104,7 @@ static err_code rank_file(ranking *k, const char *path, error *err)
     cJSON *tree = cJSON_ParseWithLength(text, n);
     free(text);
     if (!tree) return error_set(err, ERR_JSON, "", "%.200s is not JSON", path);
-    code = read_rows(k, cJSON_GetObjectItemCaseSensitive(tree, "rows"),
-                     cJSON_GetObjectItemCaseSensitive(tree, "steps"), err);
+    code = read_rows(k, tree, err);
     cJSON_Delete(tree);
     return code;
 }

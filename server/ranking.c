@@ -40,7 +40,8 @@ static err_code read_term(ranking *r, const char *text, size_t n, error *err)
     if (r->n_terms == RANKING_TERMS)
         return error_set(err, ERR_RANGE, "/weights", "there are more than %d weights",
                          RANKING_TERMS);
-    r->terms[r->n_terms++] = (ranking_term){.metric = (metric)m, .weight = weight};
+    r->columns[r->n_terms++] = (ranking_term){.metric = (metric)m, .weight = weight};
+    r->n_columns = r->n_terms;
     return ERR_OK;
 }
 
@@ -49,8 +50,8 @@ static err_code read_terms(ranking *r, const char *weights, error *err)
     err_code code = ERR_OK;
     r->weighted = weights && *weights;
     if (!r->weighted) {
-        r->n_terms = (int)(sizeof borda / sizeof *borda);
-        memcpy(r->terms, borda, sizeof borda);
+        r->n_terms = r->n_columns = (int)(sizeof borda / sizeof *borda);
+        memcpy(r->columns, borda, sizeof borda);
         return ERR_OK;
     }
     for (const char *at = weights; !code; at++) {
@@ -62,12 +63,29 @@ static err_code read_terms(ranking *r, const char *weights, error *err)
     return code;
 }
 
+/* What the registry says is better. */
+static double direction_of(int m)
+{
+    const char *direction = metric_registry.rows[m]->direction;
+    return strcmp(direction, "higher") == 0 ? 1 : strcmp(direction, "lower") == 0 ? -1 : 0;
+}
+
+static void add_others(ranking *r)
+{
+    for (int m = 0; m < METRIC_COUNT; m++)
+        if (metric_group_of((metric)m) == GROUP_proxy && !ranking_uses(r, m))
+            r->columns[r->n_columns++] =
+                (ranking_term){.metric = (metric)m, .weight = direction_of(m)};
+}
+
 err_code ranking_new(ranking **out, const char *weights, error *err)
 {
     *out = calloc(1, sizeof **out);
     if (!*out) return error_set(err, ERR_MEMORY, "", "not enough memory for the ranking");
     (*out)->at = -1;
-    return read_terms(*out, weights, err);
+    err_code code = read_terms(*out, weights, err);
+    if (!code) add_others(*out);
+    return code;
 }
 
 void ranking_free(ranking *r)
@@ -84,8 +102,8 @@ void ranking_free(ranking *r)
 
 bool ranking_uses(const ranking *r, int m)
 {
-    for (int i = 0; i < r->n_terms; i++)
-        if ((int)r->terms[i].metric == m) return true;
+    for (int i = 0; i < r->n_columns; i++)
+        if ((int)r->columns[i].metric == m) return true;
     return false;
 }
 
@@ -102,10 +120,12 @@ static void add(ranking_sum *s, double value)
 static void close_run(ranking *r)
 {
     if (r->at < 0) return;
-    for (int i = 0; i < r->n_terms; i++) {
+    for (int i = 0; i < r->n_columns; i++) {
         const ranking_cell *c = &r->run[i];
+        ranking_sum *sum = &r->sums[r->at * r->n_columns + i];
         double value = c->n_whole ? c->whole : c->n_blocks ? c->blocks / c->n_blocks : (double)NAN;
-        if (isfinite(value)) add(&r->sums[r->at * RANKING_TERMS + i], value);
+        if (isfinite(value)) add(sum, value);
+        if (!isfinite(value) && !sum->why) sum->why = c->why;
     }
     if (isfinite(r->run_loss)) add(&r->losses[r->at], r->run_loss);
     r->arms[r->at].runs++;
@@ -117,7 +137,7 @@ static bool grow(ranking *r)
     int room = r->room ? 2 * r->room : 16;
     ranking_arm *arms = realloc(r->arms, (size_t)room * sizeof *arms);
     if (arms) r->arms = arms;
-    ranking_sum *sums = realloc(r->sums, (size_t)room * RANKING_TERMS * sizeof *sums);
+    ranking_sum *sums = realloc(r->sums, (size_t)room * (size_t)r->n_columns * sizeof *sums);
     if (sums) r->sums = sums;
     ranking_sum *losses = realloc(r->losses, (size_t)room * sizeof *losses);
     if (losses) r->losses = losses;
@@ -134,7 +154,7 @@ static int find_arm(const ranking *r, const char *arm)
     return -1;
 }
 
-err_code ranking_run(ranking *r, const char *arm, error *err)
+err_code ranking_run(ranking *r, const char *arm, double parameters, double flops, error *err)
 {
     close_run(r);
     int at = find_arm(r, arm);
@@ -145,8 +165,8 @@ err_code ranking_run(ranking *r, const char *arm, error *err)
             return error_set(err, ERR_MEMORY, "", "not enough memory for the ranking");
         }
         at = r->n_arms++;
-        r->arms[at] = (ranking_arm){.arm = copy};
-        memset(&r->sums[at * RANKING_TERMS], 0, RANKING_TERMS * sizeof *r->sums);
+        r->arms[at] = (ranking_arm){.arm = copy, .parameters = parameters, .flops = flops};
+        memset(&r->sums[at * r->n_columns], 0, (size_t)r->n_columns * sizeof *r->sums);
         r->losses[at] = (ranking_sum){0};
     }
     memset(r->run, 0, sizeof r->run);
@@ -156,16 +176,17 @@ err_code ranking_run(ranking *r, const char *arm, error *err)
 }
 
 void ranking_measure(
-    ranking *r, int step, int layer, site where, metric m, double value, bool defined)
+    ranking *r, int step, int layer, site where, metric m, double value, reason why)
 {
+    bool whole = layer == -1, of_block = layer >= 1 && where == SITE_resid_out;
     if (step != 0 || r->at < 0) return;
-    for (int i = 0; i < r->n_terms; i++) {
+    for (int i = 0; i < r->n_columns; i++) {
         ranking_cell *c = &r->run[i];
-        if (r->terms[i].metric != m) continue;
-        if (layer == -1) c->n_whole = 1, c->whole = defined ? value : (double)NAN;
-        if (layer >= 1 && where == SITE_resid_out)
-            c->n_blocks++, c->blocks += defined ? value : (double)NAN;
-        r->terms[i].measured = true;
+        if (r->columns[i].metric != m) continue;
+        if (why && (whole || of_block)) c->why = why, value = (double)NAN;
+        if (whole) c->n_whole = 1, c->whole = value;
+        if (of_block) c->n_blocks++, c->blocks += value;
+        r->columns[i].measured = true;
     }
 }
 
@@ -176,21 +197,24 @@ void ranking_loss(ranking *r, double final_loss)
 
 /* --- scores ----------------------------------------------------------------------------------- */
 
-static ranking_value *value_of_arm(const ranking *r, int arm, int term)
+static ranking_value *value_of_arm(const ranking *r, int arm, int column)
 {
-    return &r->values[arm * RANKING_TERMS + term];
+    return &r->values[arm * r->n_columns + column];
 }
 
 static void finish_values(ranking *r)
 {
     r->fewest = r->n_arms ? r->arms[0].runs : 0;
     for (int a = 0; a < r->n_arms; a++) {
-        for (int i = 0; i < r->n_terms; i++) {
-            const ranking_sum *s = &r->sums[a * RANKING_TERMS + i];
+        for (int i = 0; i < r->n_columns; i++) {
+            const ranking_sum *s = &r->sums[a * r->n_columns + i];
             *value_of_arm(r, a, i) =
                 (ranking_value){.mean = s->n ? s->mean : (double)NAN,
                                 .std = s->n > 1 ? sqrt(s->square / (s->n - 1)) : (double)NAN,
-                                .n = s->n};
+                                .n = s->n,
+                                .rank = (double)NAN,
+                                .scaled = (double)NAN,
+                                .why = s->why};
         }
         r->arms[a].loss = r->losses[a].n ? r->losses[a].mean : (double)NAN;
         if (r->arms[a].runs < r->fewest) r->fewest = r->arms[a].runs;
@@ -204,13 +228,13 @@ static int better(double a, double b, double weight)
     return a == b ? 0 : (a > b) == (weight > 0) ? 1 : -1;
 }
 
-static void rank_term(ranking *r, int term)
+static void rank_column(ranking *r, int column)
 {
     for (int a = 0; a < r->n_arms; a++) {
-        ranking_value *v = value_of_arm(r, a, term);
+        ranking_value *v = value_of_arm(r, a, column);
         v->rank = 1;
         for (int b = 0; b < r->n_arms; b++) {
-            int c = better(value_of_arm(r, b, term)->mean, v->mean, r->terms[term].weight);
+            int c = better(value_of_arm(r, b, column)->mean, v->mean, r->columns[column].weight);
             if (b != a) v->rank += c > 0 ? 1 : c == 0 ? 0.5 : 0;
         }
     }
@@ -234,18 +258,21 @@ static void score(ranking *r)
 {
     int measured = 0;
     for (int i = 0; i < r->n_terms; i++) {
-        if (!r->terms[i].measured) continue;
+        if (!r->columns[i].measured) continue;
         measured++;
         if (r->weighted)
             scale_term(r, i);
         else
-            rank_term(r, i);
+            rank_column(r, i);
         for (int a = 0; a < r->n_arms; a++) {
             const ranking_value *v = value_of_arm(r, a, i);
-            r->arms[a].score += r->weighted ? r->terms[i].weight * v->scaled : v->rank;
+            r->arms[a].score += r->weighted ? r->columns[i].weight * v->scaled : v->rank;
         }
     }
-    for (int a = 0; a < r->n_arms && !r->weighted && measured; a++) r->arms[a].score /= measured;
+    for (int a = 0; a < r->n_arms; a++) {
+        if (!measured) r->arms[a].score = (double)NAN;
+        if (!r->weighted) r->arms[a].score /= measured;
+    }
 }
 
 static void order_arms(ranking *r)
@@ -253,10 +280,10 @@ static void order_arms(ranking *r)
     double sign = r->weighted ? 1 : -1;
     for (int a = 0; a < r->n_arms; a++) {
         int before = 0;
-        double rank = 1;
+        double rank = isnan(r->arms[a].score) ? (double)NAN : 1;
         for (int b = 0; b < r->n_arms; b++) {
             double ahead = sign * (r->arms[b].score - r->arms[a].score);
-            before += ahead > 0 || (ahead == 0 && b < a);
+            before += ahead > 0 || (!(ahead < 0) && b < a); /* NaN: none has a score */
             if (b != a) rank += ahead > 0 ? 1 : ahead == 0 ? 0.5 : 0;
         }
         r->arms[a].rank = rank;
@@ -264,14 +291,16 @@ static void order_arms(ranking *r)
     }
 }
 
-/* Kendall's tau-b, and the soft one, of a term's means with minus the losses. */
-static void agree(ranking *r, int term)
+/* Kendall's tau-b, and the soft one, of a column's means, the better the larger, with minus the
+ * losses. */
+static void agree(ranking *r, int column)
 {
-    ranking_term *t = &r->terms[term];
+    ranking_term *t = &r->columns[column];
+    double sign = t->weight < 0 ? -1 : 1;
     double same = 0, x_pairs = 0, y_pairs = 0, soft = 0;
     ranking_sum x = {0}, y = {0};
     for (int a = 0; a < r->n_arms; a++) {
-        double p = value_of_arm(r, a, term)->mean;
+        double p = value_of_arm(r, a, column)->mean;
         if (isnan(p) || isnan(r->arms[a].loss)) continue;
         add(&x, p);
         add(&y, -r->arms[a].loss);
@@ -281,7 +310,8 @@ static void agree(ranking *r, int term)
     double x_unit = sqrt(x.square / x.n), y_unit = sqrt(y.square / y.n);
     for (int a = 0; a < r->n_arms; a++)
         for (int b = 0; b < a; b++) {
-            double dx = value_of_arm(r, a, term)->mean - value_of_arm(r, b, term)->mean,
+            double dx =
+                       sign * (value_of_arm(r, a, column)->mean - value_of_arm(r, b, column)->mean),
                    dy = r->arms[b].loss - r->arms[a].loss;
             if (isnan(dx) || isnan(dy)) continue;
             same += (dx > 0) - (dx < 0) == 0 || dy == 0 ? 0 : (dx > 0) == (dy > 0) ? 1 : -1;
@@ -295,20 +325,22 @@ static void agree(ranking *r, int term)
 err_code ranking_end(ranking *r, error *err)
 {
     close_run(r);
-    r->values = calloc((size_t)(r->n_arms + 1) * RANKING_TERMS, sizeof *r->values);
+    r->values = calloc((size_t)(r->n_arms + 1) * (size_t)r->n_columns, sizeof *r->values);
     r->order = calloc((size_t)r->n_arms + 1, sizeof *r->order);
     if (!r->values || !r->order)
         return error_set(err, ERR_MEMORY, "", "not enough memory for the ranking");
     finish_values(r);
     score(r);
     order_arms(r);
-    for (int i = 0; i < r->n_terms; i++) agree(r, i);
+    for (int i = r->n_terms; i < r->n_columns; i++)
+        if (r->columns[i].weight != 0) rank_column(r, i);
+    for (int i = 0; i < r->n_columns; i++) agree(r, i);
     return ERR_OK;
 }
 
 bool ranking_any(const ranking *r)
 {
     for (int i = 0; i < r->n_terms; i++)
-        if (r->terms[i].measured) return true;
+        if (r->columns[i].measured) return true;
     return false;
 }

@@ -183,9 +183,8 @@ static reason reason_at(const rows *t, sqlite3_stmt *s, int column, const char *
     *name = NULL;
     if (sqlite3_column_type(s, column) == SQLITE_NULL) return REASON_NONE;
     *name = name_of(&t->reasons, sqlite3_column_int64(s, column));
-    for (int i = 1; *name && i < REASON_COUNT; i++)
-        if (strcmp(*name, reason_name((reason)i)) == 0) return (reason)i;
-    return REASON_NO_ENTRIES;
+    reason why = reason_find(*name);
+    return why ? why : REASON_NO_ENTRIES;
 }
 
 static void cell_text(rows *t, const char *text)

@@ -107,7 +107,7 @@ static void on_measure(void *user, const measurement *m, size_t n)
     run_verdict_measure(&s->verdict, m, n);
     for (size_t i = 0; i < n && s->ranking; i++)
         ranking_measure(s->ranking, m[i].step, m[i].layer, m[i].site, m[i].metric, m[i].value,
-                        m[i].reason == REASON_NONE);
+                        m[i].reason);
     for (size_t i = 0; i < n && *s->coordinates.axis; i++)
         coordinates_add(&s->coordinates, m[i].step, m[i].layer, m[i].site, m[i].metric, m[i].value,
                         m[i].reason);
@@ -217,7 +217,9 @@ static err_code compute(run_state *s, int index, error *err)
     if (*s->coordinates.axis)
         coordinates_run(&s->coordinates, run->arm, run->spec.seed, run->spec.depth);
     code = run_verdict_run(&s->verdict, index, err);
-    if (!code && s->ranking) code = ranking_run(s->ranking, run->arm, err);
+    if (!code && s->ranking)
+        code =
+            ranking_run(s->ranking, run->arm, (double)run->cost.parameters, run->cost.flops, err);
     if (code) return code;
     double began = now_s();
     code = e->run(&run->spec, &input, s->memory, cost.peak_bytes, &s->team, &to, &summary, err);

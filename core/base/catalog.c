@@ -1,6 +1,7 @@
 #include "core/base/catalog.h"
 
 #include <math.h>
+#include <string.h>
 
 #define SITE(n, def, is_value, text)                                                               \
     static const entry site_##n = {.name = #n, .summary = text, .is_default = def};
@@ -94,6 +95,13 @@ const char *reason_name(reason r)
 const char *reason_sentence(reason r)
 {
     return r < REASON_COUNT ? reason_sentences[r] : "";
+}
+
+reason reason_find(const char *name)
+{
+    for (int i = 0; name && i < REASON_COUNT; i++)
+        if (strcmp(reason_names[i], name) == 0) return (reason)i;
+    return REASON_NONE;
 }
 
 reason reason_of(double value)

@@ -61,6 +61,7 @@ bool site_is_value(site s);
 metric_group metric_group_of(metric m);
 const char *reason_name(reason r);     /* "NAN", "POS_INF", "ZERO", … ; "" for REASON_NONE */
 const char *reason_sentence(reason r); /* "" for REASON_NONE */
+reason reason_find(const char *name);  /* REASON_NONE for NULL and what is no name */
 reason reason_of(double value); /* REASON_NAN, REASON_POS_INF, REASON_NEG_INF or REASON_NONE */
 
 #endif

@@ -2,11 +2,11 @@
  * is a column, how it is sorted and what is weighed is kept in the address. */
 
 import { h, clear, button, icon } from './dom.js';
-import { Problem, saveBlob } from './api.js';
+import { Problem, download } from './api.js';
 import { direction, number } from './format.js';
 import { setQuery } from './router.js';
 import { SIZES, loadRanking, proxiesOf } from './ranking_data.js';
-import { confounded, parseSort, rankingCsv, rankingTable, sizeChip } from './ranking_table.js';
+import { confounded, parseSort, rankingTable, sizeChip } from './ranking_table.js';
 
 export const RANKING_QUERY = ['sort', 'proxies', 'weights']; /* what of the address is read here alone */
 
@@ -87,8 +87,9 @@ export function rankingPanel(metrics) {
       body.append(h('p', { class: 'definition', text: `${data.ranked ? `${LEAD[data.method]} ` : ''}Before training, most such numbers say how large a network is: parameters and FLOPs stand beside them.` }),
         ...(data.note ? [h('p', { class: 'note', text: `Note: ${data.note}.` })] : []),
         rankingTable(data, shown, parseSort(query.get('sort'), data, shown), (sort) => setQuery({ sort: sort === 'rank-up' ? null : sort }, true)),
-        h('div', { class: 'figure-tools' }, button([icon('download'), 'CSV'], () => saveBlob(new Blob([rankingCsv(data)], { type: 'text/csv' }),
-          `normscope-job-${job.id}-ranking.csv`), { class: 'quiet', 'aria-label': 'The ranking as CSV' })), choose);
+        h('div', { class: 'figure-tools' }, button([icon('download'), 'CSV'], () => download(`jobs/${job.id}/ranking`,
+          { weights: problem ? '' : query.get('weights'), format: 'csv' }, `normscope-job-${job.id}-ranking.csv`, 'text/csv'),
+        { class: 'quiet', 'aria-label': 'The ranking as CSV' })), choose);
     }
     const box = body.querySelector('.scroll');
     if (box) [box.scrollLeft, box.scrollTop] = [left, top];

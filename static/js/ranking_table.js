@@ -1,4 +1,4 @@
-/* The ranked arms as a table: sorted by any column, and as CSV. */
+/* The ranked arms as a table, sorted by any column. */
 
 import { h, scrollBox, button } from './dom.js';
 import { cell, number, reasonText, si } from './format.js';
@@ -64,7 +64,7 @@ function head(column, data, sort, onSort) {
 
 function valueCell(c, arms, metric) {
   if (!c) return h('td', { class: 'num faint', text: '–' });
-  const place = c.scaled !== undefined ? `scaled ${number(c.scaled, 3)}` : c.rank ? `rank ${number(c.rank, 3)} of ${arms}` : '';
+  const place = typeof c.scaled === 'number' ? `scaled ${number(c.scaled, 3)}` : c.rank ? `rank ${number(c.rank, 3)} of ${arms}` : '';
   const rank = place ? h('span', { class: 'range', text: place }) : null;
   if (!Number.isFinite(c.mean)) return h('td', { class: 'num' }, h('span', { class: 'lacking warn', text: reasonText(c.reason) }), rank);
   return h('td', { class: 'num', title: String(c.mean) }, SIZES.includes(metric.name) ? si(c.mean) : cell(c.mean), c.std > 0 ? h('span', { class: 'range', text: `± ${number(c.std, 2)}` }) : null,
@@ -76,12 +76,12 @@ const plain = (column, a) => {
   return h('td', { class: 'num', title: typeof v === 'number' ? String(v) : null, text: column.text(v ?? null) });
 };
 
-/* How far each term can be believed: Kendall's tau with the final losses. */
+/* How far each number can be believed: Kendall's tau with the final losses. */
 function agreement(data, columns, shown) {
-  if (![...data.terms.values()].some((t) => typeof t.tau === 'number')) return null;
-  const of = (name) => data.terms.get(name)?.tau;
-  return h('tfoot', {}, h('tr', {}, h('th', { scope: 'row', title: 'Kendall\'s tau of the means with minus the final losses: 1, the term ranks as training does', text: 'Agrees with the final loss (τ)' }),
-    columns.map(() => h('td')), shown.map((m) => h('td', { class: 'num', text: typeof of(m.name) === 'number' ? number(of(m.name), 2) : '' }))));
+  const of = (m) => data.taus.get(m.name);
+  if (!data.columns.some((m) => typeof of(m) === 'number')) return null;
+  return h('tfoot', {}, h('tr', {}, h('th', { scope: 'row', title: 'Kendall\'s tau with the final losses: 1, it ranks as training does; −1, the other way round', text: 'Agrees with the final loss (τ)' }),
+    columns.map(() => h('td')), shown.map((m) => h('td', { class: 'num', text: typeof of(m) === 'number' ? number(of(m), 2) : '' }))));
 }
 
 /* shown: registry rows that are columns. */
@@ -94,21 +94,4 @@ export function rankingTable(data, shown, sort, onSort) {
     h('tbody', {}, rows.map((a) => h('tr', {}, h('th', { scope: 'row' }, a.look ? swatch(a.look) : null, ' ', a.label),
       columns.map((c) => plain(c, a)), shown.map((m) => valueCell(a.cells.get(m.name), data.arms.length, m))))),
     agreement(data, columns, shown)), 'Ranking of the arms');
-}
-
-const quoted = (v) => {
-  const text = v === null || v === undefined || Number.isNaN(v) ? '' : String(v);
-  return /[",\n\r]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
-};
-
-/* One row per arm, all metrics: mean, deviation, rank or scaled value. */
-export function rankingCsv(data) {
-  const columns = fixed(data, data.columns);
-  const part = data.method === 'robot' ? 'scaled' : 'rank';
-  const names = data.columns.flatMap((m) => [m.name, `${m.name}_std`, `${m.name}_${part}`]);
-  const line = (a) => [a.key, a.seeds, ...columns.map((c) => c.value(a)), ...data.columns.flatMap((m) => {
-    const c = a.cells.get(m.name) || {};
-    return [c.mean, c.std, c[part]];
-  })];
-  return [['arm', 'seeds', ...columns.map((c) => c.key), ...names], ...data.arms.map(line)].map((r) => r.map(quoted).join(',')).join('\r\n') + '\r\n';
 }

@@ -101,6 +101,16 @@ test('the ranking of a job, by mean rank and by weights, is that of the command 
   assert.deepEqual(borda.arms.map((a) => a.runs), [2, 2]);
   assert.ok(borda.terms.every((t) => t.measured));
   assert.ok(borda.arms[0].score <= borda.arms[1].score);
+  assert.ok(borda.others.some((o) => o.metric === 'zen' && o.direction === 'higher'));
+  for (const a of borda.arms) {
+    assert.equal(a.values.length, borda.terms.length + borda.others.length);
+    assert.ok([1, 1.5, 2].includes(a.values.find((v) => v.metric === 'zen').rank));
+    assert.ok(a.parameters > 0 && a.flops > 0);
+  }
+  const csv = (await daemon.request('GET', `${job.links.ranking}?format=csv`)).text.trim().split('\r\n').map((l) => l.split(','));
+  const [zen, zenRank] = ['zen', 'zen_rank'].map((name) => csv[0].indexOf(name) - csv[0].length);
+  assert.deepEqual(csv.slice(1).map((l) => [Number(l.at(zen)), Number(l.at(zenRank))]),
+    borda.arms.map((a) => a.values.find((v) => v.metric === 'zen')).map((v) => [v.mean, v.rank]));
   const robot = await daemon.get(`${job.links.ranking}?weights=param_count:-1,zen:0.5`);
   assert.equal(robot.method, 'robot');
   const file = `${makeDir()}/result.json`;

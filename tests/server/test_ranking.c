@@ -21,12 +21,12 @@ static ranking *start(const char *weights)
 static void run(ranking *r, const char *arm)
 {
     error err;
-    ck_assert_int_eq(ranking_run(r, arm, &err), ERR_OK);
+    ck_assert_int_eq(ranking_run(r, arm, 1000, 2000, &err), ERR_OK);
 }
 
 static void whole(ranking *r, metric m, double value)
 {
-    ranking_measure(r, 0, -1, SITE_run, m, value, !isnan(value));
+    ranking_measure(r, 0, -1, SITE_run, m, value, reason_of(value));
 }
 
 /* The members as an object. */
@@ -82,9 +82,10 @@ START_TEST(test_borda_of_a_known_table)
                 else /* the mean over blocks; other sites and steps do not count */
                     for (int l = 0; l <= 4; l++) {
                         ranking_measure(r, 0, l, SITE_resid_out, METRIC_token_corr,
-                                        l == 0 ? 77 : table[a][m] + 0.01 * (l - 2.5), true);
-                        ranking_measure(r, 0, l, SITE_q, METRIC_token_corr, 99, true);
-                        ranking_measure(r, 5, l, SITE_resid_out, METRIC_token_corr, 99, true);
+                                        l == 0 ? 77 : table[a][m] + 0.01 * (l - 2.5), REASON_NONE);
+                        ranking_measure(r, 0, l, SITE_q, METRIC_token_corr, 99, REASON_NONE);
+                        ranking_measure(r, 5, l, SITE_resid_out, METRIC_token_corr, 99,
+                                        REASON_NONE);
                     }
             }
         }
@@ -162,6 +163,110 @@ START_TEST(test_missing_values)
 }
 END_TEST
 
+/* The element of a list that is about a metric; NULL: none. */
+static const cJSON *about(const cJSON *list, const char *name)
+{
+    const cJSON *v;
+    cJSON_ArrayForEach(v, list)
+    {
+        if (strcmp(cJSON_GetObjectItem(v, "metric")->valuestring, name) == 0) return v;
+    }
+    return NULL;
+}
+
+static const cJSON *value_of(const cJSON *tree, int place, const char *name)
+{
+    return about(cJSON_GetObjectItem(arm_of(tree, place), "values"), name);
+}
+
+/* naswot (more is better) is equal in two arms and undefined in one, zen_std (less is better) 3 2
+ * 1, pass_flops has no direction. None of them counts in the score. */
+static ranking *beside(const char *weights, bool with_terms)
+{
+    ranking *r = start(weights);
+    for (int a = 0; a < ARMS; a++) {
+        run(r, arms[a]);
+        whole(r, METRIC_naswot, 7);
+        if (a == 1) ranking_measure(r, 0, -1, SITE_run, METRIC_naswot, 0, REASON_SINGULAR);
+        whole(r, METRIC_zen_std, ARMS - a);
+        whole(r, METRIC_pass_flops, 5);
+        if (with_terms) whole(r, METRIC_synflow_log10, ARMS - a);
+        ranking_loss(r, 3 - a);
+    }
+    return r;
+}
+
+static void check_others(const cJSON *tree, const int place[ARMS])
+{
+    static const double zen[ARMS] = {3, 2, 1}, naswot[ARMS] = {1.5, 3, 1.5};
+    ck_assert_int_eq(cJSON_GetArraySize(cJSON_GetObjectItem(tree, "others")), 3);
+    for (int a = 0; a < ARMS; a++) {
+        const cJSON *n = value_of(tree, place[a], "naswot");
+        ck_assert_double_eq(number(value_of(tree, place[a], "zen_std"), "rank"), zen[a]);
+        ck_assert_double_eq(number(n, "rank"), naswot[a]);
+        ck_assert(
+            cJSON_IsNull(cJSON_GetObjectItem(value_of(tree, place[a], "pass_flops"), "rank")));
+        if (a != 1) continue;
+        ck_assert(cJSON_IsNull(cJSON_GetObjectItem(n, "mean")));
+        ck_assert_str_eq(cJSON_GetObjectItem(n, "reason")->valuestring, "SINGULAR");
+    }
+    const cJSON *other = about(cJSON_GetObjectItem(tree, "others"), "zen_std");
+    /* Less of it, less loss: it ranks as training does. */
+    ck_assert_double_eq(number(other, "tau"), 1);
+    ck_assert_str_eq(cJSON_GetObjectItem(other, "direction")->valuestring, "lower");
+    ck_assert_double_eq(number(arm_of(tree, 0), "parameters"), 1000);
+    ck_assert_double_eq(number(arm_of(tree, 0), "flops"), 2000);
+}
+
+START_TEST(test_other_proxies_are_ranked_beside_the_terms_and_do_not_count)
+{
+    static const char *const weights[] = {NULL, "synflow_log10:-1"};
+    for (int robot = 0; robot < 2; robot++) {
+        cJSON *tree = end(beside(weights[robot], true));
+        const cJSON *term = cJSON_GetArrayItem(cJSON_GetObjectItem(tree, "terms"), 2 - 2 * robot);
+        for (int k = 0; k < ARMS; k++)
+            expect_arm(tree, k, robot ? ARMS - k : k + 1, k + 1, robot ? -k / 2.0 : k + 1);
+        check_others(tree, robot ? (const int[]){2, 1, 0} : (const int[]){0, 1, 2});
+        /* The more synflow the more loss; with a negative weight less of it is better. */
+        ck_assert_double_eq(number(term, "tau"), robot ? 1 : -1);
+        cJSON_Delete(tree);
+    }
+}
+END_TEST
+
+START_TEST(test_without_terms_the_arms_are_in_no_order)
+{
+    cJSON *tree = end(beside(NULL, false));
+    for (int k = 0; k < ARMS; k++) {
+        ck_assert_double_eq(number(cJSON_GetObjectItem(arm_of(tree, k), "arm"), "a"), k + 1);
+        ck_assert(cJSON_IsNull(cJSON_GetObjectItem(arm_of(tree, k), "rank")));
+        ck_assert(cJSON_IsNull(cJSON_GetObjectItem(arm_of(tree, k), "score")));
+    }
+    check_others(tree, (const int[]){0, 1, 2});
+    ck_assert_ptr_nonnull(strstr(cJSON_GetObjectItem(tree, "note")->valuestring, "no order"));
+    cJSON_Delete(tree);
+}
+END_TEST
+
+START_TEST(test_csv_has_a_line_for_each_arm)
+{
+    json_out o = {0};
+    error err;
+    ranking *r = beside(NULL, true);
+    ck_assert_int_eq(ranking_end(r, &err), ERR_OK);
+    ranking_csv(r, &o);
+    ck_assert_str_eq(
+        o.text, "arm,rank,score,runs,parameters,flops,final_loss,synflow_log10,synflow_log10_std,"
+                "synflow_log10_rank,pass_flops,pass_flops_std,pass_flops_rank,naswot,naswot_std,"
+                "naswot_rank,zen_std,zen_std_std,zen_std_rank\r\n"
+                "\"{\"\"a\"\":1}\",1,1,1,1000,2000,3,3,,1,5,,,7,,1.5,3,,3\r\n"
+                "\"{\"\"a\"\":2}\",2,2,1,1000,2000,2,2,,2,5,,,,,3,2,,2\r\n"
+                "\"{\"\"a\"\":3}\",3,3,1,1000,2000,1,1,,3,5,,,7,,1.5,1,,1\r\n");
+    json_deinit(&o);
+    ranking_free(r);
+}
+END_TEST
+
 static const struct {
     const char *weights;
     err_code code;
@@ -191,6 +296,9 @@ int main(void)
     tcase_add_test(tc, test_borda_of_a_known_table);
     tcase_add_test(tc, test_robot_of_a_known_table);
     tcase_add_test(tc, test_missing_values);
+    tcase_add_test(tc, test_other_proxies_are_ranked_beside_the_terms_and_do_not_count);
+    tcase_add_test(tc, test_without_terms_the_arms_are_in_no_order);
+    tcase_add_test(tc, test_csv_has_a_line_for_each_arm);
     tcase_add_loop_test(tc, test_bad_weights_are_refused, 0, sizeof refused / sizeof *refused);
     suite_add_tcase(s, tc);
     return suite_run(s);
