@@ -137,10 +137,12 @@ static err_code print_all(FILE *to, const job *j, error *err)
     for (int i = 0; i < j->n_runs && !code; i++) {
         const job_run *run = &j->runs[i];
         if (i && strcmp(run->arm, j->runs[i - 1].arm) == 0) continue;
-        *t = (table){.depth = run->spec.depth};
+        run_spec spec = run->spec;
+        spec.measure.sites[SITE_param] = false; /* the table has no parameters */
+        *t = (table){.depth = spec.depth};
         const sink to_table = {.user = t, .predict = keep, .predict_layer = is_shown};
         choose_layers(t);
-        code = engine_for(run->spec.precision)->predict(&run->spec, &to_table, err);
+        code = engine_for(spec.precision)->predict(&spec, &to_table, err);
         if (!code) print_table(to, run, t);
     }
     free(t);
