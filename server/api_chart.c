@@ -2,6 +2,7 @@
  * seeds. Rows are looked up by their whole key, layer by layer, so the cost is that of the points
  * shown. */
 #include "server/api.h"
+#include "server/study.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -256,41 +257,6 @@ static void write_point(json_out *o, const chart *c, int layer, const point *p)
     json_end(o);
 }
 
-/* "pre_ln · depth 12": names stand for themselves, numbers come with their field. */
-static void write_label(json_out *o, sqlite3 *db, const char *arm, const char *placement, int depth)
-{
-    json_out label = {0};
-    sqlite3_stmt *s = NULL;
-    json_text(&label, "");
-    if (sqlite3_prepare_v2(db, "SELECT key, type, value FROM json_each(?)", -1, &s, NULL) ==
-        SQLITE_OK) {
-        sqlite3_bind_text(s, 1, arm, -1, SQLITE_STATIC);
-        while (sqlite3_step(s) == SQLITE_ROW) {
-            const char *key = (const char *)sqlite3_column_text(s, 0);
-            const char *type = (const char *)sqlite3_column_text(s, 1);
-            const char *value = (const char *)sqlite3_column_text(s, 2);
-            const char *dot = key ? strrchr(key, '.') : NULL;
-            if (label.n) json_text(&label, " · ");
-            if (type && strcmp(type, "text") != 0 && key) {
-                json_text(&label, dot ? dot + 1 : key);
-                json_text(&label, " ");
-            }
-            if (type && (strcmp(type, "true") == 0 || strcmp(type, "false") == 0)) value = type;
-            json_text(&label, value ? value : "null");
-        }
-    }
-    sqlite3_finalize(s);
-    if (label.n == 0) {
-        char number[JSON_NUMBER];
-        json_text(&label, placement);
-        json_text(&label, " · depth ");
-        json_bytes(&label, number, json_number_text(number, depth));
-    }
-    json_key(o, "label");
-    json_string(o, label.text ? label.text : "");
-    json_deinit(&label);
-}
-
 /* One number for each point: the prediction (of the seeds that have one, geometric where the metric
  * is logarithmic), or its tolerance. */
 static void write_predictions(json_out *o, const chart *c, const char *key, bool tolerance)
@@ -334,8 +300,10 @@ static bool write_arms(json_out *o, chart *c, sqlite3 *db, int64_t job_id, reply
         api_prepare(db, out,
                     "SELECT value FROM measurements WHERE run_id = ?1 AND step = ?2 AND layer = ?3"
                     " AND site_id = ?4 AND metric_id = ?5 AND param_id = ?6");
-    sqlite3_stmt *runs = api_prepare(
-        db, out, "SELECT id, arm, depth, state, placement FROM runs WHERE job_id = ? ORDER BY idx");
+    sqlite3_stmt *runs =
+        api_prepare(db, out,
+                    "SELECT id, arm, depth, state, placement FROM runs WHERE job_id = ? AND"
+                    " state <> 'skipped' ORDER BY idx");
     sqlite3_stmt *theory =
         api_prepare(db, out,
                     "SELECT layer, value, tolerance FROM predictions WHERE run_id"
@@ -359,8 +327,11 @@ static bool write_arms(json_out *o, chart *c, sqlite3 *db, int64_t job_id, reply
             json_begin_object(o);
             json_key(o, "arm");
             json_raw(o, text);
-            write_label(o, db, text, placement ? placement : "", depth);
-            ok = arm != NULL;
+            char *label = study_label(text, placement, depth);
+            json_key(o, "label");
+            json_string(o, label);
+            ok = arm && label;
+            free(label);
         }
         if (!ok || strcmp(state, "done") != 0) continue;
         int64_t run_id = sqlite3_column_int64(runs, 0);

@@ -67,8 +67,7 @@ static void label_members(json_out *o, const cJSON *object)
     }
 }
 
-/* "post_ln at 48 blocks, init gpt2": the swept values, and what every network has. */
-static char *label_of(const char *arm, const char *placement, int depth)
+char *study_label(const char *arm, const char *placement, int depth)
 {
     json_out o = {0};
     char blocks[32];
@@ -143,7 +142,8 @@ void study_add(study *s,
 {
     if (s->failed || (s->failed = !grow(s))) return;
     study_arm *a = &s->arms[s->n++];
-    *a = (study_arm){.depth = depth, .arm = strdup(arm), .label = label_of(arm, placement, depth)};
+    *a = (study_arm){
+        .depth = depth, .arm = strdup(arm), .label = study_label(arm, placement, depth)};
     a->others = without_depth(arm);
     a->findings = calloc((size_t)s->rules->n, sizeof *a->findings);
     s->failed = !a->arm || !a->others || !a->label || !a->findings;

@@ -30,6 +30,10 @@ typedef struct study {
     bool failed; /* out of memory: nothing is to be believed */
 } study;
 
+/* "post_ln at 48 blocks, init gpt2": the swept values (JSON), and what every network has. Heap;
+ * NULL: out of memory. */
+char *study_label(const char *arm, const char *placement, int depth);
+
 void study_init(study *s, const rules *r, bool finds_depth); /* the rules are borrowed */
 /* placement: a name, or NULL. runs: as verdict_arm_judge. */
 void study_add(study *s,

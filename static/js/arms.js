@@ -2,7 +2,7 @@
  * rest gets the dash pattern; with a single axis all three change together. So no arm is told apart
  * by colour alone, and arms of one strategy look related. */
 
-import { armLabel, armValue } from './format.js';
+import { armLabel, armValue, namesFirst } from './format.js';
 
 export const COLOURS = 8;
 export const DASHES = ['', '7 3', '2 3', '10 3 2 3', '14 4', '1 2.5', '6 2 2 2 2 2', '3 6'];
@@ -15,9 +15,9 @@ export function labelOf(run) {
   return Object.keys(run.arm || {}).length ? armLabel(run.arm) : `${run.placement} · depth ${run.depth}`;
 }
 
-/* The arms of a list of runs, in their order: [{arm, key, label}]. */
+/* The arms of a list of runs, in their order: [{arm, key, label}]; those that a search did not need left out. */
 export function armsOf(runs) {
-  return [...new Map(runs.map((r) => [keyOf(r.arm), { arm: r.arm, key: keyOf(r.arm), label: labelOf(r) }])).values()];
+  return [...new Map(runs.filter((r) => r.state !== 'skipped').map((r) => [keyOf(r.arm), { arm: r.arm, key: keyOf(r.arm), label: labelOf(r) }])).values()];
 }
 
 function axes(arms) {
@@ -28,7 +28,7 @@ function axes(arms) {
       seen.get(path).set(JSON.stringify(value), value);
     }
   }
-  return [...seen].filter(([, values]) => values.size > 1)
+  return namesFirst([...seen], ([path]) => path).filter(([, values]) => values.size > 1)
     .map(([path, values]) => ({ path, values: [...values.keys()] }));
 }
 
@@ -51,7 +51,7 @@ export function styles(arms, labels) {
     return {
       key: keyOf(arm),
       label: labels?.[i] || armLabel(arm),
-      short: list.map((a) => armValue(arm[a.path])).join(' ') || labels?.[i] || armLabel(arm),
+      short: list.map((a) => armValue(a.path, arm[a.path])).join(' ') || labels?.[i] || armLabel(arm),
       colour: colour % COLOURS,
       dash: DASHES[(second + wrapped) % DASHES.length],
       marker: MARKERS[(colour + wrapped) % MARKERS.length],

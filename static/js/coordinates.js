@@ -36,7 +36,7 @@ function siteRow(s, arm, steps, chosen, onChoose) {
     h('td', {}, button(spark(arm.values, lines), onChoose, { class: 'spark-button', 'aria-pressed': String(chosen), 'data-site': s.name, 'aria-label': `Draw ${s.name}` })),
     steps.map((step) => slopeCell(s.steps.get(step))),
     h('td', { class: 'num faint', text: s.start === null || Number.isNaN(s.start) ? '–' : slopeText(s.start) }),
-    h('td', { class: 'faint', text: s.fallsFreely ? 'may fall' : '' }));
+    h('td', { class: 'faint', text: s.fallsFreely ? 'may shrink' : '' }));
 }
 
 function siteTable(arm, sites, steps, chosen, choose, label) {
@@ -109,7 +109,7 @@ export function coordinatesPanel() {
     const chosen = lists[i]?.find((s) => s.site === site && s.at === at) || (lists[i]?.length ? worstOf(lists[i]) : null);
     const so = answer.state === 'done' ? '' : h('span', { class: 'hint', text: `so far, the job is ${answer.state}` });
     clear(head).append(...[h('h2', { id: 'coordinates-title' }, 'Coordinate check ', verdictBadge(answer.verdict), ' ', so), axisChooser(axes, answer)].filter(Boolean));
-    text.textContent = `The slope of log ${answer.judged_by} (what updates have changed since step 0) against log ${answer.axis}, ± its spread over seeds. A slope within ± ${cell(answer.threshold, 2)} passes: the change keeps its size as the network grows. Not judged at init: before the first update nothing has changed, and the slope of mean_abs there is only shown. What “may fall” fails above only.`;
+    text.textContent = `The slope of log ${answer.judged_by} (what updates have changed since step 0) against log ${answer.axis}, ± its spread over seeds. A slope within ± ${cell(answer.threshold, 2)} passes: the change keeps its size as the network grows. Not judged at init: before the first update nothing has changed, and the slope of mean_abs there is only shown. What “may shrink” fails only where it grows.`;
     const scrolls = [...body.querySelectorAll('.scroll')].map((s) => [s.scrollLeft, s.scrollTop]);
     clear(body).append(...answer.arms.map((a, k) => armBlock(a, k, answer.arms, lists[k], k === i ? chosen?.name : null, answer.judged_by)));
     [...body.querySelectorAll('.scroll')].forEach((s, k) => { [s.scrollLeft, s.scrollTop] = scrolls[k] || [0, 0]; });

@@ -100,21 +100,30 @@ export function between(from, to) {
   return Number.isFinite(s) ? s : null;
 }
 
-/* "strategy" and "strategy.placement" of an arm as a short text: values alone where they speak for
- * themselves, "depth 12" where they would not. */
-export function armValue(value) {
+/* Values of an arm that are what one calls it by: they stand first and for themselves. */
+const NAMES = ['strategy', 'strategy.name', 'strategy.placement', 'model', 'model.preset'];
+export const isName = (path) => NAMES.includes(path);
+export const namesFirst = (list, path) => [...list.filter((e) => isName(path(e))), ...list.filter((e) => !isName(path(e)))];
+
+function valueText(value) {
   if (value !== null && typeof value === 'object') {
-    return Object.entries(value).map(([k, v]) => `${k} ${armValue(v)}`).join(' ');
+    return Object.entries(value).map(([k, v]) => (k === 'name' ? '' : `${k} `) + valueText(v)).join(' ');
   }
   return typeof value === 'number' ? number(value) : String(value);
 }
 
+const withField = (path, value) => `${path.split('.').pop()} ${valueText(value)}`;
+
+/* One swept value beside a line: alone, but "rounding none" and "bias true". */
+export function armValue(path, value) {
+  const says = typeof value !== 'boolean' && value !== null && value !== 'none';
+  return says || isName(path) ? valueText(value) : withField(path, value);
+}
+
+/* "pre_ln · depth 12 · init gpt2" */
 export function armLabel(arm) {
-  const parts = Object.entries(arm || {}).map(([path, value]) => {
-    const leaf = path.split('.').pop();
-    return typeof value === 'string' ? value : `${leaf} ${armValue(value)}`;
-  });
-  return parts.join(' · ');
+  return namesFirst(Object.entries(arm || {}), ([path]) => path)
+    .map(([path, value]) => (isName(path) ? valueText(value) : withField(path, value))).join(' · ');
 }
 
 const DIRECTIONS = {

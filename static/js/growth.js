@@ -86,7 +86,7 @@ export function growthPanel() {
         const m = arms.get(s.key);
         return h('tr', {}, h('th', { scope: 'row' }, swatch(s), ' ', s.label), columns.map((c) => c.cell(m)));
       });
-      const table = h('table', { class: 'data' }, h('caption', { text: `Measured after step ${step ?? 0}` }),
+      const table = h('table', { class: 'data growth' }, h('caption', { text: `Measured after step ${step ?? 0}` }),
         h('thead', {}, h('tr', {}, h('th', { scope: 'col', text: 'Arm' }),
           columns.map((c) => h('th', { scope: 'col', class: c.num ? 'num' : null, text: c.head })))),
         h('tbody', {}, rows));

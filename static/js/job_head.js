@@ -45,6 +45,9 @@ function strategiesOf(job) {
   return of.strategy?.placement ? ['placement ', [of.strategy.placement]] : ['', []];
 }
 
+/* Without those that a search did not need. */
+export const runsText = (job) => count(job.runs_total - (job.runs_skipped || 0), 'run');
+
 function facts(job) {
   const [what, strategies] = strategiesOf(job);
   const took = job.started_at && job.finished_at ? between(job.started_at, job.finished_at) : null;
@@ -53,7 +56,7 @@ function facts(job) {
   return h('p', { class: 'facts' }, badge(job.state), verdictBadge(job.verdict),
     h('span', { title: clock(job.created_at), text: `created ${ago(job.created_at)}` }),
     took === null ? null : h('span', { text: `took ${duration(took)}` }),
-    h('span', { text: `${count(job.runs_total, 'run')}${job.runs_failed ? `, ${job.runs_failed} failed` : ''}` }),
+    h('span', { text: `${runsText(job)}${job.runs_failed ? `, ${job.runs_failed} failed` : ''}` }),
     strategies.length ? h('span', { class: 'strategies' }, what,
       strategies.map((n, i) => [i ? ', ' : '', h('a', { href: href(['strategies', n]), text: n })])) : null,
     h('span', { class: 'hash' }, 'hash ', hash));

@@ -4,7 +4,7 @@ import { h, clear, badge, button } from './dom.js';
 import { get, post } from './api.js';
 import { ago, clock, count } from './format.js';
 import { go, href, setQuery } from './router.js';
-import { ahead, errorNote, isActive, progressBar } from './job_head.js';
+import { ahead, errorNote, isActive, progressBar, runsText } from './job_head.js';
 import { smallPicture } from './picture.js';
 import { verdictBadge } from './rules.js';
 
@@ -33,7 +33,7 @@ function welcome() {
 function row(job) {
   const name = job.name || `Job ${job.id}`;
   const failed = job.runs_failed ? `, ${job.runs_failed} failed` : '';
-  const runs = isActive(job.state) ? `${job.runs_done || 0} of ${count(job.runs_total, 'run')}${failed}` : `${count(job.runs_total, 'run')}${failed}`;
+  const runs = isActive(job.state) ? `${job.runs_done || 0} of ${count(job.runs_total, 'run')}${failed}` : `${runsText(job)}${failed}`;
   return h('li', { class: 'job-row', 'data-id': job.id }, h('div', { class: 'job-row-main' },
     h('a', { href: href(['jobs', String(job.id)]), class: 'job-name', text: name }), verdictBadge(job.verdict), badge(job.state)),
   h('div', { class: 'job-row-sub' }, h('span', { text: `#${job.id}` }),

@@ -4,7 +4,7 @@
 import { h, clear } from './dom.js';
 import { arm as armOf, get, records, registry } from './api.js';
 import { decode, direction } from './format.js';
-import { keyOf, styles } from './arms.js';
+import { armsOf, keyOf, styles } from './arms.js';
 import { figure } from './figure.js';
 import { leftOut } from './left_out.js';
 import { relate } from './relate.js';
@@ -120,7 +120,8 @@ function flagsOf(runs, key) {
 }
 
 function toLines(data, c, runs) {
-  const look = styles(data.arms.map((a) => a.arm), data.arms.map((a) => a.label));
+  const labels = new Map(armsOf(runs).map((a) => [a.key, a.label]));
+  const look = styles(data.arms.map((a) => a.arm), data.arms.map((a) => labels.get(a.key) ?? a.label));
   return data.arms.map((a, i) => {
     const depth = depthOf(runs, a.key);
     const place = (layer) => (c.relative && depth ? Number((layer / depth).toFixed(5)) : layer);

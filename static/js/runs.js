@@ -1,7 +1,7 @@
 /* The table of runs: one row per arm and seed, with how it ended and how each rule judged it. */
 
 import { h, clear, badge, scrollBox, button } from './dom.js';
-import { duration } from './format.js';
+import { count, duration } from './format.js';
 import { labelOf } from './arms.js';
 import { download, get } from './api.js';
 import { expandable, headed } from './row_details.js';
@@ -51,8 +51,10 @@ export function runsPanel() {
   let limit = PAGE;
   let last = '';
   const opened = new Set();
-  const update = (runs) => {
-    const key = JSON.stringify([limit, runs.map((r) => [r.id, r.state, r.verdict])]);
+  const update = (all) => {
+    const runs = all.filter((r) => r.state !== 'skipped');
+    const skipped = all.length - runs.length;
+    const key = JSON.stringify([limit, skipped, runs.map((r) => [r.id, r.state, r.verdict])]);
     if (key === last) return;
     last = key;
     const table = h('table', { class: 'data runs stack' }, h('thead', {}, h('tr', {},
@@ -61,9 +63,10 @@ export function runsPanel() {
     h('tbody', {}, runs.slice(0, limit).flatMap((r) => row(r, opened))));
     const more = runs.length > limit ? button(`Show all ${runs.length} runs`, () => {
       limit = runs.length;
-      update(runs);
+      update(all);
     }, { class: 'quiet' }) : null;
-    clear(box).append(scrollBox(table, 'Runs'), ...(more ? [more] : []));
+    const left = skipped ? h('p', { class: 'hint', text: `${count(skipped, 'run was', 'runs were')} not needed: others had told how deep the network may be.` }) : null;
+    clear(box).append(scrollBox(table, 'Runs'), ...[more, left].filter(Boolean));
   };
   return { root, update };
 }

@@ -35,13 +35,15 @@ function armTable(answer, runs, opened) {
     h('tbody', {}, answer.arms.flatMap((a) => armRow(a, look.get(keyOf(a.arm)), answer.job_id, opened)))), 'Arms in their order');
 }
 
+const withoutDepth = (arm) => Object.fromEntries(Object.entries(arm).filter(([path]) => path !== 'depth'));
+
 /* Rows: arms without their depth; columns: depths. Needs two of the latter. */
 function heatMap(answer) {
   const rows = new Map();
   const depths = new Set();
   for (const a of answer.arms) {
     if (!('depth' in a.arm)) return null;
-    const rest = Object.fromEntries(Object.entries(a.arm).filter(([path]) => path !== 'depth'));
+    const rest = withoutDepth(a.arm);
     const key = keyOf(rest);
     if (!rows.has(key)) rows.set(key, { rest, cells: new Map() });
     rows.get(key).cells.set(a.arm.depth, a);
@@ -64,8 +66,11 @@ function deepest(answer) {
   if (!answer.arms.some((a) => 'depth' in a.arm)) return null;
   const list = (answer.max_depth || []).filter((m) => m.deepest_pass || m.shallowest_fail);
   if (!list.length) return null;
-  const text = (m) => [m.deepest_pass ? `passes up to ${m.deepest_pass} blocks` : 'passes at no depth tried',
-    m.shallowest_fail ? `fails from ${m.shallowest_fail}` : 'no depth tried fails'].join(', ');
+  /* deepest_pass of the service is the deepest that does not fail. */
+  const passed = (m) => Math.max(0, ...answer.arms.filter((a) => a.verdict === 'pass' && keyOf(withoutDepth(a.arm)) === keyOf(m.arm)).map((a) => a.arm.depth));
+  const text = (m) => [passed(m) ? `passes up to ${passed(m)} blocks` : 'passes at no depth tried',
+    m.deepest_pass > passed(m) ? `has a warning up to ${m.deepest_pass}` : '',
+    m.shallowest_fail ? `fails from ${m.shallowest_fail}` : 'no depth tried fails'].filter(Boolean).join(', ');
   const all = h('ul', { class: 'plain deepest' }, list.map((m) => h('li', {}, h('strong', { text: armLabel(m.arm) || 'This network' }), `: ${text(m)}`)));
   return list.length <= FEW ? all : h('details', { class: 'arm-list' }, h('summary', { text: `The deepest network of each of ${list.length} arms` }), all);
 }

@@ -565,6 +565,41 @@ test('the verdict: of the job, of strategy by depth, of each arm with its rules;
   assert.match(await page.locator('.picture .figure-notes').innerText(), /theory predicts/);
 });
 
+test('a search for the deepest network: what it did not need is left out, a warning is no pass', async (t) => {
+  const id = await submit({ name: 'how deep', model: 'relu_xavier', seeds: [0, 1], sweep: { strategy: ['post_ln', 'pre_ln'] }, find: { min_depth: 4, max_depth: 40 },
+    measure: { metrics: ['moments', 'geometry', 'gradient'] } });
+  const job = await api(`jobs/${id}`);
+  assert.ok(job.runs_skipped > 20);
+  const { arms } = await api(`jobs/${id}/verdict`);
+  const page = await open(t, `#/jobs/${id}`);
+  await lines(page).first().waitFor({ state: 'attached' });
+  const legend = (await page.locator('.picture .legend button[aria-pressed]').allTextContents()).map((s) => s.trim());
+  /* A run that was under way when its depth became needless has measured something. */
+  const { runs } = await api(`jobs/${id}/runs`);
+  const ran = new Set(runs.filter((r) => r.state !== 'skipped').map((r) => JSON.stringify(r.arm))).size;
+  assert.equal(legend.length, ran);
+  assert.ok(legend.every((s) => /^(post|pre)_ln · depth \d+$/.test(s)), legend.join());
+  assert.equal((await api(`jobs/${id}/chart?metric=var`)).arms.length, ran, 'the same by curl');
+  const card = page.locator('section:has(#runs-title)');
+  assert.equal(await card.locator('.badge-skipped').count(), 0);
+  assert.match(await card.textContent(), new RegExp(`${job.runs_skipped} runs were not needed`));
+  assert.match(await page.locator('.facts').textContent(), new RegExp(`[^\\d]${job.runs_done} runs`));
+  const depths = (verdict) => Math.max(...arms.filter((a) => a.arm.strategy === 'post_ln' && a.verdict === verdict).map((a) => a.arm.depth));
+  assert.ok(depths('warn') > depths('pass'));
+  assert.match(await page.locator('.deepest').textContent(), new RegExp(`post_ln: passes up to ${depths('pass')} blocks, has a warning up to ${depths('warn')}, fails from ${depths('warn') + 1}`));
+});
+
+test('arms say which field a value is of, unless it is a name', async (t) => {
+  const id = await submit({ name: 'labels', depth: 2, seeds: [0], model: { d_model: 16, n_heads: 2 }, measure: { metrics: ['var'] },
+    sweep: { rounding: ['none', 'fp16'], strategy: ['none', { name: 'deepnorm', beta: 1 }] } });
+  const page = await open(t, `#/jobs/${id}`);
+  await lines(page).first().waitFor({ state: 'attached' });
+  assert.deepEqual((await page.locator('.picture .legend button[aria-pressed]').allTextContents()).map((s) => s.trim()),
+    ['none · rounding none', 'deepnorm beta 1 · rounding none', 'none · rounding fp16', 'deepnorm beta 1 · rounding fp16']);
+  const { arms } = await api(`jobs/${id}/chart?metric=var`);
+  assert.deepEqual(arms.map((a) => a.label).slice(0, 2), ['none at 2 blocks, rounding none', 'deepnorm beta 1 at 2 blocks, rounding none']);
+});
+
 test('a job that is not there, and a page that is not there', async (t) => {
   const page = await open(t, '#/jobs/999999', { expected: /404/ });
   await page.waitForSelector('.note.error');
@@ -715,7 +750,7 @@ test('the coordinate check: a row per site with its slopes, and any site as a pi
   const name = await page.evaluate(() => document.activeElement.dataset.site);
   assert.ok(name, 'the focus stays');
   assert.equal(await card.locator('.spark-button[aria-pressed="true"]').getAttribute('data-site'), name);
-  assert.match(await card.locator('svg.plot').getAttribute('aria-label'), new RegExp(`^delta_mean_abs of ${name}, along model.d_model: mup`));
+  assert.match(await card.locator('svg.plot').getAttribute('aria-label'), new RegExp(`^delta_mean_abs of ${name}, along model.d_model: parametrization mup`));
   await card.locator('button[aria-controls="coordinates-table"]').click();
   const [where, at] = name.split(', ');
   const row = answer.arms[1].rows.find((r) => r.site === where && r.at === at && r.metric === answer.judged_by && r.step === 2);

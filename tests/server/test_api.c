@@ -329,7 +329,7 @@ START_TEST(test_api_chart_aggregates_the_seeds_of_an_arm)
     const cJSON *arms = cJSON_GetObjectItem(chart, "arms");
     ck_assert_int_eq(cJSON_GetArraySize(arms), 2);
     const cJSON *second = cJSON_GetArrayItem(arms, 1);
-    ck_assert_str_eq(cJSON_GetObjectItem(second, "label")->valuestring, "post_ln");
+    ck_assert_str_eq(cJSON_GetObjectItem(second, "label")->valuestring, "post_ln at 3 blocks");
     ck_assert_int_eq(cJSON_GetObjectItem(second, "seeds")->valueint, 2);
     const cJSON *p = cJSON_GetArrayItem(cJSON_GetObjectItem(second, "points"), 0);
     ck_assert_double_eq(cJSON_GetObjectItem(p, "min")->valuedouble, 21);
