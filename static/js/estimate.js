@@ -15,7 +15,7 @@ export function estimateView(onProblem, onEstimate) {
   const box = h('dl', { class: 'estimate', 'aria-label': 'Cost' });
   let timer = 0;
   let turn = 0;
-  const put = (rows) => clear(box).append(...rows.map(([k, v, title]) => h('div', {}, h('dt', { text: k }), h('dd', { text: v, title }))));
+  const put = (rows) => clear(box).append(...rows.map(([k, v, title, wide]) => h('div', { class: wide ? 'wide' : null }, h('dt', { text: k }), h('dd', { text: v, title }))));
   const ask = async (job, aloud) => {
     const mine = ++turn;
     try {
@@ -26,7 +26,7 @@ export function estimateView(onProblem, onEstimate) {
       put([['runs', Number(e.runs).toLocaleString('en')], ['parameters, largest run', si(e.parameters)],
         ['floating-point operations', si(e.flops), String(e.flops)], ['memory, largest run', bytes(e.peak_bytes), `${e.peak_bytes} bytes`],
         ['measurements, at most', si(e.measurements)],
-        ['measuring, beside forward and backward', measuring(e.metrics), 'predicted time of each group of metrics, as a share or multiple of the passes that are measured']]);
+        ['measuring, beside forward and backward', measuring(e.metrics), 'predicted time of each group of metrics, as a share or multiple of the passes that are measured', true]]);
       if (aloud) announce(`${e.runs} runs, ${si(e.flops)} floating-point operations, ${bytes(e.peak_bytes)} of memory`);
     } catch (e) {
       if (mine !== turn) return;

@@ -600,6 +600,19 @@ test('arms say which field a value is of, unless it is a name', async (t) => {
   assert.deepEqual(arms.map((a) => a.label).slice(0, 2), ['none at 2 blocks, rounding none', 'deepnorm beta 1 at 2 blocks, rounding none']);
 });
 
+test('390 px wide: tables with long names keep room for their values', async (t) => {
+  const id = await submit({ name: 'long names', model: { d_model: 16, n_heads: 2 }, seeds: [0], measure: { metrics: ['moments', 'fit'] },
+    sweep: { strategy: ['layernorm_scaling', 'residual_inv_sqrt_depth'], 'init.scheme': ['full_megatron', 'truncated_normal'], depth: [4, 6] } });
+  const page = await open(t, `#/jobs/${id}`, { viewport: { width: 390, height: 844 } });
+  for (const table of ['.heat-map', '.growth']) {
+    await page.locator(`${table} tbody tr`).first().waitFor();
+    const [name, box] = await page.locator(`${table} tbody th`).first().evaluate((e) => [e.offsetWidth, e.closest('.scroll').clientWidth]);
+    assert.ok(name < box / 2, `${table}: ${name} of ${box}`);
+  }
+  const lineHigh = await page.locator('.heat-map td.heat').first().evaluate((e) => e.querySelector('.icon').getBoundingClientRect().bottom > e.querySelector('span').getBoundingClientRect().top);
+  assert.ok(lineHigh, 'icon and word on one line');
+});
+
 test('a job that is not there, and a page that is not there', async (t) => {
   const page = await open(t, '#/jobs/999999', { expected: /404/ });
   await page.waitForSelector('.note.error');
