@@ -374,7 +374,7 @@ void setting_init(setting *s, const run_spec *spec, int most, bool both, double 
     fill_turn(s, isnan(local) ? spec->model.rope_base : local, s->turn[1]);
 }
 
-static int32_t token_at(const run_spec *spec, const theory_data *data, int b, int t)
+int32_t setting_token(const run_spec *spec, const theory_data *data, int b, int t)
 {
     size_t length = (size_t)spec->data.seq_len;
     if (data->loss_mask && data->loss_mask[(size_t)b * length + (size_t)t]) return 0;
@@ -411,7 +411,7 @@ static double match(const setting *s, const theory_data *data, int g, int h, pai
             for (int j = c; j < d; j += dj) {
                 if ((i == j) != (which == OTHER_AT_THE_SAME_PLACE)) continue;
                 int other = which == SAME_SEQUENCE ? k : (k + 1) % spec->data.batch;
-                same += token_at(spec, data, k, i) == token_at(spec, data, other, j);
+                same += setting_token(spec, data, k, i) == setting_token(spec, data, other, j);
                 all++;
             }
     return all > 0 ? same / all : 1;
@@ -510,109 +510,13 @@ void setting_stream(
     spread_normalise(&x->error, &in, before, kernel_means(x->k, &s->tokens));
 }
 
-/* --- loss --- */
-
-/* Share of pairs of places, i != j, of a sequence, or of two, with the same target. */
-static double target_match(const setting *s, const theory_data *data, bool across)
+double setting_readout_entry(const run_spec *spec)
 {
-    const run_spec *spec = s->spec;
-    const double text = 0.07;
-    bool causal = spec->model.mask == MASK_CAUSAL;
-    size_t length = (size_t)spec->data.seq_len;
-    double same = 0, all = 0;
-    if (!data) {
-        bool random = !data_table[spec->data.source]->needs_corpus;
-        return random ? 1.0 / spec->model.vocab : text;
-    }
-    const size_t most = 128; /* places of a sequence that are looked at */
-    size_t step = 1 + (length - 1) / most;
-    size_t B = (size_t)spec->data.batch;
-    for (size_t b = 0; b < B; b++) {
-        const int32_t *row = data->tokens + b * (length + 1) + causal;
-        const int32_t *other = across ? data->tokens + (b + 1) % B * (length + 1) + causal : row;
-        for (size_t i = 0; i < length; i += step)
-            for (size_t j = 0; j < (across ? length : i); j += step)
-                same += row[i] == other[j], all++;
-    }
-    return all > 0 ? same / all : 0;
-}
-
-/* Share of the places of the loss whose target is the token that they hold. */
-static double own_target(const setting *s, const theory_data *data)
-{
-    const run_spec *spec = s->spec;
-    const double doubled = 0.02; /* letters of English */
-    size_t T = (size_t)spec->data.seq_len;
-    double same = 0, all = 0;
-    bool hidden = spec->model.mask == MASK_BIDIRECTIONAL;
-    if (!data)
-        return hidden || !data_table[spec->data.source]->needs_corpus ? 1.0 / spec->model.vocab
-                                                                      : doubled;
-    for (int b = 0; b < spec->data.batch; b++)
-        for (int t = 0; t < spec->data.seq_len; t++) {
-            size_t at = (size_t)b * T + (size_t)t;
-            if (data->loss_mask && !data->loss_mask[at]) continue;
-            same += token_at(spec, data, b, t) == data->tokens[at + (size_t)b + !hidden];
-            all++;
-        }
-    return all > 0 ? same / all : 0;
-}
-
-/* Means over pairs of places of a sequence, and of two. */
-typedef struct pair_means {
-    double within, across;
-} pair_means;
-
-/* Of the mean of lse(z) - z_y over the places, z of variance v and correlation rho: where streams
- * are alike and targets equal there is one z_y; lse averages over the V logits. */
-static double
-loss_variance(const run_spec *spec, double v, double places, pair_means rho, pair_means same_target)
-{
-    double B = spec->data.batch, own = 1 / B, other = 1 - own;
-    double alike = own * rho.within + other * rho.across + 1 / places;
-    double targets =
-        own * rho.within * same_target.within + other * rho.across * same_target.across;
-    return fmax(v * (2 / places + targets) + expm1(v * alike) / spec->model.vocab, 0);
-}
-
-/* Gradient softmax(z) - onehot, through an output matrix with entries of variance h: |g|^2 = h D (1
- * + sum p^2 - 2 p_y), g_i.g_j = h D ([y_i = y_j] + sum p_i p_j - p_i[y_j] - p_j[y_i]), where sum
- * p_i p_j = e^(v rho)/V for Gaussian logits of variance v; 1/places
- * each. A tied matrix finds the input token in the stream: its logit is sqrt(v D share). */
-loss_seed setting_loss(
-    const setting *s, const theory_data *data, kernel_mean final, double across, double share)
-{
-    const run_spec *spec = s->spec;
     const spec_model *m = &spec->model;
-    const loss *l = loss_table[spec->train.loss];
-    double D = m->d_model, V = m->vocab, f = 1;
-    const double largest = 2;
-    if (!l->uses_tokens)
-        return (loss_seed){
-            .shape_known = true, .own = D, .other = l->same_rows ? D : 0, .loss = (double)NAN};
-    double h = m->tied ? entry_var(spec, 0, "embed.weight", PARAM_EMBED, m->vocab, m->d_model)
+    double factor = parametrization_readout(spec),
+           h = m->tied ? entry_var(spec, 0, "embed.weight", PARAM_EMBED, m->vocab, m->d_model)
                        : entry_var(spec, spec->depth + 1, "lm_head.weight", PARAM_HEAD, m->vocab,
                                    m->d_model);
-    if (m->tied && spec->strategy.fixnorm) h = 1 / D;
-    h *= parametrization_readout(spec) * parametrization_readout(spec);
-    double v = h * D * final.q;
-    pair_means rho = {.within = final.q > 0 ? final.pairs / final.q : 0, .across = across},
-               same = {target_match(s, data, false), target_match(s, data, true)};
-    if (spec->data.seq_len < 2) rho.within = 0;
-    if (isnan(across)) rho.across = fmax(rho.within, 0); /* for the tolerance: the most */
-    if (m->mask == MASK_BIDIRECTIONAL) f = fmax(spec->data.mask_fraction, 1e-9);
-    double places = f * spec->data.batch * spec->data.seq_len;
-    double sq = h * D / (places * places);
-    bool known_input = m->tied && !data_table[spec->data.source]->gives_inputs;
-    double found = known_input ? sqrt(v * D * share) : 0, self = exp(found),
-           all = (V - 1) * exp(v / 2) + self;
-    if (!(v <= largest) || !(self <= all / 3))
-        return (loss_seed){.reason = REASON_NO_LAW_LOSS, .logit_var = v};
-    return (loss_seed){.shape_known = true,
-                       .own = f * sq * (1 + (exp(v) - 2) / V),
-                       .other = f * f * sq * (same.within + (exp(v * rho.within) - 2) / V),
-                       .across = f * f * sq * (same.across + (exp(v * rho.across) - 2) / V),
-                       .loss = log(all) - own_target(s, data) * found,
-                       .loss_var = loss_variance(spec, v, places, rho, same),
-                       .logit_var = v};
+    if (m->tied && spec->strategy.fixnorm) h = 1.0 / m->d_model;
+    return h * factor * factor;
 }

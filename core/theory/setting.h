@@ -1,5 +1,5 @@
 /* From a run_spec to what theory computes with: the stages of each block, the kernel of the first
- * stream, the kernel of the loss's gradient. Reads the registries and the rules of the init, builds
+ * stream. Reads the registries and the rules of the init, builds
  * no graph and allocates nothing.
  */
 #ifndef CORE_THEORY_SETTING_H
@@ -40,19 +40,9 @@ norm_step setting_final(const setting *s);
 void setting_stream(
     setting *s, const theory_data *data, stream *x, hermite_series *series, double *spare);
 
-typedef struct loss_seed {
-    reason reason; /* why the scale of the gradient is not known; its kernel is */
-    bool shape_known;
-    /* |g_i|^2 and g_i.g_j, i != j, at the last site, from the loss; g_i.g_j of two sequences */
-    double own, other, across;
-    double loss;     /* nats; NaN: not defined by tokens */
-    double loss_var; /* of one seed */
-    double logit_var;
-} loss_seed;
-
-/* final: of the last site; across: mean correlation of the tokens of two sequences there, NaN where
- * it is not followed; share: of it that is the embedding, which a tied output matrix recognises. */
-loss_seed setting_loss(
-    const setting *s, const theory_data *data, kernel_mean final, double across, double share);
+/* What the run reads at a place; a masked one reads 0. */
+int32_t setting_token(const run_spec *spec, const theory_data *data, int b, int t);
+/* Mean square entry of the output matrix, factors of the parametrization included. */
+double setting_readout_entry(const run_spec *spec);
 
 #endif

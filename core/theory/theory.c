@@ -3,6 +3,7 @@
 #include "core/loss.h"
 #include "core/metric/fit.h"
 #include "core/placement.h"
+#include "core/theory/readout.h"
 
 #include <math.h>
 #include <string.h>
@@ -30,9 +31,12 @@ typedef struct walk {
     double *var, *grad_norm, *apart; /* [L + 1] for the fits */
     double apart_error;              /* of ln of the last apart, one standard deviation */
     law stream_law;
-    bool parameters;  /* their gradients too */
-    double last_grad; /* |G_L|^2 of one token */
-    double error;     /* relative variance of the gradient */
+    bool parameters;      /* their gradients too */
+    double last_grad;     /* |G_L|^2 of one token */
+    double *past;         /* kernel of the gradient past the last norm, but for its factor */
+    double joint, shared; /* readout.h */
+    double first_share;   /* of x_0 that is the token's embedding */
+    double error;         /* relative variance of the gradient */
     size_t n;
     prediction rows[BATCH];
 } walk;
@@ -334,7 +338,9 @@ static double matrix_tolerance(const walk *w, const sublayer *s, int which, doub
     bool looks = !s->is_mlp && which < 2;
     double variance = w->error + 4.0 / m->d_model;
     if (looks) variance += 2 * common * common / m->n_kv_heads;
-    return log_tolerance(variance / 4) + (looks ? order : 0);
+    /* queries and keys: of the square of what tokens have in common */
+    double missed = looks ? 2 * log1p(w->joint) : log1p(w->joint / w->shared);
+    return log_tolerance(variance / 4) + (looks ? order : 0) + missed / 2;
 }
 
 static void put_matrices(walk *w, int layer, const sublayer *s, const matrix_grads *of)
@@ -390,6 +396,50 @@ static void block_backward(walk *w, int layer)
     for (size_t i = 0; i < each(w); i++) w->grad[i] += w->to_base[i];
 }
 
+static void fill_seed(const walk *w, double *grad, const seed_kernel *k)
+{
+    int n = w->s.tokens.n;
+    for (int i = 0; i < n * n; i++) grad[i] = k->other;
+    for (int i = 0; i < n; i++) {
+        grad[n * n + i] = k->own;
+        if (w->s.tokens.size[i] == 1) grad[i * n + i] = k->own;
+    }
+    for (size_t i = kernel_doubles(n); i < each(w); i++) grad[i] = k->across;
+}
+
+/* Adds to pairs of places what goes with the cosine of their streams. */
+static void add_along(const walk *w, double *grad, double along, const double *k)
+{
+    int n = w->s.tokens.n;
+    const double *q = k + n * n;
+    size_t one = kernel_doubles(n);
+    for (size_t half = 0; along > 0 && half < each(w); half += one)
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j < n; j++)
+                if (half || i != j || w->s.tokens.size[i] > 1)
+                    grad[half + (size_t)(i * n + j)] +=
+                        along * k[half + (size_t)(i * n + j)] / sqrt(q[i] * q[j]);
+            if (half)
+                grad[half + (size_t)(n * n + i)] += along * k[half + (size_t)(n * n + i)] / q[i];
+        }
+}
+
+/* Does the norm take out of a gradient what lies along its rows? */
+static bool takes_rows(const norm_step *s)
+{
+    return s->kind == STEP_ROW && !s->frozen;
+}
+
+/* Without a final norm that of the last block takes out what the readout shares with the stream. */
+static void meet_last_norm(walk *w)
+{
+    sublayer s;
+    sublayer_at(w, w->spec->depth, true, &s);
+    norm_step final = setting_final(&w->s);
+    if (final.kind == STEP_NONE && takes_rows(&s.post))
+        memcpy(w->grad, w->past, each(w) * sizeof *w->grad);
+}
+
 static void backward(walk *w)
 {
     int L = w->spec->depth;
@@ -401,6 +451,7 @@ static void backward(walk *w)
         for (int l = last; l >= first; l--) {
             put_gradient(w, l, SITE_resid_out, w->grad);
             w->grad_norm[l - 1] = sqrt(kernel_means(w->grad, &w->s.tokens).q / w->last_grad);
+            if (l == L) meet_last_norm(w);
             block_backward(w, l);
             put_gradient(w, l, SITE_resid_in, w->grad);
         }
@@ -429,7 +480,8 @@ static reason finish(walk *w, const theory_data *data)
     double across = w->s.tokens.halves > 1
                         ? kernel_means(last + kernel_doubles(n), &w->s.tokens).p / m.q
                         : (double)NAN;
-    loss_seed seed = setting_loss(&w->s, data, m, across, w->x.share);
+    readout seed = readout_of(&w->s, data, m, across, w->x.share,
+                              w->first_share > 0 ? 1 - w->x.share / w->first_share : 0);
     if (loss_table[spec->train.loss]->uses_tokens)
         put(w, -1, SITE_run, METRIC_loss, seed.loss,
             0.02 + seed.logit_var * seed.logit_var / 4 + 4 * sqrt(seed.loss_var), LAW_uniform_loss,
@@ -437,14 +489,14 @@ static reason finish(walk *w, const theory_data *data)
     else
         put_reason(w, METRIC_loss, LAW_uniform_loss, REASON_NO_LAW);
     if (!seed.shape_known) return seed.reason;
-    for (int i = 0; i < n * n; i++) w->grad[i] = seed.other;
-    for (int i = 0; i < n; i++) {
-        w->grad[n * n + i] = seed.own;
-        if (w->s.tokens.size[i] == 1) w->grad[i * n + i] = seed.own;
-    }
-    for (size_t i = kernel_doubles(n); i < each(w); i++) w->grad[i] = seed.across;
-    w->error = 1.0 / spec->model.d_model;
+    fill_seed(w, w->grad, &seed.at);
+    fill_seed(w, w->past, &seed.past);
+    add_along(w, w->past, seed.along, w->x.k);
+    w->error = 1.0 / spec->model.d_model + seed.error;
+    if (!seed.matrices) w->parameters = false;
+    w->joint = seed.joint, w->shared = seed.shared;
     memcpy(w->sum_grad, w->grad, each(w) * sizeof *w->grad);
+    if (takes_rows(&final)) memcpy(w->grad, w->past, each(w) * sizeof *w->grad);
     norm_backward(&final, w->grad, w->x.k, w->x.mu, &w->s.tokens, 1, w->work, w->series);
     w->last_grad = kernel_means(w->grad, &w->s.tokens).q;
     put_gradient(w, spec->depth + 1, SITE_final_norm, w->sum_grad);
@@ -605,7 +657,8 @@ static void layout_segment(walk *w, const run_spec *spec, size_t n, bool alone, 
     const size_t halves = has_halves(spec) ? 2 : 1, one = halves * kernel_doubles((int)n),
                  own = one + trace_doubles((int)n, (int)halves);
     w->every = segment_of(spec, 2 * own * sizeof(double), alone);
-    const size_t segments = (size_t)((spec->depth - 1) / w->every + 1), rows = 2 * (size_t)w->every;
+    const size_t segments = (size_t)(spec->depth - 1) / (size_t)w->every + 1,
+                 rows = 2 * (size_t)w->every;
     w->kept = arena_alloc(a, rows * sizeof *w->kept);
     double *at = arena_alloc(a, rows * own * sizeof *at);
     for (size_t i = 0; w->kept && i < rows; i++, at += own) w->kept[i] = (kept){.k = at};
@@ -623,6 +676,7 @@ static void layout(walk *w, const run_spec *spec, bool alone, arena *a)
     layout_segment(w, spec, n, alone, a);
     w->x.k = arena_alloc(a, one);
     w->grad = arena_alloc(a, one);
+    w->past = arena_alloc(a, one);
     w->to_base = arena_alloc(a, one);
     w->sum_grad = arena_alloc(a, one);
     w->base = arena_alloc(a, one);
@@ -676,6 +730,7 @@ static void walk_all(walk *w, const theory_data *data)
         trace_place(&w->kept[i].made, w->kept[i].k + each(w), &w->s.tokens);
     put_special(w);
     setting_stream(&w->s, data, &w->x, w->series, w->work);
+    w->first_share = w->x.share;
     w->ratio[0] = 1;
     forward(w);
     kernel_mean m = kernel_means(w->x.k, &w->s.tokens);
@@ -692,6 +747,9 @@ static void walk_all(walk *w, const theory_data *data)
     for (int i = 0; why && i < METRIC_COUNT; i++)
         if (needs_backward((metric)i) && !(single && i == METRIC_grad_token_corr))
             put_reason(w, (metric)i, law_of((metric)i), why);
+    for (int i = 0; !why && wants_parameters(spec) && !w->parameters && i < METRIC_COUNT; i++)
+        if (law_of((metric)i) == LAW_matrix_gradient)
+            put_reason(w, (metric)i, LAW_matrix_gradient, REASON_NO_LAW_LOSS);
 }
 
 void theory_predict(const run_spec *spec, const theory_data *data, void *memory, const sink *to)

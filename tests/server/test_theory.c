@@ -169,6 +169,16 @@ static const char *const variants[] = {
     "\"token_corr\":0.3}",
     "\"model\":{\"d_model\":96,\"n_heads\":4,\"window\":8,\"global_every\":2},\"strategy\":\"peri_"
     "ln\"",
+/* tied output matrices that find nearly every token */
+#define FINDS                                                                                      \
+    "\"model\":{\"d_model\":256,\"n_heads\":4,\"vocab\":64,\"position\":\"none\"},"                \
+    "\"init\":{\"scheme\":\"gpt2\",\"embed_std\":0.05},\"strategy\":"
+    FINDS "\"post_ln\"",
+    FINDS "\"deepnorm\"",
+    FINDS "\"keel\"",
+    FINDS "\"res_post_norm\"",
+    FINDS "\"pre_ln\"",
+#undef FINDS
 };
 
 START_TEST(test_variants_are_as_predicted)
