@@ -4,7 +4,7 @@
 #include "tests/record.h"
 #include "tests/suite.h"
 
-enum { LAYERS_MAX = 64 };
+enum { LAYERS_MAX = 128, ALIGNED_WIDTH = 64 };
 
 typedef struct growth {
     double square[LAYERS_MAX + 1]; /* of block l, by that of block 0: mean over seeds */
@@ -12,6 +12,7 @@ typedef struct growth {
     double apart[LAYERS_MAX + 1];  /* what of it tokens differ in, by square of block 0 */
     double corr[LAYERS_MAX + 1];   /* token_corr */
     double grad[LAYERS_MAX + 1];   /* grad_norm */
+    double alignment;              /* branch_alignment of the attention, mean over blocks, too */
     double angle;                  /* angle_exponent */
     double line;                   /* R^2 of a line through var, the least of the seeds */
     int depth;
@@ -28,6 +29,8 @@ static void add_run(growth *g, const record *r, int n_runs)
         if (m->metric == METRIC_var_token && stream) apart[m->layer] = m->value;
         if (m->metric == METRIC_token_corr && stream) g->corr[m->layer] += m->value / n_runs;
         if (m->metric == METRIC_grad_norm && stream) g->grad[m->layer] += m->value / n_runs;
+        if (m->metric == METRIC_branch_alignment && m->site == SITE_attn_branch)
+            g->alignment += m->value / (n_runs * (g->depth - 1));
         if (m->metric == METRIC_angle_exponent) g->angle += m->value / n_runs;
         if (m->metric == METRIC_var_growth_r2_linear) g->line = fmin(g->line, m->value);
     }
@@ -203,6 +206,80 @@ START_TEST(test_sums_without_norms_multiply)
 }
 END_TEST
 
+/* Every block has the values and outputs of the first, and no MLP. */
+static void shared_by_blocks(void *user, const run_spec *spec, const tensor_view *t)
+{
+    static double kept[2][ALIGNED_WIDTH * ALIGNED_WIDTH];
+    (void)user;
+    (void)spec;
+    bool output = strstr(t->name, "attn.o.weight") != NULL,
+         first = strncmp(t->name, "blocks.0.", 9) == 0;
+    for (size_t i = 0; i < pattern_count(t); i++) {
+        if (strstr(t->name, "mlp.down.weight")) pattern_store(t, i, 0);
+        if (!output && !strstr(t->name, "attn.v.weight")) continue;
+        ck_assert_uint_lt(i, sizeof kept[0] / sizeof kept[0][0]);
+        if (first) kept[output][i] = pattern_load(t, i);
+        pattern_store(t, i, kept[output][i]);
+    }
+}
+
+static void without_mlps(void *user, const run_spec *spec, const tensor_view *t)
+{
+    (void)user;
+    (void)spec;
+    for (size_t i = 0; strstr(t->name, "mlp.down.weight") && i < pattern_count(t); i++)
+        pattern_store(t, i, 0);
+}
+
+/* (1 + a W)^n x of one random W: the powers of W keep lengths and are orthogonal, so that |x_n|^2 =
+ * sum_k C(n, k)^2 a^2k |x_0|^2, against (1 + a^2)^n of independent ones (arXiv:2510.03470). */
+static double aligned_growth(int n, double a)
+{
+    double sum = 1, term = 1;
+    for (int k = 1; k <= n; k++) {
+        double by = a * (n - k + 1) / k;
+        term *= by * by;
+        sum += term;
+    }
+    return sum;
+}
+
+static growth of_branches(const char *rule, int n, record_edit *edit)
+{
+    char text[700];
+    snprintf(
+        text, sizeof text,
+        "{\"strategy\":{\"placement\":\"none\",\"norm\":\"none\",\"final_norm\":false,"
+        "\"residual_rule\":\"%s\"},\"depth\":%d,\"seeds\":[0,1],\"precision\":\"float64\","
+        "\"data\":{\"source\":\"gaussian\",\"batch\":8,\"seq_len\":1,\"token_corr\":0},\"model\":{"
+        "\"d_model\":64,\"n_heads\":1,\"d_ff\":1,\"activation\":\"identity\",\"position\":"
+        "\"none\"},\"measure\":{\"steps\":[0],\"sites\":[\"embed\",\"attn_branch\",\"resid_out\"],"
+        "\"metrics\":[\"rms\",\"branch_alignment\"]},\"train\":{\"steps\":0,\"loss\":\"grad_iid\"},"
+        "\"init\":\"lecun\"}",
+        rule, n);
+    return grow(text, edit);
+}
+
+static const int aligned[] = {8, 32, 128};
+
+/* With the weights of one block in all, 1/sqrt(n) explodes and 1/n does not, and branch_alignment
+ * tells them from independent ones: 29, 4.7e3 and 2.4e8 beside 2.2 and 2.7. Powers of a matrix of
+ * width 64 are not quite orthogonal: a factor of e where they explode, else 15 %. */
+START_TEST(test_branches_that_agree_need_one_over_n)
+{
+    int n = aligned[_i];
+    growth root = of_branches("inv_sqrt_depth", n, shared_by_blocks),
+           whole = of_branches("inv_depth", n, shared_by_blocks),
+           apart = of_branches("inv_sqrt_depth", n, without_mlps);
+    ck_assert_double_eq_tol(root.logs[n], log(aligned_growth(n, 1 / sqrt(n))), 1);
+    ck_assert_double_eq_tol(whole.square[n] / aligned_growth(n, 1.0 / n), 1, 0.15);
+    ck_assert_double_eq_tol(apart.square[n] / pow(1 + 1.0 / n, n), 1, 0.15);
+    ck_assert_double_gt(root.alignment, 0.95);
+    ck_assert_double_gt(whole.alignment, 0.99);
+    ck_assert_double_eq_tol(apart.alignment, 0, 0.05);
+}
+END_TEST
+
 /* Uniform attention, linear MLPs, no norms, branches by 1/sqrt(L) (arXiv:2206.03126): the squared
  * length of the sum of tokens grows by (1 + 1/L)^2 a block, that of all tokens by what theory makes
  * of it (tests/core/test_block.c). Mean over 8 sequences of 4 seeds; the products of stream and
@@ -343,6 +420,8 @@ int main(void)
     tcase_add_test(c, test_post_ln_tokens_become_one_by_half_a_block);
     tcase_add_test(c, test_angle_exponent_of_post_ln_is_half_a_block);
     tcase_add_test(c, test_pre_ln_gradients_are_the_stream_reversed);
+    tcase_add_loop_test(c, test_branches_that_agree_need_one_over_n, 0,
+                        sizeof aligned / sizeof *aligned);
     tcase_add_test(c, test_moments_of_uniform_attention);
     tcase_add_test(c, test_query_gradient_is_of_the_centred_covariance);
     tcase_add_test(c, test_queries_learn_as_much_as_tokens_differ);
