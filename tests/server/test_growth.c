@@ -363,6 +363,108 @@ START_TEST(test_query_gradient_is_of_the_centred_covariance)
 }
 END_TEST
 
+/* MLPs that are the identity. */
+static void without_mixing_features(void *user, const run_spec *spec, const tensor_view *t)
+{
+    (void)user;
+    if (!strstr(t->name, "mlp.up.weight") && !strstr(t->name, "mlp.down.weight")) return;
+    size_t width = (size_t)spec->model.d_model;
+    for (size_t i = 0; i < pattern_count(t); i++) pattern_store(t, i, i / width == i % width);
+}
+
+typedef struct norms {
+    double one, inf; /* largest sum of magnitudes of a column, of a row */
+} norms;
+
+static norms norms_of(const double *a, size_t rows, size_t cols)
+{
+    norms n = {0, 0};
+    for (size_t i = 0; i < rows; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < cols; j++) sum += fabs(a[i * cols + j]);
+        n.inf = fmax(n.inf, sum);
+    }
+    for (size_t j = 0; j < cols; j++) {
+        double sum = 0;
+        for (size_t i = 0; i < rows; i++) sum += fabs(a[i * cols + j]);
+        n.one = fmax(n.one, sum);
+    }
+    return n;
+}
+
+enum { DONG_T = 32, DONG_D = 64, DONG_L = 4 };
+
+/* sqrt(|res|_1 |res|_inf) of the stream after block l, 0 the embedding. */
+static double dong_residual(const record *r, int l)
+{
+    char name[32];
+    double rest[DONG_T * DONG_D];
+    snprintf(name, sizeof name, l ? "act.%d.resid_out" : "act.%d.embed", l);
+    const double *x = record_need(r, TENSOR_PROBE, 0, name)->data;
+    for (int c = 0; c < DONG_D; c++) {
+        double mean = 0;
+        for (int i = 0; i < DONG_T; i++) mean += x[i * DONG_D + c] / DONG_T;
+        for (int i = 0; i < DONG_T; i++) rest[i * DONG_D + c] = x[i * DONG_D + c] - mean;
+    }
+    norms n = norms_of(rest, DONG_T, DONG_D);
+    return sqrt(n.one * n.inf);
+}
+
+static const double *dong_matrix(const record *r, int l, char which)
+{
+    char name[32];
+    snprintf(name, sizeof name, "blocks.%d.attn.%c.weight", l - 1, which);
+    return record_need(r, TENSOR_FINAL, -1, name)->data;
+}
+
+/* 4 beta/sqrt(d), beta = |W_QK|_1 sqrt(|W_VO|_1 |W_VO|_inf), of block l. */
+static double dong_factor(const record *r, int l)
+{
+    const size_t D = DONG_D;
+    double *qk = product(dong_matrix(r, l, 'q'), true, dong_matrix(r, l, 'k'), false, D, D, D),
+           *vo = product(dong_matrix(r, l, 'v'), true, dong_matrix(r, l, 'o'), true, D, D, D);
+    norms a = norms_of(qk, D, D), b = norms_of(vo, D, D);
+    free(qk), free(vo);
+    return 4 * a.one * sqrt(b.one * b.inf) / sqrt(DONG_D);
+}
+
+/* Attention alone (arXiv:2103.03404): what tokens differ in is at most its cube times 4
+ * beta/sqrt(d) after a block, and the logarithm of residual_1inf at least doubles, down to 1e-13.
+ */
+START_TEST(test_attention_alone_collapses_doubly_exponentially)
+{
+    char text[900];
+    job j;
+    record r;
+    double share[DONG_L + 1] = {0};
+    int steps = 0;
+    snprintf(
+        text, sizeof text,
+        "{\"strategy\":{\"placement\":\"deepnorm\",\"norm\":\"none\",\"alpha\":0,\"beta\":1,"
+        "\"final_norm\":false},\"depth\":%d,\"seeds\":[%d],\"precision\":\"float64\",\"init\":"
+        "\"xavier\",\"data\":{\"source\":\"gaussian\",\"batch\":1,\"seq_len\":%d,\"token_corr\":"
+        "0},\"model\":{\"d_model\":%d,\"n_heads\":1,\"d_ff\":%d,\"activation\":\"identity\","
+        "\"mask\":\"bidirectional\",\"position\":\"none\"},\"train\":{\"steps\":0,\"loss\":"
+        "\"grad_iid\"},\"measure\":{\"steps\":[0],\"sites\":[\"embed\",\"resid_out\"],"
+        "\"metrics\":[\"residual_1inf\"]}}",
+        DONG_L, _i, DONG_T, DONG_D, DONG_D);
+    read_job(&j, text);
+    record_run(&r, engine_for(j.runs[0].spec.precision), &j.runs[0].spec, 1, true,
+               without_mixing_features, NULL);
+    for (size_t i = 0; i < r.n_measurements; i++)
+        share[r.measurements[i].layer] = r.measurements[i].value;
+    for (int l = 1; l <= DONG_L && share[l] > 1e-13; l++) {
+        double before = dong_residual(&r, l - 1), after = dong_residual(&r, l);
+        ck_assert_double_le(after, dong_factor(&r, l) * before * before * before);
+        if (l > 1) ck_assert_double_le(log(share[l]), 2 * log(share[l - 1]));
+        steps++;
+    }
+    ck_assert_int_ge(steps, 3);
+    record_deinit(&r);
+    job_deinit(&j);
+}
+END_TEST
+
 /* |dW_Q|/|dW_V| of one block for tokens of correlation rho, mean of the logarithm over seeds. */
 static double log_query_share(double rho)
 {
@@ -424,6 +526,7 @@ int main(void)
                         sizeof aligned / sizeof *aligned);
     tcase_add_test(c, test_moments_of_uniform_attention);
     tcase_add_test(c, test_query_gradient_is_of_the_centred_covariance);
+    tcase_add_loop_test(c, test_attention_alone_collapses_doubly_exponentially, 0, 4);
     tcase_add_test(c, test_queries_learn_as_much_as_tokens_differ);
     tcase_add_loop_test(c, test_sums_without_norms_multiply, 0, sizeof scaled / sizeof *scaled);
     suite_add_tcase(s, c);
