@@ -148,6 +148,43 @@ START_TEST(test_series_agree_with_closed_forms)
 }
 END_TEST
 
+/* Leaky ReLU of slope a, relu(u) - a relu(-u), scaled to keep the variance: what n in series make
+ * of independent tokens, by the kernel of ReLU. */
+static double leaky_correlation(const pair *relu, double a, int n)
+{
+    double c = 0;
+    for (int i = 0; i < n; i++)
+        c = 2 / (1 + a * a) *
+            ((1 + a * a) * pair_value(relu, 1, 1, c) - 2 * a * pair_value(relu, 1, 1, -c));
+    return c;
+}
+
+/* The slope for which it is 0.9, as the tailored transformation of arXiv:2203.08120 has it; with 12
+ * or fewer ReLU itself stays below. */
+START_TEST(test_slopes_of_tailored_leaky_relus)
+{
+    static const struct {
+        int n;
+        double slope;
+    } rows[] = {{24, .238503}, {36, .351121}, {64, .484327}, {72, .508389}, {128, .612513}};
+    pair relu;
+    pair_named(&relu, "relu");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double low = 0, high = 1;
+        while (high - low > 1e-9) {
+            double a = (low + high) / 2;
+            if (leaky_correlation(&relu, a, rows[i].n) > 0.9)
+                low = a;
+            else
+                high = a;
+        }
+        ck_assert_double_eq_tol(low, rows[i].slope, 1e-6);
+    }
+    ck_assert_double_lt(leaky_correlation(&relu, 0, 12), 0.9);
+    ck_assert_double_gt(leaky_correlation(&relu, 0, 24), 0.9);
+}
+END_TEST
+
 /* --- mixing ----------------------------------------------------------------------------------- */
 
 static double *doubles(size_t n)
@@ -333,6 +370,7 @@ int main(void)
     tcase_add_loop_test(c, test_slope_is_the_derivative_of_the_value, 0, functions);
     tcase_add_loop_test(c, test_spread_of_a_layer, 0, functions);
     tcase_add_test(c, test_series_agree_with_closed_forms);
+    tcase_add_test(c, test_slopes_of_tailored_leaky_relus);
     suite_add_tcase(s, c);
     c = tcase_create("mixing");
     tcase_add_test(c, test_simplex_is_the_closed_form);
