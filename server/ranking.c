@@ -97,6 +97,7 @@ void ranking_free(ranking *r)
     free(r->losses);
     free(r->values);
     free(r->order);
+    free(r->scratch);
     free(r);
 }
 
@@ -221,22 +222,41 @@ static void finish_values(ranking *r)
     }
 }
 
-/* Of two means the better: 1, -1, or 0 for equal; undefined is worst. */
-static int better(double a, double b, double weight)
+static int by_number(const void *a, const void *b)
 {
-    if (isnan(a) || isnan(b)) return isnan(b) - isnan(a);
-    return a == b ? 0 : (a > b) == (weight > 0) ? 1 : -1;
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* How many of n ascending numbers are below x, or not above it. */
+static int count_below(const double *v, int n, double x, bool or_equal)
+{
+    int low = 0;
+    while (n > 0) {
+        int half = n / 2;
+        bool below = or_equal ? v[low + half] <= x : v[low + half] < x;
+        low += below ? half + 1 : 0;
+        n = below ? n - half - 1 : half;
+    }
+    return low;
+}
+
+/* The less the better; undefined is worst. */
+static double cost_of(const ranking *r, int arm, int column)
+{
+    double mean = value_of_arm(r, arm, column)->mean;
+    return isnan(mean) ? (double)INFINITY : r->columns[column].weight > 0 ? -mean : mean;
 }
 
 static void rank_column(ranking *r, int column)
 {
+    for (int a = 0; a < r->n_arms; a++) r->scratch[a] = cost_of(r, a, column);
+    qsort(r->scratch, (size_t)r->n_arms, sizeof *r->scratch, by_number);
     for (int a = 0; a < r->n_arms; a++) {
-        ranking_value *v = value_of_arm(r, a, column);
-        v->rank = 1;
-        for (int b = 0; b < r->n_arms; b++) {
-            int c = better(value_of_arm(r, b, column)->mean, v->mean, r->columns[column].weight);
-            if (b != a) v->rank += c > 0 ? 1 : c == 0 ? 0.5 : 0;
-        }
+        double cost = cost_of(r, a, column);
+        int before = count_below(r->scratch, r->n_arms, cost, false),
+            to = count_below(r->scratch, r->n_arms, cost, true);
+        value_of_arm(r, a, column)->rank = (before + 1 + to) / 2.0;
     }
 }
 
@@ -291,35 +311,33 @@ static void order_arms(ranking *r)
     }
 }
 
-/* Kendall's tau-b, and the soft one, of a column's means, the better the larger, with minus the
- * losses. */
+/* Kendall's tau-b, and of terms the soft one, of a column's means, the better the larger, with
+ * minus the losses. */
 static void agree(ranking *r, int column)
 {
     ranking_term *t = &r->columns[column];
-    double sign = t->weight < 0 ? -1 : 1;
-    double same = 0, x_pairs = 0, y_pairs = 0, soft = 0;
-    ranking_sum x = {0}, y = {0};
+    double *x = r->scratch, *y = x + r->n_arms, soft = 0;
+    ranking_sum of_x = {0}, of_y = {0};
+    int64_t same = 0, x_pairs = 0, y_pairs = 0;
+    int n = 0;
     for (int a = 0; a < r->n_arms; a++) {
-        double p = value_of_arm(r, a, column)->mean;
-        if (isnan(p) || isnan(r->arms[a].loss)) continue;
-        add(&x, p);
-        add(&y, -r->arms[a].loss);
+        double mean = value_of_arm(r, a, column)->mean;
+        if (isnan(mean) || isnan(r->arms[a].loss)) continue;
+        add(&of_x, x[n] = t->weight < 0 ? -mean : mean);
+        add(&of_y, y[n++] = -r->arms[a].loss);
     }
     t->tau = t->soft_tau = (double)NAN;
-    if (x.n < 2 || x.square == 0 || y.square == 0) return;
-    double x_unit = sqrt(x.square / x.n), y_unit = sqrt(y.square / y.n);
-    for (int a = 0; a < r->n_arms; a++)
+    if (n < 2 || of_x.square == 0 || of_y.square == 0) return;
+    double x_unit = sqrt(of_x.square / n), y_unit = sqrt(of_y.square / n);
+    for (int a = 0; a < n; a++)
         for (int b = 0; b < a; b++) {
-            double dx =
-                       sign * (value_of_arm(r, a, column)->mean - value_of_arm(r, b, column)->mean),
-                   dy = r->arms[b].loss - r->arms[a].loss;
-            if (isnan(dx) || isnan(dy)) continue;
-            same += (dx > 0) - (dx < 0) == 0 || dy == 0 ? 0 : (dx > 0) == (dy > 0) ? 1 : -1;
-            x_pairs += dx != 0, y_pairs += dy != 0;
-            soft += tanh(dx / x_unit / 4) * tanh(dy / y_unit / 4);
+            double dx = x[a] - x[b], dy = y[a] - y[b];
+            int up = (dx > 0) - (dx < 0), down = (dy > 0) - (dy < 0);
+            same += up * down, x_pairs += up != 0, y_pairs += down != 0;
+            if (column < r->n_terms) soft += tanh(dx / x_unit / 4) * tanh(dy / y_unit / 4);
         }
-    t->tau = same / sqrt(x_pairs * y_pairs);
-    t->soft_tau = soft / (x.n * (x.n - 1) / 2.0);
+    t->tau = (double)same / sqrt((double)x_pairs * (double)y_pairs);
+    t->soft_tau = soft / ((double)n * (n - 1) / 2);
 }
 
 err_code ranking_end(ranking *r, error *err)
@@ -327,13 +345,14 @@ err_code ranking_end(ranking *r, error *err)
     close_run(r);
     r->values = calloc((size_t)(r->n_arms + 1) * (size_t)r->n_columns, sizeof *r->values);
     r->order = calloc((size_t)r->n_arms + 1, sizeof *r->order);
-    if (!r->values || !r->order)
+    r->scratch = calloc(2 * (size_t)r->n_arms + 1, sizeof *r->scratch);
+    if (!r->values || !r->order || !r->scratch)
         return error_set(err, ERR_MEMORY, "", "not enough memory for the ranking");
     finish_values(r);
     score(r);
     order_arms(r);
     for (int i = r->n_terms; i < r->n_columns; i++)
-        if (r->columns[i].weight != 0) rank_column(r, i);
+        if (r->columns[i].measured && r->columns[i].weight != 0) rank_column(r, i);
     for (int i = 0; i < r->n_columns; i++) agree(r, i);
     return ERR_OK;
 }

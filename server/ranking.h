@@ -17,10 +17,10 @@
  * term was measured there is no score, and the arms stand in the order of the job.
  *
  * For each of them: Kendall's tau of its means with the final losses of the arms, where the job has
- * trained, and the soft tau of ParZC, mean over pairs of tanh(dp/4) tanh(dy/4) of standardised
- * values (alpha 1/2). Of the losses minus is taken, and of a metric of which less is better (of a
- * term with a negative weight) too, so 1 says that it ranks as training does. Both are undefined
- * for fewer than two arms with values.
+ * trained, and for the terms the soft tau of ParZC, mean over pairs of tanh(dp/4) tanh(dy/4) of
+ * standardised values (alpha 1/2). Of the losses minus is taken, and of a metric of which less is
+ * better (of a term with a negative weight) too, so 1 says that it ranks as training does. Both are
+ * undefined for fewer than two arms with values.
  *
  * Plain memory; one thread.
  */

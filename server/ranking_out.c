@@ -8,12 +8,6 @@ static const char *name_of(const ranking_term *t)
     return metric_registry.rows[t->metric]->name;
 }
 
-static void write_agreement(json_out *o, const ranking_term *t)
-{
-    json_double_member(o, "tau", t->tau);
-    json_double_member(o, "soft_tau", t->soft_tau);
-}
-
 static void write_term(json_out *o, const ranking_term *t)
 {
     json_begin_object(o);
@@ -23,7 +17,8 @@ static void write_term(json_out *o, const ranking_term *t)
     json_double(o, t->weight);
     json_key(o, "measured");
     json_bool(o, t->measured);
-    write_agreement(o, t);
+    json_double_member(o, "tau", t->tau);
+    json_double_member(o, "soft_tau", t->soft_tau);
     json_end(o);
 }
 
@@ -34,7 +29,7 @@ static void write_other(json_out *o, const ranking_term *t)
     json_string(o, name_of(t));
     json_key(o, "direction");
     json_string(o, metric_registry.rows[t->metric]->direction);
-    write_agreement(o, t);
+    json_double_member(o, "tau", t->tau);
     json_end(o);
 }
 

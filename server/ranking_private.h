@@ -29,6 +29,7 @@ struct ranking {
     ranking_sum *losses;   /* [n_arms] */
     ranking_value *values; /* [n_arms, n_columns] */
     int *order;            /* arms, best first */
+    double *scratch;       /* [2 n_arms], for one column */
     int n_arms, room;
     int fewest; /* seeds of an arm */
 };

@@ -234,6 +234,34 @@ START_TEST(test_other_proxies_are_ranked_beside_the_terms_and_do_not_count)
 }
 END_TEST
 
+/* Many arms with ties and holes: a rank is one more than how many are better, and half of the ties.
+ */
+START_TEST(test_ranks_of_many_arms_are_those_of_counting)
+{
+    enum { MANY = 300 };
+    double value[MANY];
+    ranking *r = start(NULL);
+    for (int a = 0; a < MANY; a++) {
+        char arm[32];
+        snprintf(arm, sizeof arm, "{\"a\":%d}", a);
+        value[a] = a % 7 == 0 ? NAN : (a * 37) % 53;
+        run(r, arm);
+        whole(r, METRIC_snip, value[a]);
+    }
+    cJSON *tree = end(r);
+    for (int a = 0; a < MANY; a++) {
+        double rank = 1;
+        for (int b = 0; b < MANY; b++) {
+            bool equal = value[a] == value[b] || (isnan(value[a]) && isnan(value[b]));
+            bool better = value[b] > value[a] || (isnan(value[a]) && !isnan(value[b]));
+            if (b != a) rank += better ? 1 : equal ? 0.5 : 0;
+        }
+        ck_assert_double_eq(number(value_of(tree, a, "snip"), "rank"), rank);
+    }
+    cJSON_Delete(tree);
+}
+END_TEST
+
 START_TEST(test_without_terms_the_arms_are_in_no_order)
 {
     cJSON *tree = end(beside(NULL, false));
@@ -297,6 +325,7 @@ int main(void)
     tcase_add_test(tc, test_robot_of_a_known_table);
     tcase_add_test(tc, test_missing_values);
     tcase_add_test(tc, test_other_proxies_are_ranked_beside_the_terms_and_do_not_count);
+    tcase_add_test(tc, test_ranks_of_many_arms_are_those_of_counting);
     tcase_add_test(tc, test_without_terms_the_arms_are_in_no_order);
     tcase_add_test(tc, test_csv_has_a_line_for_each_arm);
     tcase_add_loop_test(tc, test_bad_weights_are_refused, 0, sizeof refused / sizeof *refused);
