@@ -78,7 +78,9 @@ plan_one(measuring *m, const run_spec *spec, bool counts_parameters, double *fac
 static err_code plan(measuring *m, int rounds, error *err)
 {
     bench_groups *out = m->out;
-    err_code code = ERR_OK;
+    const run_spec all = bench_pass_spec(m->base, PASS_ALL);
+    double whole;
+    err_code code = plan_one(m, &all, true, &whole, err); /* the most memory of the passes */
     for (int i = 0; i < out->n && !code; i++) {
         const run_spec spec = spec_of(out, i, m->base);
         /* the plain pass measures a parameter metric too */
