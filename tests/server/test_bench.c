@@ -183,8 +183,7 @@ START_TEST(test_passes_of_its_own_are_in_the_factor)
     const char *map = "\"metrics\":[\"hessian_max_block\"],\"iterations\":10";
     ck_assert_double_eq_tol(factor_of("\"metrics\":[\"noise\"]", GROUP_noise), 2, 1e-12);
     ck_assert_double_eq_tol(
-        factor_of("\"metrics\":[\"hessian_max\"],\"iterations\":10", GROUP_sharpness), 20,
-        1e-12);
+        factor_of("\"metrics\":[\"hessian_max\"],\"iterations\":10", GROUP_sharpness), 20, 1e-12);
     /* blocks 1..4 of six segments: 2 iterations (5 + 4 + 3 + 2)/6 and a forward pass */
     ck_assert_double_eq_tol(factor_of(map, GROUP_sharpness), 1 / 3.0 + 20 * 14 / 6.0, 1e-9);
     ck_assert_double_gt(factor_of("\"metrics\":[\"zen\"]", GROUP_proxy), 10);
