@@ -10,9 +10,10 @@
  *   CORPUS    64 bytes hex SHA-256, then the text itself
  *   PING      empty                       PONG      empty
  *   HELLO     u32 FRAME_PROTOCOL
- *   PARAMS    names that MEASURE and PREDICT refer to, each a u8 length and its bytes; they get the
- * next indices of this run, counted from 1 (0: no parameter) MEASURE   records of FRAME_RECORD
- * bytes: i32 step, i32 layer, u16 site, u16 metric, u16 param, u8 reason, u8 zero, f64 value
+ *   PARAMS    names that MEASURE and PREDICT refer to, each a u8 length and its bytes; they get
+ *             the next indices of this run, counted from 1 (0: no parameter)
+ *   MEASURE   records of FRAME_RECORD bytes: i32 step, i32 layer, u16 site, u16 metric, u16
+ *             param, u8 reason, u8 zero, f64 value
  *   PREDICT   records of FRAME_PREDICT_RECORD bytes: i32 layer, u16 site, u16 metric, u16 law, u8
  *             reason, u8 zero, u16 param, u16 zero, f64 value, f64 tolerance
  *   STEP      records of FRAME_STEP_RECORD bytes: i32 step, u32 zero, f64 loss, f64 lr, f64
