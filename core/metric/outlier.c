@@ -48,11 +48,13 @@ static size_t find_top(const double *a, size_t n, double top[OUTLIER_TOP])
 
 static void find_place(outlier *o, const double *a, size_t rows, size_t cols)
 {
-    for (size_t i = 0; i < rows * cols; i++) {
-        if (a[i] <= o->most) continue;
-        o->most = a[i];
-        o->most_token = i / cols;
-        o->most_feature = i % cols;
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t j = 0; j < cols; j++) {
+            if (a[i * cols + j] <= o->most) continue;
+            o->most = a[i * cols + j];
+            o->most_token = i;
+            o->most_feature = j;
+        }
     }
 }
 
