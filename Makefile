@@ -28,7 +28,7 @@ LINK = $(CC) -pie -pthread -Wl,-z,relro,-z,now $(SAN)
 
 BASE_SRC = $(wildcard core/base/*.c)
 TYPED_SRC = $(filter-out $(BASE_SRC),$(wildcard core/*.c core/*/*.c))
-SERVER_SRC = $(wildcard server/*.c)
+SERVER_SRC = $(wildcard server/*.c server/*/*.c)
 BASE_OBJ = $(BASE_SRC:%.c=$(BUILD)/%.o)
 OBJ32 = $(TYPED_SRC:%.c=$(BUILD)/f32/%.o)
 OBJ64 = $(TYPED_SRC:%.c=$(BUILD)/f64/%.o)
@@ -50,11 +50,11 @@ $(BUILD)/server/%.o: server/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) $(GEN) $(PKG_CFLAGS) $(SAN) $(CFLAGS_USER) -c $< -o $@
 
-# Files carried inside the program (server/embed.h). D3 is Debian's.
+# Files carried inside the program (server/machine/embed.h). D3 is Debian's.
 D3 = /usr/share/nodejs/d3/dist/d3.min.js
 EMBED := $(sort $(wildcard schema/*.sql schema/*.json static/*.* static/*/*.* tests/jobs/demo.json))
-$(BUILD)/embedded.c: $(EMBED) $(D3) server/embed.sh Makefile $(BUILD)/embed-list
-	@server/embed.sh $(EMBED) static/vendor/d3.min.js=$(D3) >$@
+$(BUILD)/embedded.c: $(EMBED) $(D3) server/machine/embed.sh Makefile $(BUILD)/embed-list
+	@server/machine/embed.sh $(EMBED) static/vendor/d3.min.js=$(D3) >$@
 $(BUILD)/embed-list: always
 	@mkdir -p $(@D); echo '$(EMBED)' | cmp -s - $@ || echo '$(EMBED)' >$@
 $(BUILD)/embedded.o: $(BUILD)/embedded.c
@@ -99,7 +99,7 @@ fuzzers: $(FUZZ:%=$(BUILD)/%)
 test-bins: $(TEST_BINS) $(FUZZ_REPLAY)
 
 # What names its build is compiled again when the description of the working tree changes, and only that.
-USES_BUILD_ID = $(patsubst %.c,$(BUILD)/%.o,$(shell grep -ls NORMSCOPE_BUILD server/*.c))
+USES_BUILD_ID = $(patsubst %.c,$(BUILD)/%.o,$(shell grep -ls NORMSCOPE_BUILD server/*/*.c))
 $(USES_BUILD_ID): $(BUILD)/build-id
 $(USES_BUILD_ID): BASE += -DNORMSCOPE_BUILD='"$(BUILD_ID)"'
 $(BUILD)/build-id: always

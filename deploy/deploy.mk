@@ -8,7 +8,7 @@ BASHDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
 UNITDIR = $(PREFIX)/lib/systemd/system
-VERSION = $(shell sed -n 's/^.define NORMSCOPE_VERSION "\(.*\)"/\1/p' server/version.h)
+VERSION = $(shell sed -n 's/^.define NORMSCOPE_VERSION "\(.*\)"/\1/p' server/machine/version.h)
 IMAGE ?= normscope
 DOCKER ?= docker
 

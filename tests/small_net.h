@@ -5,7 +5,7 @@
 #ifndef TESTS_SMALL_NET_H
 #define TESTS_SMALL_NET_H
 
-#include "server/reader.h"
+#include "server/job/reader.h"
 #include "tests/record.h"
 #include "tests/tolerance.h"
 

@@ -1,4 +1,4 @@
-/* The defaults of server/field.def for specs that a test makes by hand: what is zero and must not
+/* The defaults of server/job/field.def for specs that a test makes by hand: what is zero and must not
  * be. After the fields the test cares for. */
 #ifndef TESTS_SPEC_DEFAULTS_H
 #define TESTS_SPEC_DEFAULTS_H

@@ -23,9 +23,9 @@ const files = (dir) => readdirSync(dir, { recursive: true, withFileTypes: true }
   .filter((f) => !f.isDirectory()).map((f) => relative(dir, join(f.parentPath ?? f.path, f.name))).sort();
 
 // Rows of the option table, from its source: [name, argument].
-const options = [...read('server/option.def').matchAll(/^OPTION\(\w+, "([\w-]+)", \w+, "([^"]*)"/gm)]
+const options = [...read('server/command/option.def').matchAll(/^OPTION\(\w+, "([\w-]+)", \w+, "([^"]*)"/gm)]
   .map((m) => [m[1], m[2]]);
-const commands = [...read('server/option.def').matchAll(/^COMMAND\((\w+),/gm)].map((m) => m[1])
+const commands = [...read('server/command/option.def').matchAll(/^COMMAND\((\w+),/gm)].map((m) => m[1])
   .filter((name) => name !== 'worker');
 
 // --- install ---

@@ -76,7 +76,7 @@ test('every function that the README names is in the sources', () => {
 });
 
 test('the table of options is the one of the program', () => {
-  const rows = [...readFileSync(join(root, 'server/option.def'), 'utf8')
+  const rows = [...readFileSync(join(root, 'server/command/option.def'), 'utf8')
     .matchAll(/^OPTION\(\w+, "([\w-]+)", \w+, "([^"]*)", ([^"]+?), (?:"([^"]*)"|NULL),[^"]*"([^"]*)"\)$/gm)];
   assert.ok(rows.length > 20);
   const table = [...readme.matchAll(/^\| `--([\w-]+)( [^`]*)?` \| ([\w, ]+) \| (.*?) \| (.*) \|$/gm)];

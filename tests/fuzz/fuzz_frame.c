@@ -1,7 +1,7 @@
 /* What a worker could send: the bytes go through a pipe into the reader and, frame by frame, into
  * the intake of a run. */
-#include "server/frame.h"
-#include "server/intake.h"
+#include "server/queue/frame.h"
+#include "server/queue/intake.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

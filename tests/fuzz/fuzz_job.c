@@ -1,7 +1,7 @@
 /* Any bytes as a job: never a crash, and what is accepted keeps its meaning when its resolved text
  * and its runs are read again. */
-#include "server/json_scan.h"
-#include "server/reader.h"
+#include "server/job/reader.h"
+#include "server/text/json_scan.h"
 
 #include <stdint.h>
 #include <stdlib.h>

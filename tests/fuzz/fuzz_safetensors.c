@@ -1,5 +1,5 @@
 /* Any bytes as a safetensors file: refused or readable, never a crash. */
-#include "server/safetensors.h"
+#include "server/command/safetensors.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 """What each strategy of the catalogue means, by its name: the fields it sets, as its paper or its code has it.
 
-Written from the papers' equations, not from server/strategy.def, which a golden of each name is compared with.
+Written from the papers' equations, not from server/job/strategy.def, which a golden of each name is compared with.
 How the weights start is left out: goldens set all weights themselves.
 """
 

@@ -1,4 +1,4 @@
-"""Job fields that a case leaves out, by the rules of server/field.def: a case names what it is about."""
+"""Job fields that a case leaves out, by the rules of server/job/field.def: a case names what it is about."""
 import copy
 
 import catalogue

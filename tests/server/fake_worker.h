@@ -4,9 +4,9 @@
 #ifndef TESTS_SERVER_FAKE_WORKER_H
 #define TESTS_SERVER_FAKE_WORKER_H
 
-#include "server/frame.h"
-#include "server/version.h"
-#include "server/worker.h"
+#include "server/machine/version.h"
+#include "server/queue/frame.h"
+#include "server/queue/worker.h"
 
 #include <signal.h>
 #include <stdio.h>

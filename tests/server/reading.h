@@ -2,7 +2,7 @@
 #ifndef TESTS_READING_H
 #define TESTS_READING_H
 
-#include "server/reader.h"
+#include "server/job/reader.h"
 #include "tests/suite.h"
 
 #include <check.h>

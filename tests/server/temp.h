@@ -3,8 +3,8 @@
 #ifndef TESTS_SERVER_TEMP_H
 #define TESTS_SERVER_TEMP_H
 
-#include "server/field.h"
-#include "server/store.h"
+#include "server/job/field.h"
+#include "server/store/store.h"
 #include "tests/spec_defaults.h"
 
 #include <ftw.h>

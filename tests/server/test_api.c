@@ -1,9 +1,9 @@
 /* The API over stored results: rows as JSON and CSV, selections, charts, tags, slow readers,
  * events. */
-#include "server/embed.h"
-#include "server/http.h"
-#include "server/openapi.h"
-#include "server/reader.h"
+#include "server/api/openapi.h"
+#include "server/http/http.h"
+#include "server/job/reader.h"
+#include "server/machine/embed.h"
 #include "tests/server/http_client.h"
 #include "tests/server/temp.h"
 #include "tests/suite.h"

@@ -1,9 +1,9 @@
 /* What `normscope bench` compares must be the same work; how long it takes is nobody's claim. */
-#include "server/bench_group.h"
-#include "server/bench_job.h"
-#include "server/blas.h"
-#include "server/block.h"
-#include "server/reader.h"
+#include "server/bench/group.h"
+#include "server/bench/job.h"
+#include "server/job/reader.h"
+#include "server/machine/blas.h"
+#include "server/machine/block.h"
 #include "tests/suite.h"
 
 #include <check.h>

@@ -1,10 +1,10 @@
 /* The catalogue of strategies: every row is told with its network's parameters, and drawn as its
  * graph is. */
-#include "server/catalogue.h"
-#include "server/drawing.h"
-#include "server/reader.h"
-#include "server/strategy.h"
-#include "server/wrap.h"
+#include "server/catalogue/catalogue.h"
+#include "server/catalogue/drawing.h"
+#include "server/job/reader.h"
+#include "server/job/strategy.h"
+#include "server/text/wrap.h"
 #include "tests/suite.h"
 
 #include <cJSON.h>

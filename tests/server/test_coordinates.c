@@ -1,6 +1,6 @@
 /* The coordinate check: slopes of made-up series, how layers of different depth are matched, and
  * the two parametrizations on a small transformer. */
-#include "server/coordinates.h"
+#include "server/verdict/coordinates.h"
 #include "tests/small_net.h"
 #include "tests/suite.h"
 

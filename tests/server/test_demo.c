@@ -1,6 +1,6 @@
 /* The demo study: its text gets into the store once, its job is one that any machine takes. */
-#include "server/demo.h"
-#include "server/reader.h"
+#include "server/command/demo.h"
+#include "server/job/reader.h"
 #include "tests/suite.h"
 
 #include <check.h>

@@ -1,5 +1,5 @@
 /* `normscope describe`: every kind and every row can be told, to people and to programs. */
-#include "server/describe.h"
+#include "server/command/describe.h"
 #include "tests/suite.h"
 
 #include <cJSON.h>

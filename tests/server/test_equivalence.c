@@ -2,7 +2,7 @@
  * weights converted as Jiang et al. 2023 (arXiv:2305.14858) say, and strategies that become another
  * one at a value of a field. float64; weights of tests/pattern.h.
  */
-#include "server/reader.h"
+#include "server/job/reader.h"
 #include "tests/record.h"
 #include "tests/suite.h"
 #include "tests/tolerance.h"

@@ -2,9 +2,9 @@
  * depend on threads, cost what was estimated, stop when asked, and agree with closed forms. Their
  * agreement with whole Jacobians and Hessians of PyTorch is in the goldens extra-*.
  */
-#include "server/field.h"
-#include "server/reader.h"
-#include "server/strategy.h"
+#include "server/job/field.h"
+#include "server/job/reader.h"
+#include "server/job/strategy.h"
 #include "tests/record.h"
 #include "tests/suite.h"
 #include "tests/tolerance.h"

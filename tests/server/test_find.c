@@ -1,10 +1,10 @@
 /* The deepest network that passes: which depths are tried, which runs are skipped; a job's own
  * rules. */
-#include "server/expect.h"
-#include "server/find.h"
-#include "server/judgement.h"
-#include "server/reader.h"
-#include "server/study.h"
+#include "server/job/expect.h"
+#include "server/job/find.h"
+#include "server/job/reader.h"
+#include "server/store/judgement.h"
+#include "server/verdict/study.h"
 #include "tests/server/temp.h"
 #include "tests/suite.h"
 

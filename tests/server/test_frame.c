@@ -1,6 +1,6 @@
 /* Frames: whatever shape the bytes come in, they are read right or refused, never by trust. */
-#include "server/frame.h"
-#include "server/intake.h"
+#include "server/queue/frame.h"
+#include "server/queue/intake.h"
 #include "tests/suite.h"
 
 #include <check.h>

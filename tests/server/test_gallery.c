@@ -1,8 +1,8 @@
 /* The gallery: every job runs, and what is expected of it holds. */
-#include "server/block.h"
-#include "server/gallery_check.h"
-#include "server/reader.h"
-#include "server/run_verdict.h"
+#include "server/catalogue/gallery_check.h"
+#include "server/command/run_verdict.h"
+#include "server/job/reader.h"
+#include "server/machine/block.h"
 #include "tests/suite.h"
 
 #include <check.h>

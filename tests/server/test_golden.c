@@ -2,9 +2,9 @@
  * tests/oracle/make_goldens.py, which documents their layout. One test per case; run from the root
  * of the repository.
  */
-#include "server/field.h"
-#include "server/reader.h"
-#include "server/strategy.h"
+#include "server/job/field.h"
+#include "server/job/reader.h"
+#include "server/job/strategy.h"
 #include "tests/record.h"
 #include "tests/suite.h"
 #include "tests/tolerance.h"

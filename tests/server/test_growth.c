@@ -1,6 +1,6 @@
 /* How streams and their gradients change over the blocks at the start, by the engine, against the
  * closed forms of the placement: means over seeds within what seeds of such a width may differ. */
-#include "server/reader.h"
+#include "server/job/reader.h"
 #include "tests/record.h"
 #include "tests/suite.h"
 

@@ -1,9 +1,9 @@
 /* Hugging Face configs: what published ones become, what is refused and where, what is reported. */
-#include "server/field.h"
-#include "server/file_read.h"
-#include "server/hf_config.h"
-#include "server/preset.h"
-#include "server/reader.h"
+#include "server/job/field.h"
+#include "server/job/hf_config.h"
+#include "server/job/preset.h"
+#include "server/job/reader.h"
+#include "server/text/file_read.h"
 #include "tests/suite.h"
 
 #include <cJSON.h>

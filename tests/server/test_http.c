@@ -1,5 +1,5 @@
 /* The HTTP layer over raw sockets: framing, limits, deadlines, names of the server, problems. */
-#include "server/http.h"
+#include "server/http/http.h"
 #include "tests/server/http_client.h"
 #include "tests/server/temp.h"
 #include "tests/suite.h"

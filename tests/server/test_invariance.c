@@ -3,7 +3,7 @@
  * where it must fail, so that the test can: a strategy must have all the identities of its row and
  * none of the others. Then the bits: the number of threads changes none.
  */
-#include "server/strategy.h"
+#include "server/job/strategy.h"
 #include "tests/small_net.h"
 #include "tests/suite.h"
 
@@ -19,15 +19,14 @@ enum { MATRICES = 6 };
 /* With ReLU and no biases. */
 typedef struct claim {
     const char *name;
-    const char *unseen; /* matrices of the blocks whose scale nobody sees: "q k v o up down" */
-    bool centred;       /* with LayerNorm: dLoss/dx of the stream has no mean over features */
-    const char
-        *writers;   /* what writes to the stream in a block, gains "norm_out" or matrices
+    const char *unseen;  /* matrices of the blocks whose scale nobody sees: "q k v o up down" */
+    bool centred;        /* with LayerNorm: dLoss/dx of the stream has no mean over features */
+    const char *writers; /* what writes to the stream in a block, gains "norm_out" or matrices
                        "o down": with the embedding, all may be scaled together. NULL: not so */
-    bool no_bias;   /* that only without biases in the branches */
-    bool headless;  /* no final norm: the head reads the stream's end itself */
-    bool embedding; /* tokens and positions may be scaled together, and nothing else */
-    bool own_norm;  /* the row chooses the norm */
+    bool no_bias;        /* that only without biases in the branches */
+    bool headless;       /* no final norm: the head reads the stream's end itself */
+    bool embedding;      /* tokens and positions may be scaled together, and nothing else */
+    bool own_norm;       /* the row chooses the norm */
     const char *strategy;
 } claim;
 

@@ -1,5 +1,5 @@
 /* Numbers are the shortest that read back, texts are escaped, commas come by themselves. */
-#include "server/json_out.h"
+#include "server/text/json_out.h"
 #include "tests/suite.h"
 
 #include <check.h>

@@ -1,5 +1,5 @@
 /* The scan accepts RFC 8259 and our rules, nothing else, in linear time; it says where. */
-#include "server/json_scan.h"
+#include "server/text/json_scan.h"
 #include "tests/suite.h"
 
 #include <cJSON.h>

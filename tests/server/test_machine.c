@@ -1,5 +1,5 @@
 /* What a machine is, by its control groups: trees as the kernel shows them, made of files. */
-#include "server/machine.h"
+#include "server/machine/machine.h"
 #include "tests/server/temp.h"
 #include "tests/suite.h"
 

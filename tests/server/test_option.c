@@ -1,5 +1,5 @@
 /* The command line: one table, the environment beside it, and one line that says what is wrong. */
-#include "server/option.h"
+#include "server/command/option.h"
 #include "tests/suite.h"
 
 #include <check.h>

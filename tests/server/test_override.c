@@ -1,7 +1,7 @@
 /* strategy.overrides: what a job may say, which blocks it changes, and that norm off, affine off
  * and a frozen deviation are three things. float64, the engine's own initial weights.
  */
-#include "server/reader.h"
+#include "server/job/reader.h"
 #include "tests/record.h"
 #include "tests/suite.h"
 

@@ -2,7 +2,7 @@
  * and what holds exactly. Run from the root of the repository.
  */
 #include "core/engine.h"
-#include "server/reader.h"
+#include "server/job/reader.h"
 #include "tests/record.h"
 #include "tests/suite.h"
 #include "tests/tolerance.h"

@@ -1,5 +1,5 @@
 /* Rankings of tables whose order is known. */
-#include "server/ranking.h"
+#include "server/verdict/ranking.h"
 #include "tests/suite.h"
 
 #include <cjson/cJSON.h>

@@ -1,8 +1,8 @@
 /* The job reader: every field, every refusal with its code and pointer, and one meaning, one text.
  */
-#include "server/field.h"
-#include "server/preset.h"
-#include "server/strategy.h"
+#include "server/job/field.h"
+#include "server/job/preset.h"
+#include "server/job/strategy.h"
 #include "tests/server/reading.h"
 
 #include <stdio.h>

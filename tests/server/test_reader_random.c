@@ -1,8 +1,8 @@
 /* Jobs made at random from the table of fields: what is accepted resolves to itself, and no bytes
  * bring the reader down. */
-#include "server/field.h"
-#include "server/preset.h"
-#include "server/strategy.h"
+#include "server/job/field.h"
+#include "server/job/preset.h"
+#include "server/job/strategy.h"
 #include "tests/server/reading.h"
 
 #include <stdarg.h>

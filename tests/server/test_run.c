@@ -1,7 +1,7 @@
 /* `normscope run` from end to end, in this process: formats, weights, corpora, exit statuses. */
-#include "server/file_read.h"
-#include "server/run.h"
-#include "server/safetensors.h"
+#include "server/command/run.h"
+#include "server/command/safetensors.h"
+#include "server/text/file_read.h"
 #include "tests/suite.h"
 
 #include <cJSON.h>

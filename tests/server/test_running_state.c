@@ -2,7 +2,7 @@
  * nothing that follows, state goes out and in with the weights, and constants that are profiled
  * once are what the initial tensors say.
  */
-#include "server/reader.h"
+#include "server/job/reader.h"
 #include "tests/record.h"
 #include "tests/suite.h"
 

@@ -1,5 +1,5 @@
 /* Safetensors: what is written is read back, and no header is trusted. */
-#include "server/safetensors.h"
+#include "server/command/safetensors.h"
 #include "tests/suite.h"
 
 #include <check.h>

@@ -1,6 +1,6 @@
 /* The scheduler: whatever a worker does, the queue goes on, nothing is lost and nothing lies. */
-#include "server/scheduler.h"
-#include "server/store_internal.h"
+#include "server/queue/scheduler.h"
+#include "server/store/internal.h"
 #include "tests/server/fake_worker.h"
 #include "tests/server/temp.h"
 #include "tests/suite.h"

@@ -1,6 +1,6 @@
 /* The store: what was acknowledged is there, what was not is not, and nothing is there twice. */
-#include "server/store_internal.h"
-#include "server/version.h"
+#include "server/machine/version.h"
+#include "server/store/internal.h"
 #include "tests/server/temp.h"
 #include "tests/suite.h"
 

@@ -1,9 +1,9 @@
 /* The catalogue of strategies as jobs see it: names, which of several givers of a field wins, which
  * fields mean nothing to which strategy, sweeps over all of them.
  */
-#include "server/preset.h"
-#include "server/reader.h"
-#include "server/strategy.h"
+#include "server/job/preset.h"
+#include "server/job/reader.h"
+#include "server/job/strategy.h"
 #include "tests/suite.h"
 
 #include <cJSON.h>

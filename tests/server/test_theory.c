@@ -1,7 +1,7 @@
 /* Predictions against the engine: every row of the catalogue either lies within its tolerance of
  * what a small run measures at step 0, or says why there is no prediction. */
-#include "server/reader.h"
-#include "server/strategy.h"
+#include "server/job/reader.h"
+#include "server/job/strategy.h"
 #include "tests/suite.h"
 
 #include <check.h>

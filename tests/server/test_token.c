@@ -1,8 +1,8 @@
 /* Tokens at rest, and what a service manager hands over. */
-#include "server/http_auth.h"
-#include "server/http_listen.h"
-#include "server/systemd.h"
-#include "server/token.h"
+#include "server/command/token.h"
+#include "server/http/auth.h"
+#include "server/http/listen.h"
+#include "server/machine/systemd.h"
 #include "tests/server/temp.h"
 #include "tests/suite.h"
 

@@ -1,5 +1,5 @@
 /* Verdicts: each rule on measurements made up for it, seeds, confidence, ranks, sentences. */
-#include "server/study.h"
+#include "server/verdict/study.h"
 #include "tests/suite.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* model.width_scale: what it scales, that the narrower network predicts the wide one, and that the
  * resolved text says the same. */
-#include "server/reader.h"
-#include "server/width.h"
+#include "server/job/reader.h"
+#include "server/job/width.h"
 #include "tests/record.h"
 #include "tests/suite.h"
 

@@ -1,0 +1,105 @@
+/* The field table: what a job can say. One row per field (server/job/field.def) drives the reader, the
+ * canonical text, the JSON Schema, /fields, `describe` and the dashboard's form.
+ */
+#ifndef SERVER_JOB_FIELD_H
+#define SERVER_JOB_FIELD_H
+
+#include "core/engine.h"
+
+#include <stddef.h>
+
+enum { SEEDS_MAX = 64 };
+
+typedef enum field_type {
+    FIELD_INTEGER,   /* int */
+    FIELD_DEPTH,     /* int; its largest value is limits.depth */
+    FIELD_NUMBER,    /* double; null is NaN */
+    FIELD_BOOL,      /* bool */
+    FIELD_CHOICE,    /* int, a row of the registry named by choices */
+    FIELD_TEXT,      /* char[SPEC_CORPUS_NAME] */
+    FIELD_STEPS,     /* spec_measure.steps and n_steps */
+    FIELD_SITES,     /* bool[SITE_COUNT] */
+    FIELD_METRICS,   /* bool[METRIC_COUNT] */
+    FIELD_NUMBERS,   /* spec_strategy.residual_scales and n_residual_scales */
+    FIELD_OVERRIDES, /* spec_strategy.overrides and n_overrides */
+    FIELD_NAME,      /* these are not in run_spec */
+    FIELD_PRESET,
+    FIELD_HF_CONFIG,
+    FIELD_SCALE,
+    FIELD_STRATEGY,
+    FIELD_SEEDS,
+    FIELD_SWEEP,
+    FIELD_EXPECT,
+    FIELD_FIND
+} field_type;
+
+typedef struct field {
+    const char *group; /* "" at top level */
+    const char *name;
+    field_type type;
+    size_t offset, size; /* in run_spec; size 0: not stored there */
+    double min, max;
+    bool open_min, open_max; /* the bound itself is not allowed */
+    bool nullable;
+    bool free;   /* changes neither memory nor arithmetic nor rows of a run, so not its estimate */
+    use_set use; /* bit of enum use: what the network must have; 0: nothing */
+    unsigned override;   /* enum spec_override_bit: may stand in strategy.overrides; 0: not */
+    const char *choices; /* kind of registry */
+    double number;       /* default of INTEGER, DEPTH, NUMBER, BOOL */
+    const char *text;    /* default of the others */
+    const char *rule;    /* instead, when it depends on other fields: how */
+    const char *unit;    /* NULL: has none */
+    const char *doc;
+} field;
+
+typedef struct field_group {
+    const char *name;
+    const char *shorthand; /* "" when a bare value is not allowed */
+    const char *doc;
+} field_group;
+
+typedef enum field_id {
+#define GROUP(name, shorthand, doc)
+#define FIELD(group, name, type, ...) FIELD_##group##_##name,
+#define TOP(name, type, ...) FIELD__##name,
+#define EXTRA(group, name, type, ...) FIELD_##group##_##name,
+#include "server/job/field.def"
+#undef GROUP
+#undef FIELD
+#undef TOP
+#undef EXTRA
+    FIELD_COUNT
+} field_id;
+
+extern const field field_table[FIELD_COUNT];
+extern const field_group field_groups[];
+extern const int field_n_groups;
+
+/* The row's number, or -1. group "" for the top level. */
+int field_find(const char *group, const char *name);
+int field_group_find(const char *name);
+/* The shorthand field of a group, or -1. */
+int field_shorthand(int group);
+bool field_sweepable(const field *f);
+
+/* "model.d_model" in out (at least FIELD_PATH bytes). */
+enum { FIELD_PATH = 48 };
+void field_path(char out[FIELD_PATH], const field *f);
+
+/* The registry of a kind: those of the engine, and masks, decays, precisions. NULL: none such. */
+const registry *field_registry(const char *kind);
+/* Registry number i, engine's first; NULL after the last. */
+const registry *field_registry_at(int i);
+
+/* "integers 1 to 65536", "relu, gelu, …": what a value may be, for messages. depth_max:
+ * limits.depth or 0. Always terminated, cut with an ellipsis. */
+void field_allowed(char *out, size_t size, const field *f, int depth_max);
+
+/* What the network must have for the field to mean anything, as a sentence; NULL: nothing. */
+const char *field_needs(const field *f);
+
+/* The part of a spec that belongs to a field. */
+void field_copy(run_spec *to, const run_spec *from, const field *f);
+bool field_equal(const run_spec *a, const run_spec *b, const field *f);
+
+#endif
