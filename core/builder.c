@@ -1,9 +1,9 @@
 #include "core/builder.h"
 
-#include "core/batch_norm.h"
-#include "core/op.h"
+#include "core/norm/over_batch.h"
+#include "core/op/op.h"
 #include "core/parametrization.h"
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 #include <math.h>
 #include <string.h>

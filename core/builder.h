@@ -6,11 +6,11 @@
 #ifndef CORE_BUILDER_H
 #define CORE_BUILDER_H
 
-#include "core/activation.h"
-#include "core/gain_map.h"
+#include "core/activation/activation.h"
 #include "core/graph.h"
-#include "core/norm.h"
-#include "core/position.h"
+#include "core/norm/norm.h"
+#include "core/op/gain_map.h"
+#include "core/position/position.h"
 #include "core/strategy.h"
 
 /* Where a norm sits: SLOT(enum name, parameter prefix, site or NONE, part, is_out). part says which

@@ -54,7 +54,7 @@ typedef struct progress {
 /* A tensor of the run, by name: a parameter ("blocks.0.attn.q.weight"; block i of the name is layer
  * i+1 of the results), "data.tokens" ([batches, B, T+1], or with bidirectional mask the same, where
  * the loss is taken at "data.loss_mask" [batches, B, T] bytes), "data.inputs" (gaussian source), or
- * running state of a norm (float64, "state.blocks.0.attn.norm_in.running_mean"; core/batch_norm.h).
+ * running state of a norm (float64, "state.blocks.0.attn.norm_in.running_mean"; core/norm/over_batch.h).
  * data may be overwritten by the callback before the first pass: that is how weights are loaded. */
 typedef enum tensor_type { TENSOR_F32, TENSOR_F64, TENSOR_I32, TENSOR_U8 } tensor_type;
 

@@ -1,6 +1,6 @@
 #include "core/exec.h"
 
-#include "core/op.h"
+#include "core/op/op.h"
 #include "core/probe.h"
 #include "core/rounding.h"
 

@@ -1,6 +1,6 @@
 #include "core/graph.h"
 
-#include "core/op.h"
+#include "core/op/op.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -14,7 +14,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/error.h"
-#include "core/norm.h"
+#include "core/norm/norm.h"
 #include "core/real.h"
 #include "core/spec.h"
 

@@ -1,11 +1,11 @@
 #include "core/outline.h"
 
-#include "core/activation.h"
-#include "core/gain_map.h"
-#include "core/model.h"
-#include "core/op.h"
+#include "core/activation/activation.h"
+#include "core/model/model.h"
+#include "core/op/gain_map.h"
+#include "core/op/op.h"
 #include "core/outline_walk.h"
-#include "core/position.h"
+#include "core/position/position.h"
 
 static const char *what_of(const node *n)
 {

@@ -1,7 +1,7 @@
 #include "core/parametrization.h"
 
-#include "core/optimizer.h"
-#include "core/placement.h"
+#include "core/optimizer/optimizer.h"
+#include "core/placement/placement.h"
 
 #include <math.h>
 #include <string.h>

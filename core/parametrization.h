@@ -23,7 +23,7 @@
 #define CORE_PARAMETRIZATION_H
 
 #include "core/base/error.h"
-#include "core/init.h"
+#include "core/init/init.h"
 
 double parametrization_width(const run_spec *spec);                 /* m; 1 with standard */
 double parametrization_rate(const run_spec *spec, const param *p);  /* times the learning rate */

@@ -1,6 +1,6 @@
 #include "core/plan.h"
 
-#include "core/op.h"
+#include "core/op/op.h"
 
 #include <string.h>
 

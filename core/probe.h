@@ -15,7 +15,7 @@
 #include "core/metric/outlier.h"
 #include "core/metric/ranks.h"
 #include "core/metric/value.h"
-#include "core/op.h"
+#include "core/op/op.h"
 #include "core/probe_branch.h"
 #include "core/probe_coordinate.h"
 #include "core/probe_correlation.h"

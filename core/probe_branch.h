@@ -6,7 +6,7 @@
 
 #include "core/exec.h"
 #include "core/metric/branch.h"
-#include "core/op.h"
+#include "core/op/op.h"
 
 typedef struct probe_branch {
     const graph *g;

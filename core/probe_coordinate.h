@@ -3,7 +3,7 @@
 #define CORE_PROBE_COORDINATE_H
 
 #include "core/metric/coordinate.h"
-#include "core/op.h"
+#include "core/op/op.h"
 
 typedef struct probe_coordinate {
     coordinate *sums; /* [B] */

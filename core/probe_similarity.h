@@ -10,7 +10,7 @@
 #include "core/exec.h"
 #include "core/metric/similarity.h"
 #include "core/metric/value.h"
-#include "core/op.h"
+#include "core/op/op.h"
 
 enum { SIMILARITY_LAYERS = 64 };
 

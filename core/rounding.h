@@ -25,7 +25,7 @@
 
 #include "core/base/format.h"
 #include "core/base/rng.h"
-#include "core/op.h"
+#include "core/op/op.h"
 
 typedef struct rounding {
     format to;

@@ -1,9 +1,9 @@
 #include "core/session.h"
 
-#include "core/init.h"
-#include "core/loss.h"
-#include "core/model.h"
-#include "core/optimizer.h"
+#include "core/init/init.h"
+#include "core/loss/loss.h"
+#include "core/model/model.h"
+#include "core/optimizer/optimizer.h"
 #include "core/rounding.h"
 #include "core/theory/theory.h"
 

@@ -2,7 +2,7 @@
 #ifndef CORE_SESSION_H
 #define CORE_SESSION_H
 
-#include "core/data.h"
+#include "core/data/data.h"
 #include "core/extra.h"
 #include "core/probe.h"
 

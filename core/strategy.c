@@ -1,10 +1,10 @@
 #include "core/strategy.h"
 
 #include "core/base/format.h"
-#include "core/init.h"
-#include "core/norm.h"
-#include "core/placement.h"
-#include "core/position.h"
+#include "core/init/init.h"
+#include "core/norm/norm.h"
+#include "core/placement/placement.h"
+#include "core/position/position.h"
 
 #include <math.h>
 #include <stdio.h>

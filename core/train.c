@@ -1,8 +1,8 @@
 #include "core/train.h"
 
-#include "core/optimizer.h"
+#include "core/optimizer/optimizer.h"
 #include "core/parametrization.h"
-#include "core/schedule.h"
+#include "core/schedule/schedule.h"
 
 double train_grad_sq(const session *s, int p)
 {

@@ -1,5 +1,5 @@
 /* GEGLU: y = gelu(gate) up, the hidden units coming in two halves [gate | up]. */
-#include "core/activation.h"
+#include "core/activation/activation.h"
 
 const activation activation_geglu = {
     .entry = {.name = "geglu",

@@ -1,6 +1,6 @@
 /* GEGLU with the tanh form of gelu, as Gemma and T5 1.1 have it: y = gelu_tanh(gate) up, the hidden
  * units coming in two halves [gate | up]. */
-#include "core/activation.h"
+#include "core/activation/activation.h"
 
 const activation activation_geglu_tanh = {
     .entry = {.name = "geglu_tanh",

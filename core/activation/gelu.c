@@ -1,5 +1,5 @@
 /* GELU, exact: y = x Phi(x), Phi(x) = (1 + erf(x/sqrt 2))/2; y' = Phi(x) + x phi(x). */
-#include "core/activation.h"
+#include "core/activation/activation.h"
 
 /* phi(x), the normal density; 0 where exp(-x^2/2) is too small to matter beside 1. There the vector
  * exp would fall back to slow scalar code, so it is given 0 instead; a plain minimum is folded away

@@ -1,5 +1,5 @@
 /* GELU by tanh: y = x (1 + tanh(u))/2, u = sqrt(2/pi) (x + 0.044715 x^3). */
-#include "core/activation.h"
+#include "core/activation/activation.h"
 
 CLONES static void forward(real *restrict y, const real *restrict x, size_t n)
 {

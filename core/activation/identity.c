@@ -1,5 +1,5 @@
 /* No activation: an MLP is one linear map. For theory that is exact without one. */
-#include "core/activation.h"
+#include "core/activation/activation.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* ReLU: y = max(x, 0); the derivative at 0 is 0. NaN stays NaN. */
-#include "core/activation.h"
+#include "core/activation/activation.h"
 
 CLONES static void forward(real *restrict y, const real *restrict x, size_t n)
 {

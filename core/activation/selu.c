@@ -1,6 +1,6 @@
 /* SELU: y = l x for x > 0, l a (exp(x) - 1) else; mean 0 and variance 1 are a fixed point. NaN
  * stays NaN. */
-#include "core/activation.h"
+#include "core/activation/activation.h"
 
 static const real scale = (real)1.0507009873554804934, below = (real)1.6732632423543772848;
 

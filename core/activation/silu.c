@@ -1,5 +1,5 @@
 /* SiLU: y = x s, s = 1/(1 + exp(-x)); y' = s (1 + x (1 - s)). */
-#include "core/activation.h"
+#include "core/activation/activation.h"
 
 CLONES static void forward(real *restrict y, const real *restrict x, size_t n)
 {

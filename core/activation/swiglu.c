@@ -1,5 +1,5 @@
 /* SwiGLU: y = silu(gate) up, the hidden units coming in two halves [gate | up]. */
-#include "core/activation.h"
+#include "core/activation/activation.h"
 
 const activation activation_swiglu = {
     .entry = {.name = "swiglu",

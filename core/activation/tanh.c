@@ -1,5 +1,5 @@
 /* tanh; y' = 1 - y^2. */
-#include "core/activation.h"
+#include "core/activation/activation.h"
 
 CLONES static void forward(real *restrict y, const real *restrict x, size_t n)
 {

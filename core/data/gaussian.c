@@ -2,7 +2,7 @@
  *   x_t = sqrt(rho) c + sqrt(1 - rho) z_t,  c and z_t iid N(0, 1), c common to the sequence.
  * Targets are random tokens. */
 #include "core/base/rng.h"
-#include "core/data.h"
+#include "core/data/data.h"
 
 static void inputs(const run_spec *spec, real *out)
 {

@@ -1,6 +1,6 @@
 /* Tokens uniform over the vocabulary; the next one is as random: loss starts near ln V. */
 #include "core/base/rng.h"
-#include "core/data.h"
+#include "core/data/data.h"
 
 static void tokens(const run_spec *spec, const run_input *input, int32_t *out)
 {

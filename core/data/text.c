@@ -1,6 +1,6 @@
 /* Windows of T+1 bytes at random places of a corpus; a byte folds to byte mod V. */
 #include "core/base/rng.h"
-#include "core/data.h"
+#include "core/data/data.h"
 
 static void tokens(const run_spec *spec, const run_input *input, int32_t *out)
 {

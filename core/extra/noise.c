@@ -11,7 +11,7 @@
 #include "core/extra/noise.h"
 
 #include "core/extra.h"
-#include "core/loss.h"
+#include "core/loss/loss.h"
 #include "core/session.h"
 #include "core/train.h"
 

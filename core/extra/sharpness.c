@@ -14,8 +14,8 @@
 #include "core/extra.h"
 #include "core/extra/hvp.h"
 #include "core/extra/lanczos.h"
-#include "core/optimizer.h"
-#include "core/schedule.h"
+#include "core/optimizer/optimizer.h"
+#include "core/schedule/schedule.h"
 #include "core/session.h"
 
 #include <stdio.h>

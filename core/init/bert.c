@@ -1,6 +1,6 @@
 /* Every matrix and table N(0, std^2) truncated at 2 std, where TensorFlow's truncated normal ends:
  * the standard deviation that comes out is 0.88 std. Ports to PyTorch do not truncate: normal. */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

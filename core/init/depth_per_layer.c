@@ -3,8 +3,8 @@
  * at 3 std; embeddings N(0, 1), or as the head where that is tied. Its truncated normals in the
  * blocks end at 2, which is 100 std: plain normals here. Positions, which it has not, as the
  * embeddings. */
-#include "core/activation.h"
-#include "core/init.h"
+#include "core/activation/activation.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

@@ -2,7 +2,7 @@
  * [3D, D] matrix; tables and head N(0, 1/D), for embeddings that are multiplied by sqrt(D) on
  * lookup. The MLP is Xavier uniform as in the releases of 2019 (from memory), which Fixup, T-Fixup
  * and Admin build on; later ones leave it to PyTorch. */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

@@ -1,6 +1,6 @@
 /* small_init with word vectors U(-0.01, 0.01), for strategy.fixnorm, which scales them to one
  * length: only their directions matter then. */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

@@ -2,7 +2,7 @@
  * and init.std is sqrt(2/(5 D)) unless it is given. That is the 0.0139754 which HybridNorm's
  * released configuration writes out for D = 2048; OLMo's code has no default of its own for this
  * scheme. */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static double std(const run_spec *s)
 {

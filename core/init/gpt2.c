@@ -1,7 +1,7 @@
 /* Every matrix and table N(0, std^2), std 0.02; with init.depth_scale (its default) W_O and W_2 are
  * divided by sqrt(2 L). The released code starts positions at 0.01 (from memory):
  * init.position_std. */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

@@ -1,6 +1,6 @@
 /* Matrices of the blocks N(0, 2/fan_in), which keeps the mean square through ReLU; tables and head,
  * that no ReLU follows, N(0, 1/D). */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

@@ -1,5 +1,5 @@
 /* N(0, 1/fan_in); tables have fan_in D. */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

@@ -1,6 +1,6 @@
 /* N(0, std^2) truncated at 3 std; with init.depth_scale (its default) W_O and W_2 are divided by
  * sqrt(2 L). Megatron-LM scales so and does not truncate, which is gpt2; the cut is OLMo's. */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

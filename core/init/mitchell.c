@@ -1,7 +1,7 @@
 /* Truncated at 3 std. Matrices that read the stream, tables and head have std 1/sqrt(D); those that
  * write it 1/sqrt(2 fan_in l), l the block from 1: W_O 1/sqrt(2 D l), W_2 1/sqrt(2 F l). OLMo
  * writes D for W_O, whose fan in it is there. */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

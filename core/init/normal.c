@@ -1,5 +1,5 @@
 /* Every matrix and table N(0, std^2) with the one std of init.std, nothing scaled by depth. */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

@@ -1,6 +1,6 @@
 /* Matrices of the blocks: init.gain times orthonormal rows, or columns where those are fewer;
  * tables and head N(0, 1/D). */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

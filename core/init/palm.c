@@ -1,6 +1,6 @@
 /* Matrices of the blocks and an untied head N(0, 1/fan_in), tables N(0, 1). PaLM ties the head and
  * divides the logits by sqrt(D). */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

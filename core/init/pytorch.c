@@ -1,7 +1,7 @@
 /* What nn.Linear and nn.Embedding do by themselves: matrices and head U(-b, b), b = 1/sqrt(fan_in),
  * which is a third of lecun's variance; tables N(0, 1). Biases, which PyTorch draws from the same
  * interval, start at 0 here. */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

@@ -1,5 +1,5 @@
 /* The older name of normal. */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

@@ -1,6 +1,6 @@
 /* The four attention matrices N(0, 2/(5 D)); MLP Xavier normal, which is the same number where F =
  * 4 D; tables and head N(0, 1/D), as in the release without FixNorm (which ties the head). */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

@@ -1,6 +1,6 @@
 /* N(0, 1/fan_in), but W_Q N(0, 1/(D d_k)): the 1/sqrt(d_k) that T5's attention does not divide by
  * (model.logit_scale one); tables and an untied head N(0, 1). */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

@@ -1,5 +1,5 @@
 /* Every matrix and table N(0, 1/(2 D L)). */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

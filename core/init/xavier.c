@@ -1,6 +1,6 @@
 /* N(0, 2/(fan_in + fan_out)); q, k, v and gate, up each a map of its own; of a table the fans are
  * its rows and D. */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

@@ -1,6 +1,6 @@
 /* U(-b, b), b = sqrt(6/(fan_in + fan_out)): the variance of xavier; of a table the fans are its
  * rows and D. */
-#include "core/init.h"
+#include "core/init/init.h"
 
 static init_rule rule(const run_spec *s, const param *p)
 {

@@ -1,6 +1,6 @@
 /* Next-token cross entropy, mean over all B T positions; encoders: of the hidden tokens, mean over
  * the masked positions. */
-#include "core/loss.h"
+#include "core/loss/loss.h"
 
 const loss loss_cross_entropy = {
     .entry = {.name = "cross_entropy",

@@ -1,5 +1,5 @@
 /* Synthetic gradient: as grad_iid with one row of g for all tokens of a sequence: correlation 1. */
-#include "core/loss.h"
+#include "core/loss/loss.h"
 
 const loss loss_grad_common = {
     .entry = {.name = "grad_common",

@@ -1,11 +1,11 @@
 /* The transformer: embedding, L blocks by the placement, head. Decoder (causal) or encoder. */
 #include "core/builder.h"
-#include "core/data.h"
-#include "core/loss.h"
-#include "core/model.h"
-#include "core/op.h"
+#include "core/data/data.h"
+#include "core/loss/loss.h"
+#include "core/model/model.h"
+#include "core/op/op.h"
 #include "core/parametrization.h"
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 static err_code check_embedding(const run_spec *spec, error *err)
 {

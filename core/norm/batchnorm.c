@@ -10,7 +10,7 @@
  * Source: Ioffe & Szegedy 2015, arXiv:1502.03167; running variance as in PyTorch's BatchNorm1d.
  */
 #include "core/norm/batchnorm.h"
-#include "core/norm.h"
+#include "core/norm/norm.h"
 
 #include <math.h>
 

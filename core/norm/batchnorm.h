@@ -3,7 +3,7 @@
 #ifndef CORE_NORM_BATCHNORM_H
 #define CORE_NORM_BATCHNORM_H
 
-#include "core/batch_norm.h"
+#include "core/norm/over_batch.h"
 
 #define BATCHNORM_STATES                                                                           \
     {                                                                                              \

@@ -4,7 +4,7 @@
  *   dgain = sum over rows of dy (x - mu) r,  dbias = sum over rows of dy
  *   frozen, r is a constant, g = gain dy:  dx = r (g - mean(g))
  */
-#include "core/norm.h"
+#include "core/norm/norm.h"
 
 CLONES static void apply_row(real *restrict y,
                              const real *stats,

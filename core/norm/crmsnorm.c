@@ -8,7 +8,7 @@
  *
  * stats: S, r. Source: Jiang et al. 2023, arXiv:2305.14858.
  */
-#include "core/norm.h"
+#include "core/norm/norm.h"
 
 CLONES static void stats_row(real *stats, const real *x, size_t n, double eps)
 {

@@ -1,7 +1,7 @@
 /* Group norm of a token: its features in strategy.groups groups, each normed as by layernorm; gain
  * and bias per feature. Source: Wu & He 2018, arXiv:1803.08494, on the features of a token alone.
  */
-#include "core/norm.h"
+#include "core/norm/norm.h"
 
 const norm norm_groupnorm = {
     .entry = {.name = "groupnorm",

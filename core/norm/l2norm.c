@@ -5,7 +5,7 @@
  * stats: 1/||x|| in the second place. A row of zeros gives NaN: a result.
  * Source: Loshchilov et al. 2024, arXiv:2410.01131 (justnorm of its code).
  */
-#include "core/norm.h"
+#include "core/norm/norm.h"
 
 CLONES static void stats_row(real *stats, const real *x, size_t n, double eps)
 {

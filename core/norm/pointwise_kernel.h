@@ -5,7 +5,7 @@
  * Backward, with g = gain dy:  dx = alpha f'(u) g,  dalpha = sum f'(u) g x,  ds = sum f'(u) g,
  *   dgain = sum over rows of dy f(u),  dbias = sum over rows of dy.
  */
-#include "core/norm.h"
+#include "core/norm/norm.h"
 
 static void stats_row(real *stats, const real *x, size_t n, double eps)
 {

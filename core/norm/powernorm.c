@@ -19,8 +19,8 @@
  * Source: Shen et al. 2020, arXiv:2003.07845; sIncerass/powernorm,
  * fairseq/modules/norms/mask_powernorm.py, whose buffers are running_phi and ema_gz (nu here).
  */
-#include "core/batch_norm.h"
-#include "core/norm.h"
+#include "core/norm/norm.h"
+#include "core/norm/over_batch.h"
 
 #include <math.h>
 

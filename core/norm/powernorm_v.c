@@ -7,8 +7,8 @@
  * State: running_phi <- stat_keep running_phi + (1 - stat_keep) phi, which eval uses.
  * Source: Shen et al. 2020, arXiv:2003.07845.
  */
-#include "core/batch_norm.h"
-#include "core/norm.h"
+#include "core/norm/norm.h"
+#include "core/norm/over_batch.h"
 
 #include <math.h>
 

@@ -12,8 +12,8 @@
  * State: as batchnorm. Source: Guo et al. 2024 (SLAB), arXiv:2405.11582; xinghaochen/SLAB,
  * classification/models/prepbn.py (LinearNorm).
  */
-#include "core/norm.h"
 #include "core/norm/batchnorm.h"
+#include "core/norm/norm.h"
 
 static bool is_warming(const batch_pass *p)
 {

@@ -8,8 +8,8 @@
  * State: as batchnorm. Source: Guo et al. 2024 (SLAB), arXiv:2405.11582; xinghaochen/SLAB,
  * classification/models/prepbn.py, where eta is alpha.
  */
-#include "core/norm.h"
 #include "core/norm/batchnorm.h"
+#include "core/norm/norm.h"
 
 static const batch_norm batch = {
     .centred = true,

@@ -6,7 +6,7 @@
  *
  * stats: r in the second place. Source: Zhang & Sennrich 2019, arXiv:1910.07467; eps is ours.
  */
-#include "core/norm.h"
+#include "core/norm/norm.h"
 
 CLONES static void stats_row(real *stats, const real *x, size_t n, double eps)
 {

@@ -6,7 +6,7 @@
  * stats: 0 where the divisor is clamped, else 1; 1/max(||x||, eps).
  * Source: Nguyen & Salazar 2019, arXiv:1910.05895.
  */
-#include "core/norm.h"
+#include "core/norm/norm.h"
 
 CLONES static void stats_row(real *stats, const real *x, size_t n, double eps)
 {

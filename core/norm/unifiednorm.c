@@ -28,8 +28,8 @@
  * Source: Yang et al. 2022, arXiv:2208.01313; hikvision-research/Unified-Normalization,
  * neural_machine_translation/fairseq/modules/unified_normalization/unified_normalization.py.
  */
-#include "core/batch_norm.h"
-#include "core/norm.h"
+#include "core/norm/norm.h"
+#include "core/norm/over_batch.h"
 
 #include <math.h>
 

@@ -1,8 +1,8 @@
 /* An activation from the registry (activation.h). Gated: x is [gate | up], y = f(gate) up,
  *   dgate = dy up f'(gate),  dup = dy f(gate). */
-#include "core/activation.h"
+#include "core/activation/activation.h"
 
-#include "core/op.h"
+#include "core/op/op.h"
 
 int op_activate_build(graph *g, int x, const activation *kind)
 {

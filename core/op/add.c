@@ -1,7 +1,7 @@
 /* y = a + b. Both gradients are dy itself: the plan shares the buffer, and backward runs
  * only where an input already has a gradient from elsewhere to add to, or must have one of its own.
  */
-#include "core/op.h"
+#include "core/op/op.h"
 
 int op_add_build(graph *g, int a, int b)
 {

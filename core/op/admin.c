@@ -10,7 +10,7 @@
  * gpt2. Source: Liu et al. 2020, arXiv:2004.08249; Transformer-Clinic, fairseq/modules/
  * transformer_layer.py.
  */
-#include "core/op.h"
+#include "core/op/op.h"
 
 #include <string.h>
 

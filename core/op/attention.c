@@ -7,15 +7,15 @@
  * Causal: key j <= i. With a window the last w of them, itself included; without causality
  * |i - j| < w. c is a constant, or c exp(min(tau_h, ln 100)) with tau learned per head, whose
  * gradient is 0 where it is clamped. No cap and no B as a rule; B is a constant matrix, or b_(j -
- * i) learned by distance, in buckets (core/position.h), or their sum.
+ * i) learned by distance, in buckets (core/position/position.h), or their sum.
  *
  * Grouped queries: head h reads key-value head h / (H / H_kv); dk and dv are summed over the group
  * in head order. Products run over blocks of rows and only the columns that some of them see. Row
  * entropy: H_i = ln(sum_j e_j) - sum_j A_ij (s_ij - max), in double, no cancellation.
  */
 #include "core/blas.h"
-#include "core/op.h"
-#include "core/position.h"
+#include "core/op/op.h"
+#include "core/position/position.h"
 #include "core/softmax.h"
 
 #include <string.h>

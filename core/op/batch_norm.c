@@ -7,10 +7,10 @@
  * Mean and variance of a panel are taken about its first token and joined by Chan's formula, so
  * that a channel whose mean is large beside its spread loses no digits.
  */
-#include "core/batch_norm.h"
+#include "core/norm/over_batch.h"
 
-#include "core/norm.h"
-#include "core/op.h"
+#include "core/norm/norm.h"
+#include "core/op/op.h"
 
 #include <string.h>
 

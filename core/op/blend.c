@@ -1,7 +1,7 @@
 /* y = lambda a + (1 - lambda) b, where lambda is that of the batch norm that made b (PRepBN):
  *   da = lambda dy,  db = (1 - lambda) dy.
  * At 1 and 0 it copies: what the other side made does not matter, not even a NaN. */
-#include "core/op.h"
+#include "core/op/op.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* y = x - mean(x) over the features of a token; dx = dy - mean(dy). */
-#include "core/op.h"
+#include "core/op/op.h"
 
 int op_centre_build(graph *g, int x)
 {

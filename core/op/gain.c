@@ -5,9 +5,9 @@
  *
  * A straight map hands dy on unscaled, dx = dy, as if x were constant in the scaling (GPAS).
  */
-#include "core/gain_map.h"
+#include "core/op/gain_map.h"
 
-#include "core/op.h"
+#include "core/op/op.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* x_0 = the given inputs [B, T, D]: the gaussian data source. No parameters; the gradient stops
  * here. */
-#include "core/op.h"
+#include "core/op/op.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
  * dW is cut into fixed slices of rows, each one product over all tokens: no partial sums to add.
  */
 #include "core/blas.h"
-#include "core/op.h"
+#include "core/op/op.h"
 
 #include <string.h>
 

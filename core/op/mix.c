@@ -1,5 +1,5 @@
 /* y = c_a a + c_b b, constants: a residual sum with a scaled stream.  da = c_a dy,  db = c_b dy. */
-#include "core/op.h"
+#include "core/op/op.h"
 
 int op_mix_build(graph *g, double ca, int a, double cb, int b)
 {

@@ -8,9 +8,9 @@
  * position, whose deviation grows out of proportion in training, has a constant of its own. Where
  * all tokens have one deviation it is the live norm.
  * Source: arXiv:2507.02559; submarat/removing-layer-norm, train.py (FakeLayerNorm). */
-#include "core/norm.h"
+#include "core/norm/norm.h"
 
-#include "core/op.h"
+#include "core/op/op.h"
 
 #include <string.h>
 

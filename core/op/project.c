@@ -1,7 +1,7 @@
 /* A synthetic loss: loss = sum over tokens of g . x with given g [B, T, D], so dx = g exactly.
  * With g iid the token correlation of the gradient is 0, with one row repeated it is 1. Without a
  * seed g is 1: the loss is the sum of x. */
-#include "core/op.h"
+#include "core/op/op.h"
 
 int op_project_build(graph *g, int x)
 {

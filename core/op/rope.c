@@ -1,7 +1,7 @@
 /* Rotary positions: of the first n features of each head, entries (j, j + n/2) are turned by
  * t base^(-2j/n); the others stay. Backward turns the other way. Source: Su et al. 2021,
  * arXiv:2104.09864 (half-split layout). */
-#include "core/op.h"
+#include "core/op/op.h"
 
 int op_rope_build(graph *g, int x, int heads, int turned, double base)
 {

@@ -1,5 +1,5 @@
 /* y[t] = d_t x[t] with a constant d per position; dx[t] = d_t dy[t]. */
-#include "core/op.h"
+#include "core/op/op.h"
 
 int op_row_scale_build(graph *g, int x, constants_fill *fill, size_t work)
 {

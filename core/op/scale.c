@@ -1,5 +1,5 @@
 /* y = c x, dx = c dy, c constant. */
-#include "core/op.h"
+#include "core/op/op.h"
 
 int op_scale_build(graph *g, int x, double scale)
 {

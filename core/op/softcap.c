@@ -1,5 +1,5 @@
 /* y = c tanh(x/c), c constant; dx = dy (1 - tanh(x/c)^2). */
-#include "core/op.h"
+#include "core/op/op.h"
 
 int op_softcap_build(graph *g, int x, double cap)
 {

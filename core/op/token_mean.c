@@ -4,7 +4,7 @@
  *
  * Sums run over the tokens in order, in double.
  */
-#include "core/op.h"
+#include "core/op/op.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* AdamW: w *= 1 - rate decay; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
  *   w -= rate/(1-b1^k) m / (sqrt(v/(1-b2^k)) + eps).  Source: arXiv:1711.05101 (decoupled decay).
  */
-#include "core/optimizer.h"
+#include "core/optimizer/optimizer.h"
 
 typedef struct constants {
     real scale, shrink, b1, b2, step, correction, eps;

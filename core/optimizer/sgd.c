@@ -1,6 +1,6 @@
 /* SGD with momentum: g = scale grad + decay w, v = momentum v + g, w -= rate v. No dampening, no
  * Nesterov. */
-#include "core/optimizer.h"
+#include "core/optimizer/optimizer.h"
 
 CLONES static double run(real *restrict w,
                          const real *restrict grad,

@@ -1,9 +1,9 @@
 /* x' = N(omega x + A(x)), y = N(omega x' + M(x')), omega [D] learned, one per sublayer; no final
  * norm. Where omega starts is measured in one forward pass (core/op/admin.c). Source:
  * arXiv:2004.08249; Transformer-Clinic, fairseq/modules/transformer_layer.py. */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
-#include "core/op.h"
+#include "core/op/op.h"
 
 static int add(builder *b, branch which, const char *role, int x, int y)
 {

@@ -1,9 +1,9 @@
 /* u = N(x + A(x)), y = N(x + u + M(u)): Post-LN with one more way past the whole block; no final
  * norm. All matrices of the blocks start 1/sqrt(L) times as large. Source: arXiv:2206.00330;
  * b2t_connection, fairseq/modules/transformer_layer.py. */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
-#include "core/op.h"
+#include "core/op/op.h"
 
 #include <math.h>
 

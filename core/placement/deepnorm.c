@@ -9,7 +9,7 @@
  * W_O and the MLP's matrices, which the paper starts as Xavier normal. Source: arXiv:2203.00555;
  * torchscale, architecture/{encoder,decoder}.py, divides by the fourth root of (8 L) likewise.
  */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 #include <math.h>
 

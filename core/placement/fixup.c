@@ -7,7 +7,7 @@
  * (strategy.partner_depth). W_Q, W_K, W_V and W_O count as m = 4. Source: arXiv:1901.09321; Fixup,
  * fairseq/models/transformer_zero.py, whose shift and gain after the encoder are left out.
  */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 #include <math.h>
 

@@ -2,7 +2,7 @@
  * and there is none before attention, whose queries, keys and values are to be normed
  * (model.qk_norm, model.v_norm); final norm. Source: arXiv:2503.04598; HybridNorm,
  * dense_model/olmo/model.py. */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 static int block(builder *b, int x)
 {

@@ -1,5 +1,5 @@
 /* As hybridnorm, but block 1 is that of pre_ln. */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 static const placement *kind_of(const run_spec *spec, int layer)
 {

@@ -1,7 +1,7 @@
 /* x' = N_post(alpha x + A(N_in(x))), y = N_post(alpha x' + M(N_in(x'))), alpha the number of
  * sublayers 2 L unless strategy.alpha says otherwise; no final norm. Source: arXiv:2601.19895, by
  * notes on it; the default of alpha is from memory, and no official code was found. */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 #include <math.h>
 

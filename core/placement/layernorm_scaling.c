@@ -2,7 +2,7 @@
  * branches and after the norm's gain; final norm, which is not scaled. The constant costs nothing:
  * it is a factor of the first matrix product of the branch. Source: arXiv:2502.05795;
  * LayerNorm-Scaling, peft_pretraining/modeling_llama.py, norm type LNS. */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 #include <math.h>
 

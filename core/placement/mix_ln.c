@@ -1,6 +1,6 @@
 /* The first floor(fraction L) blocks are those of post_ln, the rest those of pre_ln; final norm.
  * Source: arXiv:2412.13795; MixLN, peft_pretraining/modeling_llama.py, norm type post_pre. */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 #include <math.h>
 

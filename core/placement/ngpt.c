@@ -10,9 +10,9 @@
  * Learned numbers are stored as p and used as p value / start, which matters to Adam's step only:
  * a: value 0.05, start 1/sqrt(D); s_qk and s_z: 1, 1/sqrt(D); s_u, s_v: 1, 1.
  */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
-#include "core/op.h"
+#include "core/op/op.h"
 
 #include <math.h>
 

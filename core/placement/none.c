@@ -1,5 +1,5 @@
 /* x' = x + A(x), y = x' + M(x'): no norm anywhere. */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 static int block(builder *b, int x)
 {

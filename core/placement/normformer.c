@@ -2,7 +2,7 @@
  * scale s_h per head, a norm after W_O and one over the hidden units; with strategy.resscale lambda
  * is a learned gain [D], else 1; final norm. Source: arXiv:2110.09456; the scale stands before W_O
  * as in the paper, fairseq has it after. */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 static int values(builder *b, int y)
 {

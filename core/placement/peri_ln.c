@@ -1,6 +1,6 @@
 /* x' = x + N_out(A(N_in(x))), y = x' + N_out(M(N_in(x'))); final norm. With strategy.embed_norm the
  * embedding is normed too, as in the paper's base variant. */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 static int block(builder *b, int x)
 {

@@ -1,5 +1,5 @@
 /* x' = N(x + A(x)), y = N(x' + M(x')): the norm is on the stream, no final norm. */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 static int block(builder *b, int x)
 {

@@ -1,5 +1,5 @@
 /* x' = x + A(N(x)), y = x' + M(N(x')); a final norm is needed before the head. */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 static int block(builder *b, int x)
 {

@@ -1,6 +1,6 @@
 /* x' = x + N(A(x)), y = x' + N(M(x')): branches read the raw stream and their outputs are normed;
  * final norm. Swin-V2 starts these gains at 0, OLMo-2 at 1 with queries and keys normed. */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 static int block(builder *b, int x)
 {

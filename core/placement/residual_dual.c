@@ -4,9 +4,9 @@
  *
  * output p_L + N(q_L). Both start as the embedding. The stream of the results is p.
  */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
-#include "core/op.h"
+#include "core/op/op.h"
 
 static int begin(builder *b, int x)
 {

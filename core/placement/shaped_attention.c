@@ -8,7 +8,7 @@
  */
 #include "core/placement/skipless.h"
 
-#include "core/op.h"
+#include "core/op/op.h"
 
 #include <math.h>
 

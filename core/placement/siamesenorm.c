@@ -5,9 +5,9 @@
  * for f = A, then M, in block l = 1..L; output N(N_a(x) + N_b(y)). Both start as the embedding. The
  * stream of the results is y.
  */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
-#include "core/op.h"
+#include "core/op/op.h"
 
 #include <math.h>
 

@@ -2,8 +2,8 @@
 #ifndef CORE_PLACEMENT_SKIPLESS_H
 #define CORE_PLACEMENT_SKIPLESS_H
 
-#include "core/init.h"
-#include "core/placement.h"
+#include "core/init/init.h"
+#include "core/placement/placement.h"
 #include "core/target_kernel.h"
 
 int skipless_block(builder *b, int x);

@@ -9,7 +9,7 @@
  * P blocks in the other stack (strategy.partner_depth). Source: arXiv:2210.06423; torchscale,
  * architecture/{encoder,decoder}.py.
  */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 #include <math.h>
 

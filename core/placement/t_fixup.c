@@ -5,7 +5,7 @@
  * and has the encoder's factor. Source: Huang et al., ICML 2020; T-Fixup,
  * fairseq/modules/transformer_layer.py and fairseq/models/transformer.py.
  */
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 #include <math.h>
 

@@ -6,7 +6,7 @@
  */
 #include "core/placement/skipless.h"
 
-#include "core/op.h"
+#include "core/op/op.h"
 
 static int beside(builder *b, int v)
 {

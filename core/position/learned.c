@@ -1,5 +1,5 @@
 /* A learned table [T, D] added to the embedding. */
-#include "core/position.h"
+#include "core/position/position.h"
 
 const position position_learned = {
     .entry = {.name = "learned",

@@ -1,5 +1,5 @@
 /* Learned biases on the attention logits by distance, as in T5. */
-#include "core/position.h"
+#include "core/position/position.h"
 
 const position position_relative_bias = {
     .entry = {.name = "relative_bias",

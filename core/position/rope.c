@@ -1,5 +1,5 @@
 /* Rotary positions: q and k turned by op rope; nothing is added to the embedding. */
-#include "core/position.h"
+#include "core/position/position.h"
 
 const position position_rope = {
     .entry = {.name = "rope",

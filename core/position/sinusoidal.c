@@ -1,5 +1,5 @@
 /* x_0[t][2j] += sin(t / 10000^(2j/D)), x_0[t][2j+1] += cos(t / 10000^(2j/D)). */
-#include "core/position.h"
+#include "core/position/position.h"
 
 static void add_row(real *y, int t, size_t width)
 {

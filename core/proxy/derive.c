@@ -1,8 +1,8 @@
-#include "core/data.h"
-#include "core/init.h"
-#include "core/loss.h"
-#include "core/model.h"
-#include "core/placement.h"
+#include "core/data/data.h"
+#include "core/init/init.h"
+#include "core/loss/loss.h"
+#include "core/model/model.h"
+#include "core/placement/placement.h"
 #include "core/proxy/proxy.h"
 
 #include <math.h>

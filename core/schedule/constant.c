@@ -1,5 +1,5 @@
 /* The learning rate stays. */
-#include "core/schedule.h"
+#include "core/schedule/schedule.h"
 
 static double factor(const spec_train *t, double position)
 {

@@ -1,5 +1,5 @@
 /* min + (1 - min)(1 + cos(pi p))/2, min = train.min_lr as a share of lr. */
-#include "core/schedule.h"
+#include "core/schedule/schedule.h"
 
 #include <math.h>
 

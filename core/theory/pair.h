@@ -12,7 +12,7 @@
 #ifndef CORE_THEORY_PAIR_H
 #define CORE_THEORY_PAIR_H
 
-#include "core/activation.h"
+#include "core/activation/activation.h"
 #include "core/theory/hermite.h"
 
 typedef double pair_function(double k1, double k2, double k12);

@@ -1,7 +1,7 @@
 #include "core/theory/readout.h"
 
-#include "core/data.h"
-#include "core/loss.h"
+#include "core/data/data.h"
+#include "core/loss/loss.h"
 
 #include <math.h>
 

@@ -1,11 +1,11 @@
 #include "core/theory/setting.h"
 
-#include "core/data.h"
-#include "core/init.h"
-#include "core/loss.h"
+#include "core/data/data.h"
+#include "core/init/init.h"
+#include "core/loss/loss.h"
 #include "core/parametrization.h"
-#include "core/placement.h"
-#include "core/position.h"
+#include "core/placement/placement.h"
+#include "core/position/position.h"
 #include "core/strategy.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
 #include "core/theory/theory.h"
 
-#include "core/loss.h"
+#include "core/loss/loss.h"
 #include "core/metric/fit.h"
-#include "core/placement.h"
+#include "core/placement/placement.h"
 #include "core/theory/readout.h"
 
 #include <math.h>

@@ -7,7 +7,7 @@
 
 #include "core/base/rng.h"
 #include "core/exec.h"
-#include "core/op.h"
+#include "core/op/op.h"
 
 #include <check.h>
 #include <stdlib.h>

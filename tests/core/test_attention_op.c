@@ -1,6 +1,6 @@
 /* Attention against the plain definition in double, entry by entry: every form of it on sequences
  * that end within, at and beyond a block of rows; gradients of the probabilities and logits too. */
-#include "core/position.h"
+#include "core/position/position.h"
 #include "tests/core/rig.h"
 #include "tests/suite.h"
 

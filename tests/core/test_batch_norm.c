@@ -2,8 +2,8 @@
  * derivatives (test_ops) and the goldens (test_golden). Batches of a few tokens, one after another,
  * with the state committed as training does it.
  */
-#include "core/batch_norm.h"
-#include "core/norm.h"
+#include "core/norm/norm.h"
+#include "core/norm/over_batch.h"
 #include "tests/core/rig.h"
 #include "tests/suite.h"
 

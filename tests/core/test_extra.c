@@ -1,5 +1,5 @@
 /* The parts of the extras: ends of tridiagonal spectra, H v, the noise scale. */
-#include "core/activation.h"
+#include "core/activation/activation.h"
 #include "core/extra/hvp.h"
 #include "core/extra/lanczos.h"
 #include "core/extra/noise.h"

@@ -4,9 +4,9 @@
  * The seeds are fixed, so a test passes always or never. Statistics are held to four standard
  * errors of their estimator, which an unlucky seed would exceed once in 16 000. */
 #include "core/engine.h"
-#include "core/init.h"
+#include "core/init/init.h"
 #include "core/orthogonal.h"
-#include "core/placement.h"
+#include "core/placement/placement.h"
 #include "core/session.h"
 #include "tests/spec_defaults.h"
 #include "tests/suite.h"

@@ -2,7 +2,7 @@
  * (test_golden): what the backward pass owes to what the forward pass cannot see, closed forms,
  * limits. The tests that take an index run over the rows of the registry.
  */
-#include "core/norm.h"
+#include "core/norm/norm.h"
 #include "tests/core/numbers.h"
 #include "tests/suite.h"
 

@@ -2,11 +2,11 @@
  * synthetic loss sum g.y. The tolerance is relative to the largest entry of the gradient; in
  * float64 the step 1e-5 leaves an error near 1e-10, ReLU included because no entry is within it of
  * 0. */
-#include "core/activation.h"
-#include "core/batch_norm.h"
-#include "core/gain_map.h"
-#include "core/norm.h"
-#include "core/position.h"
+#include "core/activation/activation.h"
+#include "core/norm/norm.h"
+#include "core/norm/over_batch.h"
+#include "core/op/gain_map.h"
+#include "core/position/position.h"
 #include "tests/core/rig.h"
 #include "tests/suite.h"
 
@@ -439,7 +439,7 @@ static int tied_unit_rows(graph *g, int x)
     {                                                                                              \
         return op_activate_build(g, x, &activation_##name);                                        \
     }
-#include "core/activation.def"
+#include "core/activation/activation.def"
 #undef ACTIVATION
 
 static const struct {
@@ -506,7 +506,7 @@ static const struct {
     {"unit rows", unit_rows},
     {"tied, unit rows", tied_unit_rows},
 #define ACTIVATION(name) {#name, activate_##name},
-#include "core/activation.def"
+#include "core/activation/activation.def"
 #undef ACTIVATION
 };
 

@@ -2,9 +2,9 @@
  * the graph for every placement with all that it can have.
  */
 #include "core/engine.h"
-#include "core/init.h"
-#include "core/op.h"
-#include "core/placement.h"
+#include "core/init/init.h"
+#include "core/op/op.h"
+#include "core/placement/placement.h"
 #include "core/session.h"
 #include "tests/spec_defaults.h"
 #include "tests/suite.h"

@@ -1,7 +1,7 @@
 /* The plan: buffers that live at the same time never share bytes, the memory of a block does not
  * depend on the depth, and a run given too little memory says so. Also the team: each task once. */
 #include "core/engine.h"
-#include "core/op.h"
+#include "core/op/op.h"
 #include "core/session.h"
 #include "tests/spec_defaults.h"
 #include "tests/suite.h"

@@ -1,8 +1,8 @@
 /* The kernel of the loss's gradient against sampled output matrices, where the matrix is the
  * embedding and finds nearly every token in its stream. */
 #include "core/base/rng.h"
-#include "core/init.h"
-#include "core/loss.h"
+#include "core/init/init.h"
+#include "core/loss/loss.h"
 #include "core/theory/readout.h"
 #include "tests/spec_defaults.h"
 #include "tests/suite.h"

@@ -1,6 +1,6 @@
 /* Positions: one file each under core/position/, one row in position.def. */
-#ifndef CORE_POSITION_H
-#define CORE_POSITION_H
+#ifndef CORE_POSITION_POSITION_H
+#define CORE_POSITION_POSITION_H
 
 #include "core/base/registry.h"
 #include "core/real.h"
@@ -18,7 +18,7 @@ typedef struct position {
 } position;
 
 #define POSITION(name) extern const position position_##name;
-#include "core/position.def"
+#include "core/position/position.def"
 #undef POSITION
 
 /* Row of the table for a key that stands `ahead` tokens after the query. */

@@ -1,17 +1,17 @@
-#include "core/position.h"
+#include "core/position/position.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 const position *const position_table[] = {
 #define POSITION(name) &position_##name,
-#include "core/position.def"
+#include "core/position/position.def"
 #undef POSITION
 };
 
 static const entry *const rows[] = {
 #define POSITION(name) &position_##name.entry,
-#include "core/position.def"
+#include "core/position/position.def"
 #undef POSITION
 };
 

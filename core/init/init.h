@@ -12,8 +12,8 @@
  * Numbers come from the stream (seed, "init", name of the parameter), number i for entry i, so they
  * depend neither on the other parameters nor on who draws them. Any team gives the same bits.
  */
-#ifndef CORE_INIT_H
-#define CORE_INIT_H
+#ifndef CORE_INIT_INIT_H
+#define CORE_INIT_INIT_H
 
 #include "core/base/arena.h"
 #include "core/base/team.h"
@@ -45,7 +45,7 @@ typedef struct init {
 typedef init_rule init_adjust(const run_spec *spec, const param *p, init_rule r);
 
 #define INIT(name) extern const init init_##name;
-#include "core/init.def"
+#include "core/init/init.def"
 #undef INIT
 
 extern const init *const init_table[];

@@ -3,8 +3,8 @@
  * All batches of a run are made before the first pass, from streams keyed by the run's seed, so
  * arms with equal seeds see equal data whatever their strategy.
  */
-#ifndef CORE_DATA_H
-#define CORE_DATA_H
+#ifndef CORE_DATA_DATA_H
+#define CORE_DATA_DATA_H
 
 #include "core/engine.h"
 #include "core/real.h"
@@ -19,7 +19,7 @@ typedef struct data_source {
 } data_source;
 
 #define DATA(name) extern const data_source data_##name;
-#include "core/data.def"
+#include "core/data/data.def"
 #undef DATA
 
 extern const data_source *const data_table[];

@@ -3,8 +3,8 @@
  * Pointwise ones have forward and backward. Gated ones take [gate | up] halves: y = f(gate) up, and
  * name the pointwise f.
  */
-#ifndef CORE_ACTIVATION_H
-#define CORE_ACTIVATION_H
+#ifndef CORE_ACTIVATION_ACTIVATION_H
+#define CORE_ACTIVATION_ACTIVATION_H
 
 #include "core/base/registry.h"
 #include "core/real.h"
@@ -18,7 +18,7 @@ typedef struct activation {
 } activation;
 
 #define ACTIVATION(name) extern const activation activation_##name;
-#include "core/activation.def"
+#include "core/activation/activation.def"
 #undef ACTIVATION
 
 extern const activation *const activation_table[];

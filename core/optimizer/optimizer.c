@@ -1,14 +1,14 @@
-#include "core/optimizer.h"
+#include "core/optimizer/optimizer.h"
 
 const optimizer *const optimizer_table[] = {
 #define OPTIMIZER(name) &optimizer_##name,
-#include "core/optimizer.def"
+#include "core/optimizer/optimizer.def"
 #undef OPTIMIZER
 };
 
 static const entry *const rows[] = {
 #define OPTIMIZER(name) &optimizer_##name.entry,
-#include "core/optimizer.def"
+#include "core/optimizer/optimizer.def"
 #undef OPTIMIZER
 };
 

@@ -1,14 +1,14 @@
-#include "core/activation.h"
+#include "core/activation/activation.h"
 
 const activation *const activation_table[] = {
 #define ACTIVATION(name) &activation_##name,
-#include "core/activation.def"
+#include "core/activation/activation.def"
 #undef ACTIVATION
 };
 
 static const entry *const rows[] = {
 #define ACTIVATION(name) &activation_##name.entry,
-#include "core/activation.def"
+#include "core/activation/activation.def"
 #undef ACTIVATION
 };
 

@@ -1,6 +1,6 @@
 /* Optimizers: one file each under core/optimizer/, one row in optimizer.def. */
-#ifndef CORE_OPTIMIZER_H
-#define CORE_OPTIMIZER_H
+#ifndef CORE_OPTIMIZER_OPTIMIZER_H
+#define CORE_OPTIMIZER_OPTIMIZER_H
 
 #include "core/base/registry.h"
 #include "core/real.h"
@@ -25,7 +25,7 @@ typedef struct optimizer {
 } optimizer;
 
 #define OPTIMIZER(name) extern const optimizer optimizer_##name;
-#include "core/optimizer.def"
+#include "core/optimizer/optimizer.def"
 #undef OPTIMIZER
 
 extern const optimizer *const optimizer_table[];

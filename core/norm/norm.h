@@ -1,6 +1,6 @@
 /* Normalizations: one file each under core/norm/, one row in norm.def. */
-#ifndef CORE_NORM_H
-#define CORE_NORM_H
+#ifndef CORE_NORM_NORM_H
+#define CORE_NORM_NORM_H
 
 #include "core/base/catalog.h"
 #include "core/real.h"
@@ -75,7 +75,7 @@ typedef struct norm {
 } norm;
 
 #define NORM(name) extern const norm norm_##name;
-#include "core/norm.def"
+#include "core/norm/norm.def"
 #undef NORM
 
 extern const norm *const norm_table[];

@@ -1,8 +1,8 @@
-#include "core/op.h"
+#include "core/op/op.h"
 
 static const entry *const rows[] = {
 #define OP(name) &op_##name.entry,
-#include "core/op.def"
+#include "core/op/op.def"
 #undef OP
 };
 

@@ -1,18 +1,18 @@
-#include "core/data.h"
+#include "core/data/data.h"
 
 #include "core/base/arena.h"
 #include "core/base/rng.h"
-#include "core/loss.h"
+#include "core/loss/loss.h"
 
 const data_source *const data_table[] = {
 #define DATA(name) &data_##name,
-#include "core/data.def"
+#include "core/data/data.def"
 #undef DATA
 };
 
 static const entry *const rows[] = {
 #define DATA(name) &data_##name.entry,
-#include "core/data.def"
+#include "core/data/data.def"
 #undef DATA
 };
 

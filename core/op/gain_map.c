@@ -1,4 +1,4 @@
-#include "core/gain_map.h"
+#include "core/op/gain_map.h"
 
 #include <math.h>
 

@@ -1,14 +1,14 @@
-#include "core/schedule.h"
+#include "core/schedule/schedule.h"
 
 const schedule *const schedule_table[] = {
 #define SCHEDULE(name) &schedule_##name,
-#include "core/schedule.def"
+#include "core/schedule/schedule.def"
 #undef SCHEDULE
 };
 
 static const entry *const rows[] = {
 #define SCHEDULE(name) &schedule_##name.entry,
-#include "core/schedule.def"
+#include "core/schedule/schedule.def"
 #undef SCHEDULE
 };
 

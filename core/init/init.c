@@ -1,8 +1,8 @@
-#include "core/init.h"
+#include "core/init/init.h"
 
 #include "core/orthogonal.h"
 #include "core/parametrization.h"
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 #include "core/base/rng.h"
 
@@ -11,13 +11,13 @@
 
 const init *const init_table[] = {
 #define INIT(name) &init_##name,
-#include "core/init.def"
+#include "core/init/init.def"
 #undef INIT
 };
 
 static const entry *const rows[] = {
 #define INIT(name) &init_##name.entry,
-#include "core/init.def"
+#include "core/init/init.def"
 #undef INIT
 };
 

@@ -1,14 +1,14 @@
-#include "core/loss.h"
+#include "core/loss/loss.h"
 
 const loss *const loss_table[] = {
 #define LOSS(name) &loss_##name,
-#include "core/loss.def"
+#include "core/loss/loss.def"
 #undef LOSS
 };
 
 static const entry *const rows[] = {
 #define LOSS(name) &loss_##name.entry,
-#include "core/loss.def"
+#include "core/loss/loss.def"
 #undef LOSS
 };
 

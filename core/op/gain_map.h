@@ -1,6 +1,6 @@
 /* What a learned gain p multiplies by: f(p), with its slope (op gain). */
-#ifndef CORE_GAIN_MAP_H
-#define CORE_GAIN_MAP_H
+#ifndef CORE_OP_GAIN_MAP_H
+#define CORE_OP_GAIN_MAP_H
 
 #include <stdbool.h>
 

@@ -1,14 +1,14 @@
-#include "core/placement.h"
+#include "core/placement/placement.h"
 
 const placement *const placement_table[] = {
 #define PLACEMENT(name) &placement_##name,
-#include "core/placement.def"
+#include "core/placement/placement.def"
 #undef PLACEMENT
 };
 
 static const entry *const rows[] = {
 #define PLACEMENT(name) &placement_##name.entry,
-#include "core/placement.def"
+#include "core/placement/placement.def"
 #undef PLACEMENT
 };
 

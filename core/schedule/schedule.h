@@ -1,6 +1,6 @@
 /* Learning-rate schedules after the warm-up: one file each, one row in schedule.def. */
-#ifndef CORE_SCHEDULE_H
-#define CORE_SCHEDULE_H
+#ifndef CORE_SCHEDULE_SCHEDULE_H
+#define CORE_SCHEDULE_SCHEDULE_H
 
 #include "core/base/registry.h"
 #include "core/spec.h"
@@ -11,7 +11,7 @@ typedef struct schedule {
 } schedule;
 
 #define SCHEDULE(name) extern const schedule schedule_##name;
-#include "core/schedule.def"
+#include "core/schedule/schedule.def"
 #undef SCHEDULE
 
 extern const schedule *const schedule_table[];

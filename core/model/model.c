@@ -1,14 +1,14 @@
-#include "core/model.h"
+#include "core/model/model.h"
 
 const model *const model_table[] = {
 #define MODEL(name) &model_##name,
-#include "core/model.def"
+#include "core/model/model.def"
 #undef MODEL
 };
 
 static const entry *const rows[] = {
 #define MODEL(name) &model_##name.entry,
-#include "core/model.def"
+#include "core/model/model.def"
 #undef MODEL
 };
 

@@ -1,14 +1,14 @@
-#include "core/norm.h"
+#include "core/norm/norm.h"
 
 const norm *const norm_table[] = {
 #define NORM(name) &norm_##name,
-#include "core/norm.def"
+#include "core/norm/norm.def"
 #undef NORM
 };
 
 static const entry *const rows[] = {
 #define NORM(name) &norm_##name.entry,
-#include "core/norm.def"
+#include "core/norm/norm.def"
 #undef NORM
 };
 

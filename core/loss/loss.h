@@ -1,6 +1,6 @@
 /* Losses: one file each under core/loss/, one row in loss.def. */
-#ifndef CORE_LOSS_H
-#define CORE_LOSS_H
+#ifndef CORE_LOSS_LOSS_H
+#define CORE_LOSS_LOSS_H
 
 #include "core/builder.h"
 
@@ -11,7 +11,7 @@ typedef struct loss {
 } loss;
 
 #define LOSS(name) extern const loss loss_##name;
-#include "core/loss.def"
+#include "core/loss/loss.def"
 #undef LOSS
 
 extern const loss *const loss_table[];

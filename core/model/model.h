@@ -1,6 +1,6 @@
 /* Model families: one file each under core/model/, one row in model.def. */
-#ifndef CORE_MODEL_H
-#define CORE_MODEL_H
+#ifndef CORE_MODEL_MODEL_H
+#define CORE_MODEL_MODEL_H
 
 #include "core/graph.h"
 
@@ -11,7 +11,7 @@ typedef struct model {
 } model;
 
 #define MODEL(name) extern const model model_##name;
-#include "core/model.def"
+#include "core/model/model.def"
 #undef MODEL
 
 extern const model *const model_table[];

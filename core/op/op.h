@@ -16,8 +16,8 @@
  * With exec.eval prepare is not called; reduce still is. All tokens of a batch count: there is no
  * padding in the data.
  */
-#ifndef CORE_OP_H
-#define CORE_OP_H
+#ifndef CORE_OP_OP_H
+#define CORE_OP_OP_H
 
 #include "core/exec.h"
 #include "core/graph.h"
@@ -67,7 +67,7 @@ int op_one_slice(const graph *g, const node *n, int i);
 void op_vector_task(const exec *x, const node *n, int task);
 
 #define OP(name) extern const op op_##name;
-#include "core/op.def"
+#include "core/op/op.def"
 #undef OP
 
 extern const registry op_registry;
@@ -97,7 +97,7 @@ typedef struct norm_args {
     double eps;
 } norm_args;
 int op_norm_build(graph *g, int x, const norm_args *how);
-/* What a norm with batch statistics (core/batch_norm.h) has beside gain and bias. */
+/* What a norm with batch statistics (core/norm/over_batch.h) has beside gain and bias. */
 typedef struct batch_norm_args {
     norm_args norm;
     int eta;      /* or NONE */

@@ -1,4 +1,4 @@
-#include "core/batch_norm.h"
+#include "core/norm/over_batch.h"
 
 #include <math.h>
 

@@ -15,8 +15,8 @@
  * only once the step is made (exec_commit): a pass may be run again, and an eval pass changes
  * nothing. All tokens are valid: the data have no padding, so no mask excludes any.
  */
-#ifndef CORE_BATCH_NORM_H
-#define CORE_BATCH_NORM_H
+#ifndef CORE_NORM_OVER_BATCH_H
+#define CORE_NORM_OVER_BATCH_H
 
 #include "core/spec.h"
 

@@ -5,11 +5,11 @@
  * spec.model.parallel it is parallel_block, whose branches read the same input. The other hooks are
  * NULL where a placement has nothing of its own there.
  */
-#ifndef CORE_PLACEMENT_H
-#define CORE_PLACEMENT_H
+#ifndef CORE_PLACEMENT_PLACEMENT_H
+#define CORE_PLACEMENT_PLACEMENT_H
 
 #include "core/builder.h"
-#include "core/init.h"
+#include "core/init/init.h"
 #include "core/theory/recipe.h"
 
 typedef struct placement {
@@ -39,7 +39,7 @@ typedef struct placement {
 } placement;
 
 #define PLACEMENT(name) extern const placement placement_##name;
-#include "core/placement.def"
+#include "core/placement/placement.def"
 #undef PLACEMENT
 
 extern const placement *const placement_table[];
