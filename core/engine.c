@@ -5,17 +5,17 @@
 #include "core/init/init.h"
 #include "core/loss/loss.h"
 #include "core/model/model.h"
+#include "core/network/outline_walk.h"
+#include "core/network/parametrization.h"
+#include "core/network/strategy.h"
 #include "core/optimizer/optimizer.h"
-#include "core/outline_walk.h"
-#include "core/parametrization.h"
 #include "core/placement/placement.h"
-#include "core/profile.h"
 #include "core/proxy/proxy.h"
-#include "core/report.h"
+#include "core/run/profile.h"
+#include "core/run/report.h"
+#include "core/run/train.h"
 #include "core/schedule/schedule.h"
-#include "core/strategy.h"
 #include "core/theory/theory.h"
-#include "core/train.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -9,8 +9,8 @@
 
 #include "core/base/error.h"
 #include "core/base/team.h"
-#include "core/metric_cost.h"
-#include "core/outline.h"
+#include "core/network/outline.h"
+#include "core/run/metric_cost.h"
 #include "core/spec.h"
 
 #include <stddef.h>

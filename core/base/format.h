@@ -1,4 +1,4 @@
-/* Number formats that a run can be rounded to (core/rounding.h) and headroom is measured against.
+/* Number formats that a run can be rounded to (core/graph/rounding.h) and headroom is measured against.
  * One row of format.def each; before them "none", after them "int8". Sources: IEEE 754-2008;
  * bfloat16; OCP 8-bit Floating Point Specification, arXiv:2209.05433.
  */

@@ -9,7 +9,7 @@
 #define CORE_EXTRA_FLAT_H
 
 #include "core/base/rng.h"
-#include "core/exec.h"
+#include "core/graph/exec.h"
 
 typedef struct flat {
     exec *x;

@@ -19,9 +19,9 @@
  * Van Loan 10.1.
  */
 #include "core/base/rng.h"
-#include "core/extra.h"
 #include "core/extra/lanczos.h"
-#include "core/session.h"
+#include "core/run/extra.h"
+#include "core/run/session.h"
 
 #include <assert.h>
 #include <stdio.h>

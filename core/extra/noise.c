@@ -10,10 +10,10 @@
  */
 #include "core/extra/noise.h"
 
-#include "core/extra.h"
 #include "core/loss/loss.h"
-#include "core/session.h"
-#include "core/train.h"
+#include "core/run/extra.h"
+#include "core/run/session.h"
+#include "core/run/train.h"
 
 #include <string.h>
 

@@ -11,12 +11,12 @@
  * With sgd and momentum b a quadratic is stable below (2 + 2 b)/lr (Polyak 1964; Cohen et al. 2021,
  * arXiv:2103.00065). Adam's threshold is about its preconditioned Hessian and is not given.
  */
-#include "core/extra.h"
 #include "core/extra/hvp.h"
 #include "core/extra/lanczos.h"
 #include "core/optimizer/optimizer.h"
+#include "core/run/extra.h"
+#include "core/run/session.h"
 #include "core/schedule/schedule.h"
-#include "core/session.h"
 
 #include <stdio.h>
 

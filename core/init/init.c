@@ -1,7 +1,7 @@
 #include "core/init/init.h"
 
-#include "core/orthogonal.h"
-#include "core/parametrization.h"
+#include "core/math/orthogonal.h"
+#include "core/network/parametrization.h"
 #include "core/placement/placement.h"
 
 #include "core/base/rng.h"

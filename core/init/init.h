@@ -17,7 +17,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/team.h"
-#include "core/graph.h"
+#include "core/graph/graph.h"
 
 typedef enum init_law {
     INIT_ZERO,

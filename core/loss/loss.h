@@ -2,7 +2,7 @@
 #ifndef CORE_LOSS_LOSS_H
 #define CORE_LOSS_LOSS_H
 
-#include "core/builder.h"
+#include "core/network/builder.h"
 
 typedef struct loss {
     entry entry;

@@ -2,7 +2,7 @@
 #ifndef CORE_MODEL_MODEL_H
 #define CORE_MODEL_MODEL_H
 
-#include "core/graph.h"
+#include "core/graph/graph.h"
 
 typedef struct model {
     entry entry;

@@ -1,10 +1,10 @@
 /* The transformer: embedding, L blocks by the placement, head. Decoder (causal) or encoder. */
-#include "core/builder.h"
 #include "core/data/data.h"
 #include "core/loss/loss.h"
 #include "core/model/model.h"
+#include "core/network/builder.h"
+#include "core/network/parametrization.h"
 #include "core/op/op.h"
-#include "core/parametrization.h"
 #include "core/placement/placement.h"
 
 static err_code check_embedding(const run_spec *spec, error *err)

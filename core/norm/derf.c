@@ -2,7 +2,7 @@
  *
  * Source: arXiv:2512.10938; alpha 0.5 and s 0 at the start from memory.
  */
-#include "core/exp_down.h"
+#include "core/math/exp_down.h"
 
 static inline __attribute__((always_inline)) real slope(real u)
 {

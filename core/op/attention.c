@@ -13,10 +13,10 @@
  * in head order. Products run over blocks of rows and only the columns that some of them see. Row
  * entropy: H_i = ln(sum_j e_j) - sum_j A_ij (s_ij - max), in double, no cancellation.
  */
-#include "core/blas.h"
+#include "core/math/blas.h"
+#include "core/math/softmax.h"
 #include "core/op/op.h"
 #include "core/position/position.h"
-#include "core/softmax.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
  *
  * The second output keeps the maximum and the sum of exponentials of each row.
  */
-#include "core/exp_down.h"
+#include "core/math/exp_down.h"
 #include "core/op/op.h"
 
 #include <string.h>

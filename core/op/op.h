@@ -19,8 +19,8 @@
 #ifndef CORE_OP_OP_H
 #define CORE_OP_OP_H
 
-#include "core/exec.h"
-#include "core/graph.h"
+#include "core/graph/exec.h"
+#include "core/graph/graph.h"
 
 typedef struct span {
     int b0, b1; /* sequences b0..b1-1 */

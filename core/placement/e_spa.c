@@ -3,7 +3,7 @@
  *   x' = D_l softmax(q k'/sqrt(d_k) + B_l) v W_O',  y = M(x')
  *
  * D_l and B_l such that at the start, with W_Q = 0, the kernel of x_l is exp(-gamma_l |i-j|)
- * (core/target_kernel.h). The same for every head. No norm.
+ * (core/math/target_kernel.h). The same for every head. No norm.
  */
 #include "core/placement/skipless.h"
 

@@ -8,9 +8,9 @@
 #ifndef CORE_PLACEMENT_PLACEMENT_H
 #define CORE_PLACEMENT_PLACEMENT_H
 
-#include "core/builder.h"
 #include "core/init/init.h"
-#include "core/theory/recipe.h"
+#include "core/network/builder.h"
+#include "core/placement/recipe.h"
 
 typedef struct placement {
     entry entry;

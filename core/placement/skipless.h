@@ -3,8 +3,8 @@
 #define CORE_PLACEMENT_SKIPLESS_H
 
 #include "core/init/init.h"
+#include "core/math/target_kernel.h"
 #include "core/placement/placement.h"
-#include "core/target_kernel.h"
 
 int skipless_block(builder *b, int x);
 

@@ -1,8 +1,8 @@
 #include "core/proxy/pass.h"
 
-#include "core/profile.h"
-#include "core/report.h"
-#include "core/train.h"
+#include "core/run/profile.h"
+#include "core/run/report.h"
+#include "core/run/train.h"
 
 #include <string.h>
 

@@ -26,7 +26,7 @@
 #ifndef CORE_PROXY_PROXY_H
 #define CORE_PROXY_PROXY_H
 
-#include "core/session.h"
+#include "core/run/session.h"
 
 typedef enum proxy_family {
     PROXY_SUM,

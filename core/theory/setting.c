@@ -3,10 +3,10 @@
 #include "core/data/data.h"
 #include "core/init/init.h"
 #include "core/loss/loss.h"
-#include "core/parametrization.h"
+#include "core/network/parametrization.h"
+#include "core/network/strategy.h"
 #include "core/placement/placement.h"
 #include "core/position/position.h"
-#include "core/strategy.h"
 
 #include <math.h>
 #include <string.h>

@@ -20,7 +20,7 @@ enum { BENCH_GROUPS = GROUP_COUNT + 1 };
 typedef struct bench_group {
     const char *name; /* "defaults" for the whole default set */
     bool is_default;
-    double predicted; /* its share by the estimate (core/metric_cost.h) */
+    double predicted; /* its share by the estimate (core/run/metric_cost.h) */
     bench_times times;
 } bench_group;
 

@@ -1,4 +1,4 @@
-/* A drawing of a network: the nodes of its graph (core/outline.h) in lanes, what is before the
+/* A drawing of a network: the nodes of its graph (core/network/outline.h) in lanes, what is before the
  * blocks, each kind of block once, and what is after them. As text for people and as JSON for the
  * dashboard.
  *

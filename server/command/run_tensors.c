@@ -42,7 +42,7 @@ static bool is_data(const char *name)
 }
 
 /* Weights from elsewhere may come without data and running state, and a model that was not made for
- * a profile (core/profile.h) without what that sets. */
+ * a profile (core/run/profile.h) without what that sets. */
 static bool is_optional(const char *name)
 {
     size_t n = strlen(name), m = strlen(".omega");

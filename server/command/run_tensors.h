@@ -1,7 +1,7 @@
 /* Tensors in and out of a run: --weights, --save-weights, --dump.
  *
  * Names in a weights file are those of the engine ("blocks.0.attn.q.weight", "embed.weight", …). A
- * file must have every parameter, but for those that a profiling pass finds (core/profile.h), and
+ * file must have every parameter, but for those that a profiling pass finds (core/run/profile.h), and
  * may have data tensors ("data.tokens") and running state ("state.…"); anything else it has is
  * refused when the run begins to compute. A dump has, beside the initial values under their names,
  * site values and gradients as "probe.<step>.act.…", "probe.<step>.grad.…" and, after training, the

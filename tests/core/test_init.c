@@ -5,9 +5,9 @@
  * errors of their estimator, which an unlucky seed would exceed once in 16 000. */
 #include "core/engine.h"
 #include "core/init/init.h"
-#include "core/orthogonal.h"
+#include "core/math/orthogonal.h"
 #include "core/placement/placement.h"
-#include "core/session.h"
+#include "core/run/session.h"
 #include "tests/spec_defaults.h"
 #include "tests/suite.h"
 

@@ -5,7 +5,7 @@
 #include "core/init/init.h"
 #include "core/op/op.h"
 #include "core/placement/placement.h"
-#include "core/session.h"
+#include "core/run/session.h"
 #include "tests/spec_defaults.h"
 #include "tests/suite.h"
 

@@ -2,7 +2,7 @@
  * depend on the depth, and a run given too little memory says so. Also the team: each task once. */
 #include "core/engine.h"
 #include "core/op/op.h"
-#include "core/session.h"
+#include "core/run/session.h"
 #include "tests/spec_defaults.h"
 #include "tests/suite.h"
 

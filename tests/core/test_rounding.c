@@ -1,6 +1,6 @@
 /* Rounding to number formats: PyTorch's casts bit for bit, the ends of each format, and what any
  * rounding must be: idempotent, right on average where it is stochastic, as exact as it is fine. */
-#include "core/rounding.h"
+#include "core/graph/rounding.h"
 #include "tests/suite.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* Angles and CKA between what is known to be alike, turned, shifted or independent. */
 #include "core/metric/similarity.h"
-#include "core/probe_similarity.h"
+#include "core/probe/similarity.h"
 #include "tests/core/numbers.h"
 #include "tests/suite.h"
 

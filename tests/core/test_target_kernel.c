@@ -1,6 +1,6 @@
 /* The mixing matrices of attention without skips: what they must carry, their closed forms against
  * the recursion A Sigma_{l-1} A' = Sigma_l, and what softmax makes of the logits they give. */
-#include "core/target_kernel.h"
+#include "core/math/target_kernel.h"
 #include "tests/suite.h"
 
 #include <check.h>

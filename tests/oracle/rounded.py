@@ -2,7 +2,7 @@
 """Runs in a narrower number format, on top of the oracle: writes the goldens rounded-*.json, of make_goldens.py's
 layout. `rounded.py` alone writes these.
 
-Where the engine rounds is part of its definition (core/rounding.h), so a tape of ops says it once more. An op is a
+Where the engine rounds is part of its definition (core/graph/rounding.h), so a tape of ops says it once more. An op is a
 function of PyTorch in float64 that knows nothing of rounding:
 
     forward     y = R_a(f(inputs, weights)), weights R_w(w) where they are matrices

@@ -1,4 +1,4 @@
-/* Measurements that need passes of their own (core/extra.h): that they leave no trace, do not
+/* Measurements that need passes of their own (core/run/extra.h): that they leave no trace, do not
  * depend on threads, cost what was estimated, stop when asked, and agree with closed forms. Their
  * agreement with whole Jacobians and Hessians of PyTorch is in the goldens extra-*.
  */

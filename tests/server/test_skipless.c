@@ -1,7 +1,7 @@
 /* Attention without skips at its own initial weights: what it does to the kernel of tokens
  * K = X X'/D is known exactly, because W_Q = 0 leaves only the constants of the construction and
  * W_V, W_O are orthogonal. The mixing matrices are made here by plain elimination, independently of
- * core/target_kernel.c. */
+ * core/math/target_kernel.c. */
 #include "tests/small_net.h"
 #include "tests/suite.h"
 

@@ -1,0 +1,108 @@
+#include "core/network/outline.h"
+
+#include "core/activation/activation.h"
+#include "core/model/model.h"
+#include "core/network/outline_walk.h"
+#include "core/op/gain_map.h"
+#include "core/op/op.h"
+#include "core/position/position.h"
+
+static const char *what_of(const node *n)
+{
+    if (n->norm) return n->norm->entry.name;
+    if (n->activation) return n->activation->entry.name;
+    if (n->position) return n->position->entry.name;
+    return n->gain_map ? n->gain_map->formula : NULL;
+}
+
+static void add_number(outline_node *out, const char *name, double number)
+{
+    if (out->n_numbers == OUTLINE_NUMBERS) return;
+    out->numbers[out->n_numbers++] = (outline_number){name, number};
+}
+
+static void add_numbers(outline_node *out, const node *n)
+{
+    if (n->scale != 1) add_number(out, "scale", n->scale);
+    if (n->mix[0] != 0 || n->mix[1] != 0) {
+        add_number(out, "first", n->mix[0]);
+        add_number(out, "second", n->mix[1]);
+    }
+    if (!isnan(n->softcap)) add_number(out, "softcap", n->softcap);
+    if (n->window) add_number(out, "window", n->window);
+    if (n->turned) add_number(out, "turned", n->turned);
+}
+
+static void add_site(outline_node *out, site s)
+{
+    for (int i = 0; i < out->n_sites; i++)
+        if (out->sites[i] == s) return;
+    if (out->n_sites < OUTLINE_SITES) out->sites[out->n_sites++] = s;
+}
+
+/* The first name of each value, and what else is measured there. */
+static void add_sites(outline_node *out, const graph *g, int at)
+{
+    for (int i = 0; i < g->n_values; i++)
+        if (g->values[i].producer == at && g->values[i].site != NONE)
+            add_site(out, (site)g->values[i].site);
+    for (int t = g->nodes[at].first_tap; t != NONE; t = g->taps[t].next)
+        if (!g->taps[t].hidden && g->taps[t].layer == g->nodes[at].layer)
+            add_site(out, g->taps[t].site);
+}
+
+/* Of several matrices side by side, the one whose columns a view begins with. */
+static const char *part_of(const graph *g, int v)
+{
+    int column = 0, end = 0;
+    while (g->values[v].parent != NONE) {
+        column += g->values[v].column;
+        v = g->values[v].parent;
+    }
+    const node *n = &g->nodes[g->values[v].producer];
+    if (n->op != &op_linear || n->groups < 2) return NULL;
+    for (int i = 0; i < n->groups; i++) {
+        const param *p = &g->params[n->params[i]];
+        end += (int)p->dims[0];
+        if (column < end) return p->role;
+    }
+    return NULL;
+}
+
+static void add_inputs(outline_node *out, const graph *g, const node *n)
+{
+    for (int i = 0; i < n->n_inputs; i++) {
+        int v = n->inputs[i];
+        const char *part = g->values[v].parent == NONE ? NULL : part_of(g, v);
+        out->inputs[out->n_inputs++] = (outline_input){g->values[v].producer, part};
+    }
+}
+
+static void add_params(outline_node *out, const graph *g, const node *n)
+{
+    for (int i = 0; i < n->n_params && out->n_params < OUTLINE_PARAMS; i++) {
+        const param *p = &g->params[n->params[i]];
+        out->params[out->n_params++] = (outline_param){
+            .role = p->role, .rank = p->rank, .dims = {p->dims[0], p->dims[1]}, .start = p->start};
+    }
+}
+
+void outline_walk(const graph *g, outline_visit *visit, void *user)
+{
+    for (int i = 0; i < g->n_nodes; i++) {
+        const node *n = &g->nodes[i];
+        outline_node out = {.layer = n->layer,
+                            .op = n->op->entry.name,
+                            .what = what_of(n),
+                            .place = n->role,
+                            .products = n->op->flops != NULL,
+                            .constants = n->fill != NULL,
+                            .frozen = n->frozen,
+                            .cols = g->values[n->outputs[0]].cols};
+        add_numbers(&out, n);
+        add_inputs(&out, g, n);
+        add_params(&out, g, n);
+        add_sites(&out, g, i);
+        if (!visit(user, &out)) return;
+    }
+}
