@@ -71,8 +71,8 @@ $(BUILD)/normscope: $(SERVER_OBJ) $(ENGINES) $(BASE_OBJ)
 
 # Tests of core see the inside of one precision; each runs in both. engine_for.c needs both at once.
 ONE_BASE = $(filter-out %/engine_for.o,$(BASE_OBJ))
-CORE_TESTS = $(patsubst tests/core/%.c,%,$(wildcard tests/core/test_*.c))
-SERVER_TESTS = $(patsubst tests/server/%.c,%,$(wildcard tests/server/test_*.c))
+CORE_TESTS = $(patsubst tests/core/%.c,%,$(wildcard tests/core/*/test_*.c))
+SERVER_TESTS = $(patsubst tests/server/%.c,%,$(wildcard tests/server/*/test_*.c))
 TEST_BINS = $(CORE_TESTS:%=$(BUILD)/tests/core_f32/%) $(CORE_TESTS:%=$(BUILD)/tests/core_f64/%) \
             $(SERVER_TESTS:%=$(BUILD)/tests/server/%)
 $(BUILD)/tests/core_f32/%: tests/core/%.c $(OBJ32) $(ONE_BASE)

@@ -5,7 +5,7 @@
  * and more, so with an error below 0.03 of the last digit) and rounded to 15, 16 and 17 digits; the
  * first that lies within half a unit in the last place of value is the answer. Whenever that error
  * could change a decision, and outside the range, printf and strtod decide: both ways give the same
- * text (tests/server/test_json_out.c).
+ * text (tests/server/text/test_json_out.c).
  */
 #include "server/text/json_out.h"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes tests/golden/rounding/casts.txt: what PyTorch's casts make of float32 numbers, read by
-tests/core/test_rounding.c. A line is "format x y", x and y the bits of float32 numbers in hex.
+tests/core/graph/test_rounding.c. A line is "format x y", x and y the bits of float32 numbers in hex.
 
 Numbers: every neighbour pair of the format in a sample of its binades with what lies halfway between them
 and a float32 step to either side; the ends of the range; random ones over all exponents. E4M3 beyond 464

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/golden/*.json from the oracle: one file per case of cases.py. `make golden` runs it.
 
-Layout of a file (read by tests/server/test_golden.c):
+Layout of a file (read by tests/server/network/test_golden.c):
     provenance    who computed it
     job           the job, as POSTed
     steps         [loss, lr, grad_norm] of steps 0..N

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes tests/golden/proxy/*.json: the training-free proxies of group "proxy", from their definitions, in
-PyTorch float64 on the networks of oracle.py. Read by tests/server/test_proxy.c.
+PyTorch float64 on the networks of oracle.py. Read by tests/server/network/test_proxy.c.
 
     provenance    who computed it
     job           the job, as POSTed

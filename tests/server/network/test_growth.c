@@ -287,7 +287,7 @@ END_TEST
 
 /* Uniform attention, linear MLPs, no norms, branches by 1/sqrt(L) (arXiv:2206.03126): the squared
  * length of the sum of tokens grows by (1 + 1/L)^2 a block, that of all tokens by what theory makes
- * of it (tests/core/test_block.c). Mean over 8 sequences of 4 seeds; the products of stream and
+ * of it (tests/core/theory/test_block.c). Mean over 8 sequences of 4 seeds; the products of stream and
  * branch of 2 L sublayers have a relative variance of 2 L 4/(L D) for one vector: 4 standard
  * deviations. */
 START_TEST(test_moments_of_uniform_attention)
