@@ -11,17 +11,16 @@
  *
  * A row-stochastic (of softmax), 0 where it is masked. Then C A C = C A, so that both spectra come
  * from one reduction (gram_turned, spectrum_pairs); where simulated rounding makes row sums differ
- * from 1, what is measured is C A. They are exact: no iteration that could stop
- * early; kappa is good to a few T 2^-52 of itself. Ranks have the floor of ranks.h. The product is
- * kept as C A_l C .. C A_1 C, which is the same and keeps its digits however small it becomes.
+ * from 1, what is measured is C A. They are exact: no iteration that could stop early; kappa is good
+ * to a few T 2^-52 of itself. Ranks have the floor of ranks.h. The product is kept as
+ * C A_l C .. C A_1 C, which is the same and keeps its digits however small it becomes.
  *
  * T = 1: REASON_ONE_TOKEN but for the ranks. A matrix with NaN gives NaN, and every product after
  * it. contraction_add fills c from one sequence: A [heads, T, T]; path [T, T] is what the layer
  * before left, begins with first, and NULL when it is not wanted. work: contraction_work_bytes(T),
  * 64-byte aligned. 2 T^3 flops per Gram matrix and product, 4/3 T^3 per reduction. Calls
  * cblas_dsyrk and cblas_dgemm. Allocates nothing. Any thread; one sequence's layers in order.
- * Source: Dong et al. 2021, arXiv:2103.03404; Wu et al. 2024,
- * arXiv:2405.18781.
+ * Source: Dong et al. 2021, arXiv:2103.03404; Wu et al. 2024, arXiv:2405.18781.
  */
 #ifndef CORE_METRIC_CONTRACTION_H
 #define CORE_METRIC_CONTRACTION_H
