@@ -3,8 +3,8 @@
  * A slab is X [rows, cols], row i = token i, row-major with ld entries between rows: one sequence
  * at one site, one head's [T, width] part of it, or one [T, T] attention matrix. With causal, entry
  * (i, j) counts only if j <= i, with window > 0 only if |i - j| < window; masked entries change no
- * bit. Entries that are NaN or Inf are
- * counted and otherwise treated like masked ones: sums and counts leave them out.
+ * bit. Entries that are NaN or Inf are counted and otherwise treated like masked ones: sums and
+ * counts leave them out.
  *
  * slab_sums is the first pass: sums of x, x^2 and |x| by row and by column. slab_centre is the
  * second: central moments about the explicit mean, by matrix, row and column, and what geometry
