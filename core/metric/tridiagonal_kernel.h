@@ -13,10 +13,10 @@
  * with one quotient, 1/(r p), and nothing but it and a product between one p and the next. Where p
  * is too small for that the cosine counts as zero, which moves p by less than 1e-58 of its scale.
  * Each lane has its own position and its own end of sweep; lanes at different positions share one
- * loop in which those that have nothing to do at an index are
- * masked, so that a lane's bits depend on that lane only. Off-diagonals below eps times the largest
- * entry of the lane count as zero: eigenvalues are exact to that and no further. Included by
- * spectrum.c, by way of spectrum_kernel.h, once for each width.
+ * loop in which those that have nothing to do at an index are masked, so that a lane's bits depend
+ * on that lane only. Off-diagonals below eps times the largest entry of the lane count as zero:
+ * eigenvalues are exact to that and no further. Included by spectrum.c, by way of
+ * spectrum_kernel.h, once for each width.
  */
 #undef tridiagonal
 #define tridiagonal L(tridiagonal)
