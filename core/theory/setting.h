@@ -1,6 +1,5 @@
 /* From a run_spec to what theory computes with: the stages of each block, the kernel of the first
- * stream. Reads the registries and the rules of the init, builds
- * no graph and allocates nothing.
+ * stream. Reads the registries and the rules of the init, builds no graph and allocates nothing.
  */
 #ifndef CORE_THEORY_SETTING_H
 #define CORE_THEORY_SETTING_H
