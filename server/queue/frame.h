@@ -2,9 +2,8 @@
  *
  * A frame is a header (magic, type, payload bytes; little-endian u32 each) and a payload of at most
  * FRAME_MAX bytes. Daemon to worker: RUN, CORPUS (before the RUN that needs it), PING. Worker to
- * daemon: HELLO, PARAMS, MEASURE, STEP, PROGRESS, PREDICT,
- * DONE, FAILED, PONG. Anything else is garbage: the
- * worker is killed and the run counted against it.
+ * daemon: HELLO, PARAMS, MEASURE, PREDICT, STEP, PROGRESS, DONE, FAILED, PONG. Anything else is
+ * garbage: the worker is killed and the run counted against it.
  *
  *   RUN       u32 threads, then the resolved run text
  *   CORPUS    64 bytes hex SHA-256, then the text itself
@@ -12,15 +11,15 @@
  *   HELLO     u32 FRAME_PROTOCOL
  *   PARAMS    names that MEASURE and PREDICT refer to, each a u8 length and its bytes; they get
  *             the next indices of this run, counted from 1 (0: no parameter)
- *   MEASURE   records of FRAME_RECORD bytes: i32 step, i32 layer, u16 site, u16 metric, u16
- *             param, u8 reason, u8 zero, f64 value
- *   PREDICT   records of FRAME_PREDICT_RECORD bytes: i32 layer, u16 site, u16 metric, u16 law, u8
- *             reason, u8 zero, u16 param, u16 zero, f64 value, f64 tolerance
- *   STEP      records of FRAME_STEP_RECORD bytes: i32 step, u32 zero, f64 loss, f64 lr, f64
- *             grad_norm
+ *   MEASURE   records of FRAME_RECORD bytes: i32 step, i32 layer, u16 site, u16 metric,
+ *             u16 param, u8 reason, u8 zero, f64 value
+ *   PREDICT   records of FRAME_PREDICT_RECORD bytes: i32 layer, u16 site, u16 metric, u16 law,
+ *             u8 reason, u8 zero, u16 param, u16 zero, f64 value, f64 tolerance
+ *   STEP      records of FRAME_STEP_RECORD bytes: i32 step, u32 zero, f64 loss, f64 lr,
+ *             f64 grad_norm
  *   PROGRESS  i32 step, steps, layer, layers; f64 fraction
- *   DONE      u32 diverged (bit 0) in the backward pass (bit 1), i32 step, layer, site, steps_done;
- *             u32 zero; f64 wall_ms
+ *   DONE      u32 diverged (bit 0), in the backward pass (bit 1); i32 step, layer, site,
+ *             steps_done; u32 zero; f64 wall_ms; then the provenance (at most FRAME_TEXT_MAX)
  *   FAILED    u16 code, u16 pointer length, pointer, then the message (at most FRAME_TEXT_MAX)
  */
 #ifndef SERVER_QUEUE_FRAME_H
