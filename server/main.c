@@ -43,6 +43,7 @@ static int version_main(const options *o)
     if (o->flag[OPTION_json]) return put(provenance_json(1));
     printf("normscope %s (%s), %s, kernel %s\n", NORMSCOPE_VERSION, version_build(), blas_library(),
            blas_kernel());
+    puts(NORMSCOPE_COPYRIGHT "; licence " NORMSCOPE_LICENCE ", without any warranty");
     return fflush(stdout) == 0 ? 0 : 1;
 }
 

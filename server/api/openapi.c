@@ -199,6 +199,11 @@ static void info(json_out *o)
     member(o, "version", NORMSCOPE_VERSION);
     member(o, "summary",
            "Will this network, with this normalization, at this depth, carry signal and gradient?");
+    json_key(o, "license");
+    json_begin_object(o);
+    member(o, "name", NORMSCOPE_LICENCE);
+    member(o, "identifier", NORMSCOPE_LICENCE);
+    json_end(o);
     json_end(o);
     json_key(o, "security");
     json_raw(o, "[{},{\"token\":[]}]");

@@ -144,6 +144,9 @@ static const char bottom[] =
     ".EX\n"
     "    normscope describe fields\n"
     ".EE\n"
+    ".SH COPYRIGHT\n" NORMSCOPE_COPYRIGHT ".\n"
+    "Licence " NORMSCOPE_LICENCE ": free to use, change and pass on with its notice, without any "
+    "warranty.\n"
     ".SH SEE ALSO\n"
     ".BR sqlite3 (1),\n"
     ".BR systemctl (1)\n";

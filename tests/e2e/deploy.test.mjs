@@ -44,7 +44,7 @@ test('install writes what it says below DESTDIR, and uninstall removes all of it
   for (const path of ['bin/normscope', 'share/man/man1/normscope.1', 'share/zsh/vendor-completions/_normscope',
     'share/bash-completion/completions/normscope', 'share/fish/vendor_completions.d/normscope.fish',
     'lib/systemd/system/normscope.service', 'lib/systemd/system/normscope.socket',
-    'share/normscope/schema/001_init.sql', 'share/normscope/schema/job.json', 'share/normscope/static/index.html']) {
+    'share/normscope/LICENSE', 'share/normscope/schema/001_init.sql', 'share/normscope/schema/job.json', 'share/normscope/static/index.html']) {
     assert.ok(existsSync(at(path)), path);
     assert.equal(statSync(at(path)).mode & 0o777, path === 'bin/normscope' ? 0o755 : 0o644, path);
     assert.ok(statSync(at(path)).size > 100, `${path} is empty`);
@@ -53,6 +53,22 @@ test('install writes what it says below DESTDIR, and uninstall removes all of it
   assert.equal(call(at('bin/normscope'), ['version']).status, 0);
   make('uninstall', destination, '/usr');
   assert.deepEqual(files(destination), []);
+});
+
+test('the licence is MIT, with one holder, wherever it is named', () => {
+  const holder = 'the Normscope authors';
+  const [, notice, grant] = /^MIT License\n\nCopyright \(c\) (2026 .*)\n\n([^]*)$/.exec(read('LICENSE'));
+  assert.equal(notice, `2026 ${holder}`);
+  const own = read('deploy/debian/copyright').split(/^Files: /m)[1];
+  assert.match(own, new RegExp(`^\\*\nCopyright: ${notice}\nLicense: Expat\n`));
+  assert.equal(own.split('License: Expat\n')[1].replace(/^ \.?/gm, '').trim(), grant.trim());
+  for (const args of [['version'], ['--version'], ['manual']]) {
+    const { stdout } = call(program, args);
+    assert.match(stdout, new RegExp(`^Copyright ${notice}`, 'm'), args.join(' '));
+    assert.match(stdout, /licence MIT/i, args.join(' '));
+  }
+  assert.deepEqual(JSON.parse(call(program, ['schema', 'openapi']).stdout).info.license, { name: 'MIT', identifier: 'MIT' });
+  assert.match(read('deploy/Dockerfile'), /image\.licenses="MIT"/);
 });
 
 // --- manual page and completions: made from the table, so what is to be shown is that they say all of it ---
