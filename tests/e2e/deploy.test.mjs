@@ -117,12 +117,6 @@ test('zsh and fish read their completions, which name every option', () => {
   assert.equal(call(program, ['completion', 'tcsh']).status, 2);
 });
 
-test('the README has a row for every option', () => {
-  const readme = read('README.md');
-  for (const [name, argument] of options)
-    assert.ok(readme.includes(`| \`--${name}${argument ? ` ${argument.replaceAll('|', '\\|')}` : ''}\` |`), `--${name}`);
-});
-
 // --- units ---
 
 test('systemd finds nothing wrong with the units, and little that they leave open', { skip: without('systemd-analyze') }, () => {
