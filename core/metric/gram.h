@@ -7,14 +7,16 @@
  * entry, because forming it from K leaves no digits when tokens collapse.
  *
  * gram_turned: one matrix that holds the spectra of X and of the centred CX, C = I - 11'/T, and
- * from which spectrum_pairs takes both for the work of one. It reads a slab after slab_centre. T <=
- * D   HX (HX)', H the reflection that takes 1/sqrt(T) to the last unit vector e: the spectrum is
- * that of X; without its last row and column it is (but for a 0) that of CX, because H C H = I - e
- * e'. The rows of H X are (CX)_i + (CX)_T/(sqrt(T) - 1), and sqrt(T) xbar': made from explicitly
- * centred ones, so that the small block keeps all its digits. Returns 0. T > D    H (CX)'CX H, H
- * the reflection that takes xbar to ||xbar|| e: its spectrum is that of CX; with the number
- * returned, T ||xbar||^2, added to the last diagonal entry it is that of X, X'X = (CX)'CX + T xbar
- * xbar'.
+ * from which spectrum_pairs takes both for the work of one. It reads a slab after slab_centre.
+ *
+ *   T <= D   HX (HX)', H the reflection that takes 1/sqrt(T) to the last unit vector e: the
+ *            spectrum is that of X; without its last row and column it is (but for a 0) that of
+ *            CX, because H C H = I - e e'. The rows of H X are (CX)_i + (CX)_T/(sqrt(T) - 1), and
+ *            sqrt(T) xbar': made from explicitly centred ones, so that the small block keeps all
+ *            its digits. Returns 0.
+ *   T > D    H (CX)'CX H, H the reflection that takes xbar to ||xbar|| e: its spectrum is that of
+ *            CX; with the number returned, T ||xbar||^2, added to the last diagonal entry it is
+ *            that of X, X'X = (CX)'CX + T xbar xbar'.
  *
  * X is converted to float64 first. A sequence with non-finite entries gives NaN. work:
  * gram_work_bytes, K: gram_bytes, both 64-byte aligned. Allocates nothing. Any thread. Products and
