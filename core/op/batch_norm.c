@@ -1,4 +1,4 @@
-/* A normalization with batch statistics (batch_norm.h): sums over the tokens of a panel here, in
+/* A normalization with batch statistics (over_batch.h): sums over the tokens of a panel here, in
  * double and in the order of the tokens, added in the order of the panels; between the passes over
  * the tokens the row of the registry turns them into coefficients, one map per channel:
  *

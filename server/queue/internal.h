@@ -98,11 +98,11 @@ struct scheduler {
     proc_text *text;  /* the corpus sent last */
 };
 
-/* scheduler_loop.c */
+/* loop.c */
 void *scheduler_thread(void *arg);
 void scheduler_log(scheduler *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* scheduler_slot.c: one worker and its run. */
+/* slot.c: one worker and its run. */
 void slot_spawn(scheduler *s, slot *t);
 bool slot_read(scheduler *s, slot *t); /* false when there is nothing more to read now */
 void slot_write(slot *t);
@@ -111,7 +111,7 @@ void slot_kill(scheduler *s, slot *t, const char *why); /* counts against its ru
 void slot_drop(slot *t); /* kills; the run is nobody's business any more */
 void slot_give(scheduler *s, slot *t, claimed_run *run); /* takes what is in run */
 
-/* scheduler_ending.c */
+/* ending.c */
 void ending_add(scheduler *s, slot *t, ending_kind kind, const error *why); /* empties t->run */
 void ending_write_all(scheduler *s);
 

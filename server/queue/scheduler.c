@@ -1,4 +1,4 @@
-/* The scheduler as others see it. Its thread is in scheduler_loop.c. */
+/* The scheduler as others see it. Its thread is in loop.c. */
 #include "server/machine/machine.h"
 #include "server/queue/internal.h"
 

@@ -41,11 +41,11 @@ struct store {
     int n_free, n_open;
 };
 
-/* store_schema.c */
+/* schema.c */
 err_code store_check_file(const char *path, int fd, error *err); /* ours, or new; changes nothing */
 err_code store_migrate(store *s, error *err);
 
-/* store_dict.c */
+/* dict.c */
 err_code store_dict_load(store *s, error *err);
 err_code
 store_dict_param(store *s, const char *name, int64_t *id, error *err); /* in a transaction */
@@ -76,7 +76,7 @@ void store_bind_text(sqlite3_stmt *st, int i, const char *text); /* NULL and "" 
 char *store_column_dup(sqlite3_stmt *st, int i);                 /* heap; NULL when out of memory */
 void store_column_copy(char *out, size_t size, sqlite3_stmt *st, int i);
 
-/* store_verdicts.c: in a transaction. store_judge_job does nothing unless the job has just ended.
+/* verdicts.c: in a transaction. store_judge_job does nothing unless the job has just ended.
  */
 err_code store_put_rules(store *s, error *err);
 err_code store_judge_run(store *s, int64_t run_id, const run_result *r, error *err);
@@ -84,7 +84,7 @@ err_code
 store_skip_runs(store *s, int64_t job_id, int64_t run_id, skipped_runs *skipped, error *err);
 err_code store_judge_job(store *s, int64_t job_id, error *err);
 
-/* store_jobs.c: the state of a job from its runs; in a transaction. */
+/* jobs.c: the state of a job from its runs; in a transaction. */
 err_code store_derive_job(store *s, int64_t job_id, error *err);
 
 #endif

@@ -26,7 +26,7 @@
  * nothing.
  *
  * Verdicts: what the rules found in a run is stored with its result; when the last run of a job has
- * ended, its arms and the job are judged in that same transaction (store_verdicts.c).
+ * ended, its arms and the job are judged in that same transaction (verdicts.c).
  */
 #ifndef SERVER_STORE_STORE_H
 #define SERVER_STORE_STORE_H
