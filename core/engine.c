@@ -2,6 +2,7 @@
 #include "core/engine.h"
 
 #include "core/base/format.h"
+#include "core/graph/cost.h"
 #include "core/init/init.h"
 #include "core/loss/loss.h"
 #include "core/model/model.h"
@@ -53,41 +54,6 @@ static err_code check(const run_spec *spec, error *err)
                          "exact",
                          spec->rounding.loss_scale);
     return ERR_OK;
-}
-
-static double pass_flops(const graph *g)
-{
-    double sum = 0;
-    for (int i = 0; i < g->n_nodes; i++)
-        if (g->nodes[i].op->flops) sum += g->nodes[i].op->flops(g, &g->nodes[i]);
-    return sum;
-}
-
-static double value_bytes(const graph *g, int v)
-{
-    return (double)sizeof(real) * g->batch * g->values[v].rows * g->values[v].cols;
-}
-
-/* Bytes of the values that ops without products read and write in one pass, each counted once per
- * op; statistics of rows and parameters are left out, they are small or in cache. */
-static double pass_traffic(const graph *g, bool backward)
-{
-    double sum = 0;
-    for (int i = 0; i < g->n_nodes; i++) {
-        const node *n = &g->nodes[i];
-        if (n->op->flops) continue;
-        double out = value_bytes(g, n->outputs[0]);
-        for (int k = 0; k < n->n_inputs; k++) {
-            double in = value_bytes(g, n->inputs[k]);
-            sum += in;
-            if (!backward || !n->op->backward || !n->grads[k].wanted) continue;
-            sum += in * (1 + (n->op->reads_inputs >> k & 1) + (n->grads[k].base != NONE));
-        }
-        if (n->op->prepare) sum += out * (backward ? 3 : 1); /* sums of x; of dy and x */
-        bool reads_dy = backward && n->op->backward && !n->op->alias_grad;
-        sum += reads_dy ? 2 * out : out;
-    }
-    return sum;
 }
 
 /* measure.eval: probes have passes of their own where there are running statistics to use. */
@@ -151,12 +117,12 @@ static void fill_estimate(session *s, size_t table_bytes, void *user)
     arena counting;
     arena_init(&counting, NULL, 0);
     session_layout(s, e->n_threads, &counting);
-    double flops = pass_flops(&s->g);
+    double flops = cost_pass_flops(&s->g);
     *e->out = (estimate){
         .parameters = s->p.param_count,
         .flops = flops * (s->backward ? 3.0 : 1.0) * count_passes(s) +
                  (exec_profiles(&s->g) ? flops : 0),
-        .traffic_bytes = pass_traffic(&s->g, s->backward),
+        .traffic_bytes = cost_pass_traffic(&s->g, s->backward),
         .peak_bytes = sizeof *s + table_bytes + 2 * ARENA_ALIGN + counting.used,
         /* a run that diverges is probed once more */
         .measurements =
@@ -183,7 +149,7 @@ static void add_proxies(session *s, size_t table_bytes, void *user)
     uint64_t bytes = proxy_pass_bytes() + table_bytes + 2 * ARENA_ALIGN + counting.used;
     if (bytes > e->out->peak_bytes) e->out->peak_bytes = bytes;
     metric_cost *cost = &e->out->metrics[GROUP_proxy];
-    double flops = 3 * pass_flops(&s->g) * e->units + proxy_work_flops(s, e->spec, e->family);
+    double flops = 3 * cost_pass_flops(&s->g) * e->units + proxy_work_flops(s, e->spec, e->family);
     e->out->flops += flops;
     cost->passes += flops / e->pass_flops;
 }
@@ -508,7 +474,7 @@ static err_code check_input(const run_spec *spec, const run_input *input, error 
 static void write_size(const session *s, const sink *to)
 {
     const spec_measure *m = &s->spec->measure;
-    const double sizes[] = {(double)s->p.param_count, pass_flops(&s->g)};
+    const double sizes[] = {(double)s->p.param_count, cost_pass_flops(&s->g)};
     const metric metrics[] = {METRIC_param_count, METRIC_pass_flops};
     for (int i = 0; i < 2; i++) {
         measurement row = {.layer = -1, .site = SITE_run, .metric = metrics[i], .value = sizes[i]};

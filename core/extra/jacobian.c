@@ -20,6 +20,7 @@
  */
 #include "core/base/rng.h"
 #include "core/extra/lanczos.h"
+#include "core/graph/cost.h"
 #include "core/run/extra.h"
 #include "core/run/session.h"
 
@@ -186,11 +187,6 @@ static void fill_probe(jac_run *r, real *target, int number)
     for (int g = 0; g < j->groups; g++) target[(size_t)g * j->n + (size_t)number] = 1;
 }
 
-static size_t value_bytes(const graph *g, int v)
-{
-    return (size_t)g->batch * (size_t)g->values[v].rows * (size_t)g->values[v].ld * sizeof(real);
-}
-
 /* What leaves blocks first..layer together has no gradient but that of the stream, which the caller
  * sets. */
 static void clear_leaving(const jac_run *r, int layer)
@@ -200,7 +196,7 @@ static void clear_leaving(const jac_run *r, int layer)
         int v = r->j->leaving[i];
         real *grad = exec_grad_so_far(x, v, layer, 0);
         assert(grad != r->j->grads[layer]);
-        if (grad) memset(grad, 0, value_bytes(x->g, v));
+        if (grad) memset(grad, 0, cost_value_bytes(x->g, v));
     }
 }
 

@@ -1,5 +1,6 @@
 #include "core/graph/plan.h"
 
+#include "core/graph/cost.h"
 #include "core/op/op.h"
 
 #include <string.h>
@@ -48,12 +49,6 @@ static int last_stage(const maker *m, const node *n)
 static int root_of(const graph *g, int v)
 {
     return g->values[v].parent == NONE ? v : g->values[v].parent;
-}
-
-static size_t value_bytes(const graph *g, int v)
-{
-    const value *val = &g->values[v];
-    return (size_t)g->batch * (size_t)val->rows * (size_t)val->ld * sizeof(real);
 }
 
 static int new_buffer(maker *m, size_t bytes, int first)
@@ -108,11 +103,11 @@ static void place_values(maker *m)
             value *v = &g->values[n->outputs[k]];
             if (k > 0 && !v->needed && !v->measured) continue;
             v->buffer[0] = v->buffer[1] =
-                new_buffer(m, value_bytes(g, n->outputs[k]), forward_stage(n));
+                new_buffer(m, cost_value_bytes(g, n->outputs[k]), forward_stage(n));
             if (!v->needed || !m->o->backward) continue;
             if (n->recompute && k == 0)
                 v->buffer[1] =
-                    new_buffer(m, value_bytes(g, n->outputs[k]), backward_stage(m, n->phase));
+                    new_buffer(m, cost_value_bytes(g, n->outputs[k]), backward_stage(m, n->phase));
             touch(m, v->buffer[1], last_stage(m, n));
         }
     }
@@ -143,7 +138,7 @@ static int grad_root(maker *m, int v, int at)
     graph *g = m->g;
     int root = root_of(g, v);
     if (root != v && g->values[root].grad_buffer == NONE)
-        g->values[root].grad_buffer = new_buffer(m, value_bytes(g, root), at);
+        g->values[root].grad_buffer = new_buffer(m, cost_value_bytes(g, root), at);
     return root == v ? NONE : g->values[root].grad_buffer;
 }
 
@@ -166,7 +161,7 @@ static void add_term(maker *m, node *n, int k, int at)
         n->grads[k].base = m->pending[v];
         touch(m, m->pending[v], at);
         int shared = grad_root(m, v, at);
-        val->grad_buffer = shared != NONE ? shared : new_buffer(m, value_bytes(g, v), at);
+        val->grad_buffer = shared != NONE ? shared : new_buffer(m, cost_value_bytes(g, v), at);
     }
     touch(m, val->grad_buffer, at);
     if (n->grads[k].base != NONE && !n->op->can_add) m->failed = true;
@@ -182,7 +177,7 @@ static void place_grads(maker *m)
             value *v = &g->values[n->outputs[k]];
             settle_grad(m, n->outputs[k]);
             if (k > 0 && v->needs_grad && v->measured)
-                v->grad_buffer = new_buffer(m, value_bytes(g, n->outputs[k]), at);
+                v->grad_buffer = new_buffer(m, cost_value_bytes(g, n->outputs[k]), at);
             touch(m, v->grad_buffer, at);
             touch(m, v->grad_buffer, last);
         }
