@@ -25,6 +25,7 @@
 #define CORE_EXTRA_HVP_H
 
 #include "core/extra/flat.h"
+#include "core/graph/pass.h"
 
 typedef struct hvp {
     flat f;

@@ -1,6 +1,6 @@
 #include "core/graph/cost.h"
 
-#include "core/op/op.h"
+#include "core/graph/op.h"
 
 size_t cost_value_bytes(const graph *g, int v)
 {

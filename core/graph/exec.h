@@ -1,7 +1,7 @@
-/* Running a planned graph: where values live, and the forward and backward passes.
+/* Running a planned graph: where values live.
  *
- * Everything an op may touch is reached through exec. During a pass exec is constant but for the
- * buffers it points to, so any number of threads may share it.
+ * Everything an op may touch is reached through exec. During a pass (pass.h) exec is constant but
+ * for the buffers it points to, so any number of threads may share it.
  */
 #ifndef CORE_GRAPH_EXEC_H
 #define CORE_GRAPH_EXEC_H
@@ -54,6 +54,9 @@ typedef struct exec {
 /* Sequence b of a value, and of its gradient (NULL when it has none). */
 real *exec_value(const exec *x, int v, int b);
 real *exec_grad(const exec *x, int v, int b);
+/* The gradient of value v as the segments after `segment` leave it and segment finds it; NULL: v has
+ * none then, or is a view. */
+real *exec_grad_so_far(const exec *x, int v, int segment, int b);
 /* Base of input i's gradient for sequence b, or NULL: gradient = base + own term. */
 const real *exec_grad_base(const exec *x, const node *n, int i, int b);
 /* For ops that can only add in place: copies the base, returns 1 (add) or 0 (overwrite). */
@@ -79,39 +82,5 @@ double exec_sum_squares(const real *v, size_t n);
 double exec_dot(const real *a, const real *b, size_t n); /* in double */
 /* A slice of parameter p's gradient is complete: sums it up for the norms. */
 void exec_slice(const exec *x, int p, int slice, const real *grad, size_t count);
-/* The same for rows of a matrix, by node n; rounds them first where the run rounds gradients. */
-void exec_matrix_slice(const exec *x, const node *n, int p, int slice, real *grad, size_t count);
-
-/* One forward pass; returns the summed loss in *loss. progress is called after each stage with its
- * share of the pass; a false return stops with ERR_CANCELLED. */
-typedef bool exec_progress(void *user, int stage, int n_stages, int layer);
-err_code exec_forward(exec *x, exec_progress *progress, void *user, double *loss);
-/* Afterwards gradients of parameters are without grad_scale; those of values still have it. */
-err_code exec_backward(exec *x, exec_progress *progress, void *user);
-
-/* Parts of a pass, with plan_options.keep_values: segments first..last, forward from the values
- * that enter them, backward from the gradients of those that leave them. A gradient so far: that of
- * value v as the segments after `segment` leave it and segment finds it, for sequence b; NULL: v
- * has none then, or is a view. exec_leaving: the values but `except` that are made up to `segment`
- * and read after it; returns how many, out has room for all values. */
-err_code exec_forward_part(exec *x, int first, int last, exec_progress *progress, void *user);
-err_code exec_backward_part(exec *x, int first, int last, exec_progress *progress, void *user);
-real *exec_grad_so_far(const exec *x, int v, int segment, int b);
-int exec_leaving(const graph *g, int segment, int except, int *out);
-
-/* State: at its start; as the last forward pass (without eval) and the backward pass that followed
- * left it. */
-void exec_begin_state(exec *x);
-void exec_commit(exec *x);
-
-/* A forward pass in which nodes that are profiled see what they need of the whole batch before the
- * nodes after them run: sets parameters (admin) and state (frozen norms). exec_profiles: is there
- * such a node? */
-bool exec_profiles(const graph *g);
-bool exec_sums_over_batch(const graph *g); /* is there a norm with batch statistics? */
-err_code exec_profile(exec *x, exec_progress *progress, void *user);
-
-/* What a caller says whose progress function has stopped a pass. */
-err_code exec_cancelled(error *err);
 
 #endif

@@ -106,6 +106,11 @@ int graph_view(graph *g, int parent, int column, int cols)
     return g->n_values - 1;
 }
 
+int graph_root(const graph *g, int v)
+{
+    return g->values[v].parent == NONE ? v : g->values[v].parent;
+}
+
 int graph_param(graph *g, param_kind kind, const char *role, size_t dims0, size_t dims1)
 {
     if (g->failed || g->n_params == g->max_params) {

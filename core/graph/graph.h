@@ -181,6 +181,7 @@ int graph_panel_start(const graph *g, int panel);
 
 int graph_value(graph *g, int rows, int cols);
 int graph_view(graph *g, int parent, int column, int cols);
+int graph_root(const graph *g, int v); /* what v is a view of, or v */
 /* Adds a parameter of the current layer; role as in "attn.q.weight". dims1 0 makes a vector. */
 int graph_param(graph *g, param_kind kind, const char *role, size_t dims0, size_t dims1);
 /* A vector that starts at start in every entry. */
@@ -191,6 +192,7 @@ int graph_block_param(const graph *g, const char *role);
 void graph_share(graph *g, node *n);
 /* n needs count constants that fill makes with so many doubles of work space; NULL: none. */
 void graph_constants(graph *g, node *n, size_t count, constants_fill *fill, size_t work);
+/* The parameter with this full name, or NONE. */
 /* The parameter with this full name, or NONE. */
 int graph_find_param(const graph *g, const char *name);
 node *graph_node(graph *g, const struct op *kind);

@@ -1,7 +1,7 @@
 #include "core/graph/plan.h"
 
 #include "core/graph/cost.h"
-#include "core/op/op.h"
+#include "core/graph/op.h"
 
 #include <string.h>
 
@@ -46,11 +46,6 @@ static int last_stage(const maker *m, const node *n)
     return backward_stage(m, n->phase) + (is_head(n) ? 2 : 1);
 }
 
-static int root_of(const graph *g, int v)
-{
-    return g->values[v].parent == NONE ? v : g->values[v].parent;
-}
-
 static int new_buffer(maker *m, size_t bytes, int first)
 {
     plan *p = m->p;
@@ -82,7 +77,7 @@ static void mark_needed(maker *m)
         const node *n = &g->nodes[i];
         for (int k = 0; k < n->n_inputs; k++) {
             unsigned early = n->op->reads_inputs >> k & 1, late = n->op->param_inputs >> k & 1;
-            int v = root_of(g, n->inputs[k]);
+            int v = graph_root(g, n->inputs[k]);
             node *producer = &g->nodes[g->values[v].producer];
             if (early | late) g->values[v].needed = true;
             if (early || (late && producer->phase != n->phase)) producer->recompute = false;
@@ -115,7 +110,7 @@ static void place_values(maker *m)
     for (int i = 0; i < g->n_nodes; i++) {
         const node *n = &g->nodes[i];
         for (int k = 0; k < n->n_inputs; k++)
-            touch(m, g->values[root_of(g, n->inputs[k])].buffer[0], forward_stage(n));
+            touch(m, g->values[graph_root(g, n->inputs[k])].buffer[0], forward_stage(n));
     }
     for (int i = 0; i < g->n_values; i++) {
         value *v = &g->values[i];
@@ -136,7 +131,7 @@ static void settle_grad(maker *m, int v)
 static int grad_root(maker *m, int v, int at)
 {
     graph *g = m->g;
-    int root = root_of(g, v);
+    int root = graph_root(g, v);
     if (root != v && g->values[root].grad_buffer == NONE)
         g->values[root].grad_buffer = new_buffer(m, cost_value_bytes(g, root), at);
     return root == v ? NONE : g->values[root].grad_buffer;
@@ -183,7 +178,7 @@ static void place_grads(maker *m)
         }
         for (int k = 0; k < n->n_inputs; k++) add_term(m, n, k, input_stage(m, n));
         for (int k = 0; k < n->n_inputs; k++) {
-            const value *v = &g->values[root_of(g, n->inputs[k])];
+            const value *v = &g->values[graph_root(g, n->inputs[k])];
             if (v->needed) touch(m, v->buffer[1], last);
         }
     }
@@ -243,7 +238,7 @@ static int count_heads(const graph *g, int first, int segment)
         const node *next = &g->nodes[first + n];
         if (next->segment != segment || !is_head(next)) return n;
         for (int k = 0; k < next->n_inputs; k++)
-            if (g->values[root_of(g, next->inputs[k])].producer >= first) return n;
+            if (g->values[graph_root(g, next->inputs[k])].producer >= first) return n;
     }
     return n;
 }

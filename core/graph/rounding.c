@@ -238,7 +238,8 @@ void round_input_grads(const exec *x, const node *n, const span *s)
     }
 }
 
-void round_param_grad(const exec *x, const node *n, int p, int slice, real *grad, size_t count)
+static void
+round_param_grad(const exec *x, const node *n, int p, int slice, real *grad, size_t count)
 {
     const spec_rounding *r = &x->g->spec->rounding;
     const param *w = &x->g->params[p];
@@ -246,6 +247,12 @@ void round_param_grad(const exec *x, const node *n, int p, int slice, real *grad
     rng random = r->stochastic ? stream_of(x, n, "param", p, slice) : (rng){0};
     rounding how = {(format)r->gradients, by_row(x), r->stochastic ? &random : NULL};
     rounding_apply(grad, count / w->dims[1], w->dims[1], w->dims[1], &how);
+}
+
+void exec_matrix_slice(const exec *x, const node *n, int p, int slice, real *grad, size_t count)
+{
+    round_param_grad(x, n, p, slice, grad, count);
+    exec_slice(x, p, slice, grad, count);
 }
 
 static void round_weight(void *context, int task, int worker)

@@ -25,7 +25,8 @@
 
 #include "core/base/format.h"
 #include "core/base/rng.h"
-#include "core/op/op.h"
+#include "core/graph/exec.h"
+#include "core/graph/op.h"
 
 typedef struct rounding {
     format to;
@@ -36,11 +37,12 @@ typedef struct rounding {
 /* x [rows, cols], ld from row to row. Number i of random belongs to entry i = row cols + column. */
 void rounding_apply(real *x, size_t rows, size_t cols, size_t ld, const rounding *how);
 
-/* Output 0 of a node, and the gradients of its inputs. Called by exec where the run rounds. */
+/* Output 0 of a node, and the gradients of its inputs. Called by a pass where the run rounds. */
 void round_outputs(const exec *x, const node *n, const span *s);
 void round_input_grads(const exec *x, const node *n, const span *s);
-/* A slice of the gradient of a matrix, [rows, cols], as made by node n. */
-void round_param_grad(const exec *x, const node *n, int p, int slice, real *grad, size_t count);
+/* A slice of the gradient of matrix p, [rows, cols], made by node n, is complete: rounds it where
+ * the run rounds gradients, then sums it up for the norms (exec_slice). For ops. */
+void exec_matrix_slice(const exec *x, const node *n, int p, int slice, real *grad, size_t count);
 /* Is there a format that cuts off, and for its marks: bytes of all nodes; sets their places. */
 bool round_clips(const run_spec *spec);
 size_t round_clip_layout(graph *g);

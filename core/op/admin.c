@@ -11,6 +11,7 @@
  * transformer_layer.py.
  */
 #include "core/op/op.h"
+#include "core/op/vector.h"
 
 #include <string.h>
 

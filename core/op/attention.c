@@ -16,6 +16,7 @@
 #include "core/math/blas.h"
 #include "core/math/softmax.h"
 #include "core/op/op.h"
+#include "core/op/vector.h"
 #include "core/position/position.h"
 
 #include <string.h>

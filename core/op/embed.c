@@ -4,6 +4,7 @@
  * over sequences. Both are cut into slices of rows; each slice scans all tokens in order, so the
  * sum of a row never depends on threads. Encoders: where the loss mask is set the input token is 0.
  */
+#include "core/graph/rounding.h"
 #include "core/op/op.h"
 
 #include "core/position/position.h"

@@ -8,6 +8,7 @@
 #include "core/op/gain_map.h"
 
 #include "core/op/op.h"
+#include "core/op/vector.h"
 
 #include <string.h>
 

@@ -5,6 +5,7 @@
  *
  * dW is cut into fixed slices of rows, each one product over all tokens: no partial sums to add.
  */
+#include "core/graph/rounding.h"
 #include "core/math/blas.h"
 #include "core/op/op.h"
 

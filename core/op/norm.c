@@ -11,6 +11,7 @@
 #include "core/norm/norm.h"
 
 #include "core/op/op.h"
+#include "core/op/vector.h"
 
 #include <string.h>
 

@@ -7,21 +7,3 @@ static const entry *const rows[] = {
 };
 
 const registry op_registry = {"ops", "what a graph is made of", rows, sizeof rows / sizeof *rows};
-
-int op_vector_tasks(const graph *g, const node *n)
-{
-    (void)g;
-    return n->n_params && !n->chained;
-}
-
-int op_one_slice(const graph *g, const node *n, int i)
-{
-    (void)g, (void)n, (void)i;
-    return 1;
-}
-
-void op_vector_task(const exec *x, const node *n, int task)
-{
-    (void)task;
-    exec_sum_partials(x, n);
-}

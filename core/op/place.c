@@ -1,6 +1,8 @@
 /* y[t] = x[t] + P[t], with a learned table, a fixed row, or both. dx = dy: the plan shares the
  * buffer; dP[t] = sum of dy[t] over the sequences in order. */
+#include "core/graph/rounding.h"
 #include "core/op/op.h"
+#include "core/op/vector.h"
 
 #include "core/position/position.h"
 

@@ -1,6 +1,7 @@
 /* y = x + p with a learned p: one number for all features, or one per feature.
  * dx = dy,  dp = sum of dy over tokens (and over features where p is one number). */
 #include "core/op/op.h"
+#include "core/op/vector.h"
 
 #include <string.h>
 

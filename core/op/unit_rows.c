@@ -4,6 +4,7 @@
  * Backward:  dx = dy/||E_v||,  dE_v = -E_v/||E_v||^3 sum over tokens of dy x, the sum in double and
  * in the order of the tokens. A row of zeros gives Inf or NaN: a result.
  */
+#include "core/graph/rounding.h"
 #include "core/op/op.h"
 
 enum { SLICE_ROWS = 256 };

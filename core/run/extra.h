@@ -14,7 +14,7 @@
 #ifndef CORE_RUN_EXTRA_H
 #define CORE_RUN_EXTRA_H
 
-#include "core/graph/exec.h"
+#include "core/graph/pass.h"
 #include "core/metric/value.h"
 
 struct session;

@@ -8,7 +8,7 @@
 #ifndef CORE_RUN_PROFILE_H
 #define CORE_RUN_PROFILE_H
 
-#include "core/graph/exec.h"
+#include "core/graph/pass.h"
 
 #include <stdint.h>
 

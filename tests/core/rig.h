@@ -6,7 +6,7 @@
 #define TESTS_CORE_RIG_H
 
 #include "core/base/rng.h"
-#include "core/graph/exec.h"
+#include "core/graph/pass.h"
 #include "core/op/op.h"
 
 #include <check.h>
