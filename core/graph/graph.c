@@ -1,7 +1,5 @@
 #include "core/graph/graph.h"
 
-#include "core/op/op.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -235,25 +233,4 @@ void graph_mark_gradients(graph *g)
         if (g->values[i].parent != NONE) g->values[i].needs_grad = true;
     for (int i = 0; i < g->n_taps; i++)
         if (g->taps[i].is_matrix) g->values[g->taps[i].value].needs_grad = true;
-}
-
-static bool is_sum(const node *n, int v)
-{
-    bool adds = n->op == &op_add || n->op == &op_mix || n->op == &op_admin;
-    return adds && (n->inputs[0] == v) != (n->inputs[1] == v);
-}
-
-void graph_pair_branches(graph *g)
-{
-    for (int i = 0; i < g->n_taps && !g->failed; i++) {
-        tap *t = &g->taps[i];
-        int first = g->values[t->value].producer, sum = NONE;
-        if (t->site != SITE_attn_branch && t->site != SITE_mlp_branch) continue;
-        for (int k = first + 1; k < g->n_nodes && g->nodes[k].segment == g->nodes[first].segment;
-             k++)
-            if (is_sum(&g->nodes[k], t->value)) sum = k;
-        if (sum == NONE) continue;
-        g->nodes[sum].branch_tap = i;
-        t->added = true;
-    }
 }

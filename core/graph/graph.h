@@ -205,8 +205,5 @@ int graph_hidden_tap(graph *g, int value); /* index, or NONE */
 /* After the last node: which values get a gradient. First outputs and views do; attention matrices
  * only where they are measured. */
 void graph_mark_gradients(graph *g);
-/* After the last node: where each measured branch meets the stream, which is the last sum of its
- * block that reads it. */
-void graph_pair_branches(graph *g);
 
 #endif

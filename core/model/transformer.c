@@ -179,7 +179,7 @@ static void build(graph *g)
     build_head(&b, x);
     project(g, place);
     graph_mark_gradients(g);
-    graph_pair_branches(g);
+    builder_pair_branches(g);
 }
 
 const model model_transformer = {

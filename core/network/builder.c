@@ -346,3 +346,23 @@ int builder_mid(builder *b, int x)
     graph_site(b->g, x, SITE_resid_mid);
     return x;
 }
+
+static bool is_sum(const node *n, int v)
+{
+    return n->op->sums && (n->inputs[0] == v) != (n->inputs[1] == v);
+}
+
+void builder_pair_branches(graph *g)
+{
+    for (int i = 0; i < g->n_taps && !g->failed; i++) {
+        tap *t = &g->taps[i];
+        int first = g->values[t->value].producer, sum = NONE;
+        if (t->site != SITE_attn_branch && t->site != SITE_mlp_branch) continue;
+        for (int k = first + 1; k < g->n_nodes && g->nodes[k].segment == g->nodes[first].segment;
+             k++)
+            if (is_sum(&g->nodes[k], t->value)) sum = k;
+        if (sum == NONE) continue;
+        g->nodes[sum].branch_tap = i;
+        t->added = true;
+    }
+}

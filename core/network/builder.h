@@ -88,5 +88,8 @@ int builder_gain(builder *b, const char *role, size_t n, double start, int x);
 int builder_gain_as(
     builder *b, const char *role, size_t n, double start, const gain_map *map, double scale, int x);
 int builder_shift(builder *b, const char *role, size_t n, double start, int x);
+/* After the last node: where each measured branch meets the stream, which is the last sum of its
+ * block that reads it. */
+void builder_pair_branches(graph *g);
 
 #endif

@@ -42,6 +42,7 @@ const op op_add = {
     .entry = {.name = "add", .summary = "y = a + b"},
     .alias_grad = true,
     .can_add = true,
+    .sums = true,
     .forward = forward,
     .backward = backward,
 };

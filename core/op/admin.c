@@ -162,6 +162,7 @@ const op op_admin = {
     .reads_inputs = 1,
     .can_add = true,
     .profiles_params = true,
+    .sums = true,
     .forward = forward,
     .backward = backward,
     .profile = profile,

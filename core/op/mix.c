@@ -47,6 +47,7 @@ static void backward(const exec *x, const node *n, const span *s)
 const op op_mix = {
     .entry = {.name = "mix", .summary = "y = c_a a + c_b b, constants"},
     .can_add = true,
+    .sums = true,
     .forward = forward,
     .backward = backward,
 };
