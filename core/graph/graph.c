@@ -1,5 +1,6 @@
 #include "core/graph/graph.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +11,8 @@ enum {
     BLOCK_PARAMS = 64,
     END_NODES = 24,
     END_VALUES = 32,
-    END_PARAMS = 24
+    END_PARAMS = 24,
+    OWN_BYTES = 64 /* of a node, on average */
 };
 
 enum { PANEL_TOKENS = 512, PANEL_NUMBERS = 1 << 15 };
@@ -51,7 +53,9 @@ void graph_init(graph *g, const run_spec *spec, arena *a)
     g->params = table(a, g->max_params, sizeof *g->params);
     g->taps = table(a, g->max_taps, sizeof *g->taps);
     g->stream = table(a, depth + 1, sizeof *g->stream);
-    g->failed = !g->nodes || !g->values || !g->params || !g->taps || !g->stream;
+    g->own = table(a, g->max_nodes, OWN_BYTES);
+    g->max_own = (size_t)g->max_nodes * OWN_BYTES;
+    g->failed = !g->nodes || !g->values || !g->params || !g->taps || !g->stream || !g->own;
 }
 
 err_code graph_finish(const graph *g, error *err)
@@ -185,14 +189,25 @@ node *graph_node(graph *g, const struct op *kind)
     *n = (node){.op = kind,
                 .segment = g->segment,
                 .layer = g->layer,
-                .softcap = (double)NAN,
-                .groups = 1,
-                .scale = 1,
                 .first_tap = NONE,
-                .partner = NONE,
                 .chain = NONE,
                 .branch_tap = NONE};
     return n;
+}
+
+void *graph_own(graph *g, node *n, size_t size)
+{
+    size_t aligned = sizeof(max_align_t), room = (size + aligned - 1) / aligned * aligned;
+    assert(size <= NODE_OWN);
+    if (g->failed || g->max_own - g->own_used < room) {
+        g->failed = true;
+        n->own = g->spare_own;
+    } else {
+        n->own = g->own + g->own_used;
+        g->own_used += room;
+    }
+    memset(n->own, 0, size);
+    return n->own;
 }
 
 static tap *new_tap(graph *g, int v, site s)

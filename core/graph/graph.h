@@ -18,14 +18,13 @@
 #include "core/real.h"
 #include "core/spec.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { NODE_INPUTS = 3, NODE_OUTPUTS = 5, NODE_PARAMS = 6, NONE = -1, PARAM_NAME = 56 };
+enum { NODE_OWN = 128 }; /* bytes: the most that a node has of its op's own */
 
 struct op;
-struct gain_map;
-struct activation;
-struct position;
 
 /* What a parameter is, for the init and for weight decay. */
 typedef enum param_kind {
@@ -104,34 +103,14 @@ typedef struct node {
     size_t clip;               /* place of its marks in exec.clipped: round_clip_layout */
     int first_tap;             /* list of taps on what this node makes, NONE ends it */
     bool recompute;            /* plan: output 0 is written again by the backward pass */
-    /* What the op needs to know. */
+    void *own;                 /* what only its op knows, of this node (graph_own); or NULL */
     const char *role; /* of a norm: name of its site without the block prefix, a literal; or NULL */
-    const norm *norm;
-    int norm_params[NORM_PARAMS];    /* parameter of each kind, or NONE */
-    bool own_gains;                  /* norm: each group has gains of its own */
-    bool unit_offset;                /* norm: the gain is 1 + w */
-    bool frozen;                     /* norm: divides by constants in its state */
-    const struct gain_map *gain_map; /* gain */
-    double mix[2];                   /* mix: factors of the inputs */
-    const struct activation *activation;
-    const struct position *position; /* embed, place; attention: of biases by distance, or NULL */
-    double eps, scale;
-    bool has_tau;         /* attention: the first parameter scales the logits of each head */
-    double softcap;       /* attention, softcap; NaN: none */
-    int window;           /* attention; 0: none */
-    int turned;           /* rope: features of a head that turn */
-    double base;          /* rope */
     constants_fill *fill; /* NULL: the node has no constants */
     size_t constants;     /* first of them in the block of all constants */
     size_t constant_count;
     int layer;
-    int groups;          /* norm: sub-rows per row; gain: features per number; linear: matrices */
-    int biases[3];       /* linear: bias of each matrix, or NONE */
-    int heads, kv_heads; /* attention, rope */
-    bool causal;
     unsigned accumulates; /* bit i: parameter i already has a gradient, of another node */
     bool profiled;        /* op.profile is called for it in exec_profile */
-    int partner;          /* another node that this one goes with, or NONE: blend, admin */
     int chain;            /* a later node of the segment with the same vector parameter, or NONE */
     bool chained;         /* an earlier node sums this node's partials with its own */
     int branch_tap;       /* of a sum: the tap on the branch that it adds to the stream, or NONE */
@@ -167,8 +146,11 @@ typedef struct graph {
     int *stream;    /* [L + 1] the value that leaves block l; 0: that enters the first */
     size_t n_constants, constants_work; /* doubles: the most that a fill asks for */
     int reference_tap; /* resid_out of the last block: what grad_norm_rel divides by */
+    char *own;         /* of all nodes, own_used of max_own bytes */
+    size_t own_used, max_own;
     bool failed;
     node spare_node; /* what the builders write to once failed is set */
+    _Alignas(max_align_t) char spare_own[NODE_OWN];
     value spare_value;
 } graph;
 
@@ -196,6 +178,8 @@ void graph_constants(graph *g, node *n, size_t count, constants_fill *fill, size
 /* The parameter with this full name, or NONE. */
 int graph_find_param(const graph *g, const char *name);
 node *graph_node(graph *g, const struct op *kind);
+/* size bytes, all zero, at n->own: what its op knows of it and nothing else does. */
+void *graph_own(graph *g, node *n, size_t size);
 
 /* Names a value as a site of the current layer; measured when the spec selects it. Returns the tap
  * or NULL. */

@@ -33,6 +33,26 @@ typedef struct state_row {
     size_t dims[2];
 } state_row;
 
+/* What is told of a node to those who draw or check it: a name and numbers that matter. */
+enum { DESCRIPTION_NUMBERS = 4 };
+typedef struct description {
+    const char *what; /* norm, activation, positions or gain; or NULL */
+    bool frozen;      /* a norm that divides by constants */
+    int n_numbers;
+    struct {
+        const char *name; /* a literal */
+        double value;
+    } numbers[DESCRIPTION_NUMBERS];
+} description;
+
+/* Adds a number; one too many is dropped. */
+static inline void describe_number(description *d, const char *name, double number)
+{
+    if (d->n_numbers == DESCRIPTION_NUMBERS) return;
+    d->numbers[d->n_numbers].name = name;
+    d->numbers[d->n_numbers++].value = number;
+}
+
 typedef struct op {
     entry entry;
     bool alias_grad; /* the gradient of every input is that of output 0: shared, not copied */
@@ -58,6 +78,10 @@ typedef struct op {
     int (*n_param_tasks)(const graph *g, const node *n);   /* NULL: no parameters */
     int (*n_slices)(const graph *g, const node *n, int i); /* of the gradient of parameter i */
     void (*param_task)(const struct exec *x, const node *n, int task);
+    /* NULL: nothing but the op's name */
+    void (*describe)(const graph *g, const node *n, description *out);
+    /* Role of the matrix whose product begins at this column of output 0; NULL: not made so */
+    const char *(*part)(const graph *g, const node *n, int column);
     size_t (*scratch)(const graph *g, const node *n); /* reals per worker; NULL: none */
     double (*flops)(const graph *g,
                     const node *n); /* matrix products of the forward pass; NULL: none */

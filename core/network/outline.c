@@ -1,36 +1,16 @@
 #include "core/network/outline.h"
 
-#include "core/activation/activation.h"
-#include "core/model/model.h"
+#include "core/graph/op.h"
 #include "core/network/outline_walk.h"
-#include "core/op/gain_map.h"
-#include "core/op/op.h"
-#include "core/position/position.h"
 
-static const char *what_of(const node *n)
+static void describe(outline_node *out, const graph *g, const node *n)
 {
-    if (n->norm) return n->norm->entry.name;
-    if (n->activation) return n->activation->entry.name;
-    if (n->position) return n->position->entry.name;
-    return n->gain_map ? n->gain_map->formula : NULL;
-}
-
-static void add_number(outline_node *out, const char *name, double number)
-{
-    if (out->n_numbers == OUTLINE_NUMBERS) return;
-    out->numbers[out->n_numbers++] = (outline_number){name, number};
-}
-
-static void add_numbers(outline_node *out, const node *n)
-{
-    if (n->scale != 1) add_number(out, "scale", n->scale);
-    if (n->mix[0] != 0 || n->mix[1] != 0) {
-        add_number(out, "first", n->mix[0]);
-        add_number(out, "second", n->mix[1]);
-    }
-    if (!isnan(n->softcap)) add_number(out, "softcap", n->softcap);
-    if (n->window) add_number(out, "window", n->window);
-    if (n->turned) add_number(out, "turned", n->turned);
+    description d = {0};
+    if (n->op->describe) n->op->describe(g, n, &d);
+    out->what = d.what;
+    out->frozen = d.frozen;
+    for (int i = 0; i < d.n_numbers && i < OUTLINE_NUMBERS; i++)
+        out->numbers[out->n_numbers++] = (outline_number){d.numbers[i].name, d.numbers[i].value};
 }
 
 static void add_site(outline_node *out, site s)
@@ -54,19 +34,13 @@ static void add_sites(outline_node *out, const graph *g, int at)
 /* Of several matrices side by side, the one whose columns a view begins with. */
 static const char *part_of(const graph *g, int v)
 {
-    int column = 0, end = 0;
+    int column = 0;
     while (g->values[v].parent != NONE) {
         column += g->values[v].column;
         v = g->values[v].parent;
     }
     const node *n = &g->nodes[g->values[v].producer];
-    if (n->op != &op_linear || n->groups < 2) return NULL;
-    for (int i = 0; i < n->groups; i++) {
-        const param *p = &g->params[n->params[i]];
-        end += (int)p->dims[0];
-        if (column < end) return p->role;
-    }
-    return NULL;
+    return n->op->part ? n->op->part(g, n, column) : NULL;
 }
 
 static void add_inputs(outline_node *out, const graph *g, const node *n)
@@ -93,13 +67,11 @@ void outline_walk(const graph *g, outline_visit *visit, void *user)
         const node *n = &g->nodes[i];
         outline_node out = {.layer = n->layer,
                             .op = n->op->entry.name,
-                            .what = what_of(n),
                             .place = n->role,
                             .products = n->op->flops != NULL,
                             .constants = n->fill != NULL,
-                            .frozen = n->frozen,
                             .cols = g->values[n->outputs[0]].cols};
-        add_numbers(&out, n);
+        describe(&out, g, n);
         add_inputs(&out, g, n);
         add_params(&out, g, n);
         add_sites(&out, g, i);

@@ -4,10 +4,21 @@
 
 #include "core/op/op.h"
 
+/* What a node of this op knows. */
+typedef struct own {
+    const activation *activation;
+} own;
+
+static const own *own_of(const node *n)
+{
+    return n->own;
+}
+
 int op_activate_build(graph *g, int x, const activation *kind)
 {
     node *n = graph_node(g, &op_activate);
-    n->activation = kind;
+    own *o = graph_own(g, n, sizeof *o);
+    o->activation = kind;
     int y = graph_value(g, g->values[x].rows, g->values[x].cols / (kind->gate ? 2 : 1));
     n->inputs[0] = x, n->n_inputs = 1;
     n->outputs[0] = y, n->n_outputs = 1;
@@ -27,12 +38,12 @@ static void forward(const exec *x, const node *n, const span *s)
     size_t width = (size_t)out->cols, rows = (size_t)out->rows * (size_t)(s->b1 - s->b0);
     const real *in = exec_value(x, n->inputs[0], s->b0);
     real *y = exec_value(x, n->outputs[0], s->b0);
-    if (!n->activation->gate) {
-        n->activation->forward(y, in, rows * width);
+    if (!own_of(n)->activation->gate) {
+        own_of(n)->activation->forward(y, in, rows * width);
         return;
     }
     for (size_t r = 0; r < rows; r++, in += 2 * width, y += width) {
-        n->activation->gate->forward(y, in, width);
+        own_of(n)->activation->gate->forward(y, in, width);
         multiply(y, y, in + width, width);
     }
 }
@@ -44,16 +55,22 @@ static void backward(const exec *x, const node *n, const span *s)
     const real *in = exec_value(x, n->inputs[0], s->b0), *dy = exec_grad(x, n->outputs[0], s->b0);
     real *dx = exec_grad(x, n->inputs[0], s->b0);
     real *again = n->recompute ? exec_value(x, n->outputs[0], s->b0) : NULL;
-    if (!n->activation->gate) {
-        n->activation->backward(dx, dy, in, again, rows * width);
+    if (!own_of(n)->activation->gate) {
+        own_of(n)->activation->backward(dx, dy, in, again, rows * width);
         return;
     }
     for (size_t r = 0; r < rows; r++, in += 2 * width, dx += 2 * width, dy += width) {
         multiply(dx, dy, in + width, width);
-        n->activation->gate->backward(dx, dx, in, dx + width, width);
+        own_of(n)->activation->gate->backward(dx, dx, in, dx + width, width);
         if (again) multiply(again + r * width, dx + width, in + width, width);
         multiply(dx + width, dx + width, dy, width);
     }
+}
+
+static void describe(const graph *g, const node *n, description *out)
+{
+    (void)g;
+    out->what = own_of(n)->activation->entry.name;
 }
 
 const op op_activate = {
@@ -62,4 +79,5 @@ const op op_activate = {
     .reads_inputs = 1,
     .forward = forward,
     .backward = backward,
+    .describe = describe,
 };

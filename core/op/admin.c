@@ -22,12 +22,24 @@ typedef struct spread {
 
 enum { SPREADS = 2, PROFILE_DOUBLES = SPREADS * sizeof(spread) / sizeof(double) };
 
+/* What a node of this op knows. */
+typedef struct own {
+    int partner; /* the node of this op before, or NONE */
+} own;
+
+static const own *own_of(const node *n)
+{
+    return n->own;
+}
+
 int op_admin_build(graph *g, int x, int f, int omega)
 {
     node *n = graph_node(g, &op_admin);
+    own *o = graph_own(g, n, sizeof *o);
+    o->partner = NONE;
     size_t cols = (size_t)g->values[x].cols;
-    for (int i = g->n_nodes - 2; i >= 0 && n->partner == NONE && !g->failed; i--)
-        if (g->nodes[i].op == &op_admin) n->partner = i;
+    for (int i = g->n_nodes - 2; i >= 0 && o->partner == NONE && !g->failed; i--)
+        if (g->nodes[i].op == &op_admin) o->partner = i;
     n->params[n->n_params++] = omega;
     n->partial_count = cols > PROFILE_DOUBLES ? cols : PROFILE_DOUBLES;
     n->stat_count = 1; /* ratio after this node */
@@ -59,7 +71,7 @@ static part part_of(const exec *x, const node *n, const span *s)
 
 static double ratio_before(const exec *x, const node *n)
 {
-    return n->partner == NONE ? 1 : *exec_stats(x, &x->g->nodes[n->partner]);
+    return own_of(n)->partner == NONE ? 1 : *exec_stats(x, &x->g->nodes[own_of(n)->partner]);
 }
 
 CLONES static spread spread_of(const real *x, real factor, size_t n)

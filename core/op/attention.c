@@ -30,20 +30,38 @@ enum {
     OUT_STATS = 4
 };
 
+static const attention_args *own_of(const node *n)
+{
+    return n->own;
+}
+
+const attention_args *op_attention_args(const node *n)
+{
+    return own_of(n);
+}
+
+/* The biases by distance are buckets of this; or NULL. */
+static const position *buckets_of(const node *n)
+{
+    const attention_args *own = n->own;
+    return own->by_distance == NONE ? NULL : own->position;
+}
+
+static bool has_tau(const node *n)
+{
+    return own_of(n)->tau != NONE;
+}
+
 int op_attention_build(graph *g, int q, int k, int v, const attention_args *how)
 {
     node *n = graph_node(g, &op_attention);
-    n->heads = how->heads, n->kv_heads = how->kv_heads, n->causal = how->causal;
-    n->window = how->window;
-    n->scale = how->scale;
-    n->softcap = how->softcap;
+    attention_args *own = graph_own(g, n, sizeof *own);
+    *own = *how;
     if (how->tau != NONE) {
-        n->has_tau = true;
         n->params[n->n_params++] = how->tau;
         n->partial_count = (size_t)how->heads;
     }
     if (how->by_distance != NONE) {
-        n->position = how->position;
         n->params[n->n_params++] = how->by_distance;
         n->partial_count += (size_t)how->position->buckets * (size_t)how->heads;
     }
@@ -61,13 +79,15 @@ int op_attention_build(graph *g, int q, int k, int v, const attention_args *how)
 
 size_t op_attention_first(const node *n, size_t i)
 {
-    size_t window = (size_t)n->window;
+    size_t window = (size_t)own_of(n)->window;
     return window && i >= window ? i - window + 1 : 0;
 }
 
 size_t op_attention_end(const node *n, size_t i, size_t length)
 {
-    size_t end = n->causal ? i + 1 : n->window ? i + (size_t)n->window : length;
+    size_t end = own_of(n)->causal   ? i + 1
+                 : own_of(n)->window ? i + (size_t)own_of(n)->window
+                                     : length;
     return end < length ? end : length;
 }
 
@@ -93,16 +113,17 @@ static const double tau_most = 4.605170185988092; /* ln 100 */
 
 static double scale_of(const exec *x, const node *n, int h)
 {
-    if (!n->has_tau) return n->scale;
+    if (!has_tau(n)) return own_of(n)->scale;
     double tau = (double)exec_param(x, n->params[0])[h];
-    return n->scale * exp(tau > tau_most ? tau_most : tau);
+    return own_of(n)->scale * exp(tau > tau_most ? tau_most : tau);
 }
 
 static head head_of(const exec *x, const node *n, int h)
 {
     const value *values = x->g->values;
-    size_t width = (size_t)(values[n->inputs[0]].cols / n->heads), length = (size_t)x->g->seq_len;
-    size_t group = (size_t)(n->heads / n->kv_heads), kv = (size_t)h / group;
+    size_t width = (size_t)(values[n->inputs[0]].cols / own_of(n)->heads),
+           length = (size_t)x->g->seq_len;
+    size_t group = (size_t)(own_of(n)->heads / own_of(n)->kv_heads), kv = (size_t)h / group;
     return (head){
         .n = n,
         .length = length,
@@ -118,9 +139,9 @@ static head head_of(const exec *x, const node *n, int h)
         .y = (size_t)h * width,
         .matrix = (size_t)h * length * length,
         .first_of_group = (size_t)h % group == 0,
-        .reshaped = n->has_tau || !isnan(n->softcap),
+        .reshaped = has_tau(n) || !isnan(own_of(n)->softcap),
         .scale = (real)scale_of(x, n, h),
-        .softcap = n->softcap,
+        .softcap = own_of(n)->softcap,
         .bias = exec_constants(x, n),
     };
 }
@@ -162,14 +183,14 @@ typedef struct head_out {
 /* Rows of a head's matrix, as softmax sees them; whole: every masked entry is to be 0. */
 static softmax_block block_of(const head *a, const rows *r, bool whole)
 {
-    size_t window = (size_t)a->n->window;
-    bool steps = a->n->causal || window;
+    size_t window = (size_t)own_of(a->n)->window;
+    bool steps = own_of(a->n)->causal || window;
     return (softmax_block){
         .rows = r->n,
         .width = a->length,
-        .n = a->n->causal ? r->i0 + 1
-             : window     ? r->i0 + window
-                          : a->length,
+        .n = own_of(a->n)->causal ? r->i0 + 1
+             : window             ? r->i0 + window
+                                  : a->length,
         .step = steps,
         .windowed = window > 0,
         .skip = (long)r->i0 - (long)window + 1,
@@ -196,7 +217,7 @@ static void shape_logits(const head *a, const rows *r, real *block)
         real *row = block + i * a->length + r->from;
         if (!isnan(a->softcap)) cap(row, (real)a->softcap, r->cols);
         if (a->bias) add_bias(row, a->bias + (r->i0 + i) * a->length + r->from, r->cols);
-        if (a->n->position)
+        if (buckets_of(a->n))
             add_bias(row, a->by_distance + a->length - 1 - (r->i0 + i) + r->from, r->cols);
     }
 }
@@ -255,19 +276,20 @@ static size_t block_reals(const graph *g)
 /* A head's biases by distance, spread out from the table into at. */
 static void spread_biases(const exec *x, const node *n, int h, head *a, real *at)
 {
-    if (!n->position) return;
+    if (!buckets_of(n)) return;
     const real *table = exec_param(x, n->params[n->n_params - 1]);
     long length = (long)a->length;
     for (long ahead = 1 - length; ahead < length; ahead++)
-        at[ahead + length - 1] =
-            table[position_bucket(n->position, n->causal, ahead) * (size_t)n->heads + (size_t)h];
+        at[ahead + length - 1] = table[position_bucket(buckets_of(n), own_of(n)->causal, ahead) *
+                                           (size_t)own_of(n)->heads +
+                                       (size_t)h];
     a->by_distance = at;
 }
 
 static void forward(const exec *x, const node *n, const span *s)
 {
     for (int b = s->b0; b < s->b1; b++)
-        for (int h = 0; h < n->heads; h++) {
+        for (int h = 0; h < own_of(n)->heads; h++) {
             head a = head_of(x, n, h);
             spread_biases(x, n, h, &a, exec_scratch(x, s->worker) + block_reals(x->g));
             real *probs = exec_value(x, n->outputs[OUT_PROBS], b);
@@ -357,8 +379,8 @@ static void gather_buckets(const node *n, int h, const head *a, double *sums)
 {
     long length = (long)a->length;
     for (long ahead = 1 - length; ahead < length; ahead++)
-        sums[position_bucket(n->position, n->causal, ahead) * (size_t)n->heads + (size_t)h] +=
-            a->dby_distance[ahead + length - 1];
+        sums[position_bucket(buckets_of(n), own_of(n)->causal, ahead) * (size_t)own_of(n)->heads +
+             (size_t)h] += a->dby_distance[ahead + length - 1];
 }
 
 static void clear_rows(real *x, size_t rows_, size_t cols, size_t ld)
@@ -374,14 +396,14 @@ static void
 head_backward(const head *a, const real *q, const real *k, const real *v, const head_grads *d)
 {
     size_t length = a->length, last = (length - 1) / ROW_BLOCK * ROW_BLOCK;
-    if (a->n->window && a->first_of_group) {
+    if (own_of(a->n)->window && a->first_of_group) {
         clear_rows(d->dk, length, a->width, a->ldk);
         clear_rows(d->dv, length, a->width, a->ldv);
     }
     for (size_t i0 = last + ROW_BLOCK; i0 > 0;) {
         i0 -= ROW_BLOCK;
         rows r = rows_at(a, i0);
-        real add = i0 == last && a->first_of_group && !a->n->window ? 0 : 1;
+        real add = i0 == last && a->first_of_group && !own_of(a->n)->window ? 0 : 1;
         const real *dy = d->dy + i0 * a->ldy;
         real *p = d->probs, *dp = block_at(a, &d->dprobs, &r), *ds = block_at(a, &d->dlogits, &r);
         products(a, &r, q, k, p);
@@ -418,17 +440,17 @@ static double *distance_sums(real *scratch, size_t room, size_t length)
 
 static void backward(const exec *x, const node *n, const span *s)
 {
-    double *sums = exec_partials(x, n, s->panel), *dtau = n->has_tau ? sums : NULL;
+    double *sums = exec_partials(x, n, s->panel), *dtau = has_tau(n) ? sums : NULL;
     if (n->partial_count) memset(sums, 0, n->partial_count * sizeof *sums);
     for (int b = s->b0; b < s->b1; b++)
-        for (int h = 0; h < n->heads; h++) {
+        for (int h = 0; h < own_of(n)->heads; h++) {
             head a = head_of(x, n, h);
             bool free_tau = dtau && !((double)exec_param(x, n->params[0])[h] > tau_most);
             if (free_tau) a.dtau = dtau + h;
             size_t room = block_reals(x->g);
             real *scratch = exec_scratch(x, s->worker);
             spread_biases(x, n, h, &a, scratch + 3 * room);
-            if (n->position) a.dby_distance = distance_sums(scratch, room, a.length);
+            if (buckets_of(n)) a.dby_distance = distance_sums(scratch, room, a.length);
             const real *stats = exec_value(x, n->outputs[OUT_STATS], b) + 2 * (size_t)h * a.length;
             real *dprobs = exec_grad(x, n->outputs[OUT_PROBS], b),
                  *dlogits = exec_grad(x, n->outputs[OUT_LOGITS], b);
@@ -448,15 +470,15 @@ static void backward(const exec *x, const node *n, const span *s)
                           exec_value(x, n->inputs[1], b) + a.k,
                           exec_value(x, n->inputs[2], b) + a.v, &d);
             if (a.dby_distance)
-                gather_buckets(n, h, &a, sums + (n->has_tau ? (size_t)n->heads : 0));
+                gather_buckets(n, h, &a, sums + (has_tau(n) ? (size_t)own_of(n)->heads : 0));
         }
 }
 
 static size_t scratch(const graph *g, const node *n)
 {
-    bool reshaped = n->has_tau || !isnan(n->softcap);
+    bool reshaped = has_tau(n) || !isnan(own_of(n)->softcap);
     size_t room = block_reals(g), distances = 2 * (size_t)g->seq_len;
-    if (!n->position) return (reshaped ? 3 : 2) * room;
+    if (!buckets_of(n)) return (reshaped ? 3 : 2) * room;
     /* biases, then their sums in double, aligned */
     return 3 * room + distances + (distances + 1) * (sizeof(double) / sizeof(real));
 }
@@ -466,6 +488,16 @@ static double flops(const graph *g, const node *n)
 {
     const value *q = &g->values[n->inputs[0]];
     return 4.0 * g->batch * q->rows * q->rows * q->cols;
+}
+
+static void describe(const graph *g, const node *n, description *out)
+{
+    const attention_args *own = n->own;
+    (void)g;
+    if (buckets_of(n)) out->what = buckets_of(n)->entry.name;
+    if (own->scale != 1) describe_number(out, "scale", own->scale);
+    if (!isnan(own->softcap)) describe_number(out, "softcap", own->softcap);
+    if (own->window) describe_number(out, "window", own->window);
 }
 
 const op op_attention = {
@@ -480,5 +512,6 @@ const op op_attention = {
     .n_slices = op_one_slice,
     .param_task = op_vector_task,
     .scratch = scratch,
+    .describe = describe,
     .flops = flops,
 };

@@ -27,6 +27,12 @@ static size_t state_size(const graph *g, const batch_state *s, size_t n)
     return s->shape == BATCH_CHANNELS ? n : window * n;
 }
 
+/* What a node of this op knows. */
+static const norm_args *own_of(const node *n)
+{
+    return n->own;
+}
+
 static int single(graph *g, int x, const batch_norm_args *how)
 {
     node *n = graph_node(g, &op_batch_norm);
@@ -34,12 +40,10 @@ static int single(graph *g, int x, const batch_norm_args *how)
     int rows = g->values[x].rows, cols = g->values[x].cols;
     size_t width = (size_t)cols;
     const batch_state *states = kind->batch->states;
-    n->norm = kind;
-    n->eps = how->norm.eps;
-    n->role = how->norm.role;
-    n->unit_offset = how->norm.unit_offset;
+    norm_args *own = graph_own(g, n, sizeof *own);
+    *own = how->norm;
+    n->role = own->role;
     for (int i = 0; i < NORM_PARAMS; i++) {
-        n->norm_params[i] = how->norm.params[i];
         if (how->norm.params[i] != NONE) n->params[n->n_params++] = how->norm.params[i];
     }
     if (how->eta != NONE) n->params[n->n_params++] = how->eta;
@@ -97,19 +101,19 @@ static real *reals_of(const exec *x, const node *n, int row)
 
 static double gain_at(const exec *x, const node *n, size_t c)
 {
-    int p = n->norm_params[NORM_GAIN];
-    return p == NONE ? 1 : (double)exec_param(x, p)[c] + (n->unit_offset ? 1 : 0);
+    int p = own_of(n)->params[NORM_GAIN];
+    return p == NONE ? 1 : (double)exec_param(x, p)[c] + (own_of(n)->unit_offset ? 1 : 0);
 }
 
 static double bias_at(const exec *x, const node *n, size_t c)
 {
-    int p = n->norm_params[NORM_BIAS];
+    int p = own_of(n)->params[NORM_BIAS];
     return p == NONE ? 0 : (double)exec_param(x, p)[c];
 }
 
 static int eta_of(const node *n)
 {
-    return n->norm->batch->has_eta ? n->params[n->n_params - 1] : NONE;
+    return own_of(n)->norm->batch->has_eta ? n->params[n->n_params - 1] : NONE;
 }
 
 static double eta_value(const exec *x, const node *n)
@@ -128,7 +132,7 @@ static batch_pass pass_of(const exec *x, const node *n)
         .strategy = &x->g->spec->strategy,
         .n = width_of(n),
         .tokens = (double)tokens_of(x, n, x->g->batch),
-        .eps = n->eps,
+        .eps = own_of(n)->eps,
         .shift = row_of(x, n, SHIFT),
         .scale = row_of(x, n, SCALE),
         .kept = row_of(x, n, KEPT),
@@ -138,7 +142,7 @@ static batch_pass pass_of(const exec *x, const node *n)
         .along_z = row_of(x, n, ALONG_Z),
         .constant = row_of(x, n, CONSTANT),
     };
-    const batch_state *states = n->norm->batch->states;
+    const batch_state *states = own_of(n)->norm->batch->states;
     size_t at = 0;
     for (int i = 0; i < BATCH_STATES && states[i].name; i++) {
         p.now[i] = exec_state(x, n) + at;
@@ -151,7 +155,7 @@ static batch_pass pass_of(const exec *x, const node *n)
 
 static void state_start(const graph *g, const node *n, double *state)
 {
-    const batch_state *states = n->norm->batch->states;
+    const batch_state *states = own_of(n)->norm->batch->states;
     for (int i = 0; i < BATCH_STATES && states[i].name; i++) {
         size_t count = state_size(g, &states[i], width_of(n));
         for (size_t j = 0; j < count; j++) state[j] = states[i].start;
@@ -161,7 +165,7 @@ static void state_start(const graph *g, const node *n, double *state)
 
 static bool state_row_of(const graph *g, const node *n, int i, state_row *out)
 {
-    const batch_state *s = &n->norm->batch->states[i];
+    const batch_state *s = &own_of(n)->norm->batch->states[i];
     if (i >= BATCH_STATES || !s->name) return false;
     size_t window = (size_t)g->spec->strategy.stat_window, width = width_of(n);
     *out = (state_row){.name = s->name, .rank = 1, .dims = {s->shape == BATCH_ONE ? 1 : width, 0}};
@@ -198,7 +202,7 @@ static void prepare(const exec *x, const node *n, const span *s)
     size_t ld = (size_t)x->g->values[n->inputs[0]].ld;
     const real *in = exec_value(x, n->inputs[0], s->b0);
     double *mean = exec_partials(x, n, s->panel), *square = mean + width;
-    if (!n->norm->batch->centred) {
+    if (!own_of(n)->norm->batch->centred) {
         sum_squares(square, in, rows, width, ld);
         return;
     }
@@ -259,7 +263,7 @@ static void set_map(const exec *x, const node *n, const batch_pass *p)
 
 static void reduce(const exec *x, const node *n)
 {
-    const batch_norm *kind = n->norm->batch;
+    const batch_norm *kind = own_of(n)->norm->batch;
     batch_pass p = pass_of(x, n);
     double *first = row_of(x, n, ROW_FIRST), *second = row_of(x, n, ROW_SECOND);
     p.mean = first, p.var = second, p.square = first;
@@ -362,8 +366,8 @@ set_params(const exec *x, const node *n, batch_pass *p, const double *sum, const
         total += along[c] + (double)m[c] * sum[c];
         dgain[c] = p->weight[c] * p->scale[c] * along[c];
     }
-    set_vector(x, n->norm_params[NORM_GAIN], dgain, p->n);
-    set_vector(x, n->norm_params[NORM_BIAS], sum, p->n);
+    set_vector(x, own_of(n)->params[NORM_GAIN], dgain, p->n);
+    set_vector(x, own_of(n)->params[NORM_BIAS], sum, p->n);
     set_vector(x, eta_of(n), &total, 1);
 }
 
@@ -393,7 +397,7 @@ static void param_task(const exec *x, const node *n, int task)
         p.along_z[c] = p.constant[c] = 0;
     }
     p.g = sum, p.gz = along;
-    if (!x->eval) n->norm->batch->backward(&p);
+    if (!x->eval) own_of(n)->norm->batch->backward(&p);
     set_input_map(x, n, &p);
 }
 
@@ -434,6 +438,12 @@ static int n_param_tasks(const graph *g, const node *n)
     return 1;
 }
 
+static void describe(const graph *g, const node *n, description *out)
+{
+    (void)g;
+    out->what = own_of(n)->norm->entry.name;
+}
+
 const op op_batch_norm = {
     .entry = {.name = "batch_norm",
               .summary =
@@ -452,4 +462,5 @@ const op op_batch_norm = {
     .n_param_tasks = n_param_tasks,
     .n_slices = op_one_slice,
     .param_task = param_task,
+    .describe = describe,
 };

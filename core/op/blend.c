@@ -5,10 +5,21 @@
 
 #include <string.h>
 
+/* What a node of this op knows. */
+typedef struct own {
+    int partner; /* the batch norm that made input 1 */
+} own;
+
+static const own *own_of(const node *n)
+{
+    return n->own;
+}
+
 int op_blend_build(graph *g, int a, int b)
 {
     node *n = graph_node(g, &op_blend);
-    n->partner = g->values[b].producer;
+    own *o = graph_own(g, n, sizeof *o);
+    o->partner = g->values[b].producer;
     n->inputs[0] = a, n->inputs[1] = b, n->n_inputs = 2;
     n->outputs[0] = graph_value(g, g->values[a].rows, g->values[a].cols), n->n_outputs = 1;
     return n->outputs[0];
@@ -17,7 +28,7 @@ int op_blend_build(graph *g, int a, int b)
 /* Both factors; 0 and 1 are exact. */
 static real share_of(const exec *x, const node *n, int input)
 {
-    double lambda = op_batch_norm_lambda(x, &x->g->nodes[n->partner]);
+    double lambda = op_batch_norm_lambda(x, &x->g->nodes[own_of(n)->partner]);
     return (real)(input == 0 ? lambda : 1 - lambda);
 }
 
@@ -25,6 +36,11 @@ static size_t count_of(const exec *x, const node *n, const span *s)
 {
     const value *v = &x->g->values[n->outputs[0]];
     return (size_t)v->rows * (size_t)v->cols * (size_t)(s->b1 - s->b0);
+}
+
+int op_blend_partner(const node *n)
+{
+    return own_of(n)->partner;
 }
 
 CLONES static void mix(real *restrict y,

@@ -11,11 +11,23 @@
 
 enum { SLICE_ROWS = 512 };
 
+/* What a node of this op knows. */
+typedef struct own {
+    const position *position; /* or NULL */
+    double scale;
+} own;
+
+static const own *own_of(const node *n)
+{
+    return n->own;
+}
+
 int op_embed_build(graph *g, int table, int positions, const position *kind, double scale)
 {
     node *n = graph_node(g, &op_embed);
-    n->position = kind;
-    n->scale = scale;
+    own *o = graph_own(g, n, sizeof *o);
+    o->position = kind;
+    o->scale = scale;
     n->params[n->n_params++] = table;
     if (positions != NONE) n->params[n->n_params++] = positions;
     int y = graph_value(g, g->seq_len, (int)g->params[table].dims[1]);
@@ -37,7 +49,7 @@ static void forward(const exec *x, const node *n, const span *s)
     size_t width = (size_t)g->values[n->outputs[0]].cols;
     const real *table = exec_param(x, n->params[0]);
     const real *positions = n->n_params > 1 ? exec_param(x, n->params[1]) : NULL;
-    real scale = (real)n->scale;
+    real scale = (real)own_of(n)->scale;
     for (int b = s->b0; b < s->b1; b++) {
         real *y = exec_value(x, n->outputs[0], b);
         for (int t = 0; t < g->seq_len; t++, y += width) {
@@ -45,7 +57,8 @@ static void forward(const exec *x, const node *n, const span *s)
             for (size_t i = 0; i < width; i++) y[i] = scale * row[i];
             if (positions)
                 for (size_t i = 0; i < width; i++) y[i] += positions[(size_t)t * width + i];
-            if (n->position && n->position->add_row) n->position->add_row(y, t, width);
+            if (own_of(n)->position && own_of(n)->position->add_row)
+                own_of(n)->position->add_row(y, t, width);
         }
     }
 }
@@ -99,10 +112,19 @@ static void param_task(const exec *x, const node *n, int task)
         for (int t = 0; t < g->seq_len; t++) {
             size_t token = token_at(x, b, t);
             if (token >= first && token < last)
-                add_row(grad + token * width, dx + (size_t)t * width, (real)n->scale, width);
+                add_row(grad + token * width, dx + (size_t)t * width, (real)own_of(n)->scale,
+                        width);
         }
     }
     exec_matrix_slice(x, n, n->params[0], task, grad + first * width, (last - first) * width);
+}
+
+static void describe(const graph *g, const node *n, description *out)
+{
+    (void)g;
+    const own *o = own_of(n);
+    out->what = o->position ? o->position->entry.name : NULL;
+    if (o->scale != 1) describe_number(out, "scale", o->scale);
 }
 
 const op op_embed = {
@@ -111,4 +133,5 @@ const op op_embed = {
     .n_param_tasks = n_param_tasks,
     .n_slices = n_slices,
     .param_task = param_task,
+    .describe = describe,
 };

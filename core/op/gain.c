@@ -12,17 +12,30 @@
 
 #include <string.h>
 
+/* What a node of this op knows. */
+typedef struct own {
+    const gain_map *gain_map;
+    double scale;
+    int groups; /* features of one number */
+} own;
+
+static const own *own_of(const node *n)
+{
+    return n->own;
+}
+
 int op_gain_build(graph *g, int x, const int *p, int n_p, const gain_map *map, double scale)
 {
     node *n = graph_node(g, &op_gain);
-    n->gain_map = map;
-    n->scale = scale;
+    own *o = graph_own(g, n, sizeof *o);
+    o->gain_map = map;
+    o->scale = scale;
     for (int i = 0; i < n_p; i++) n->params[n->n_params++] = p[i];
     graph_share(g, n);
     int cols = g->values[x].cols, y = graph_value(g, g->values[x].rows, cols);
     if (g->failed) return y;
     for (int i = 0; i < n_p; i++) n->partial_count += g->params[p[i]].count;
-    n->groups = cols / (int)n->partial_count; /* features of one number */
+    o->groups = cols / (int)n->partial_count;
     n->inputs[0] = x, n->n_inputs = 1;
     n->outputs[0] = y, n->n_outputs = 1;
     return y;
@@ -33,9 +46,9 @@ static const real *factors(const exec *x, const node *n, const span *s)
 {
     const real *p = exec_param(x, n->params[0]);
     real *factor = exec_scratch(x, s->worker);
-    size_t width = (size_t)n->groups;
+    size_t width = (size_t)own_of(n)->groups;
     for (size_t j = 0; j < n->partial_count; j++) {
-        real f = (real)(n->scale * n->gain_map->value((double)p[j]));
+        real f = (real)(own_of(n)->scale * own_of(n)->gain_map->value((double)p[j]));
         for (size_t i = 0; i < width; i++) factor[j * width + i] = f;
     }
     return factor;
@@ -89,7 +102,7 @@ static void backward(const exec *x, const node *n, const span *s)
     real *dx = n->grads[0].wanted ? exec_grad(x, n->inputs[0], s->b0) : NULL;
     double *sums = exec_partials(x, n, s->panel);
     size_t rows = (size_t)out->rows * (size_t)(s->b1 - s->b0), cols = (size_t)out->cols,
-           width = (size_t)n->groups;
+           width = (size_t)own_of(n)->groups;
     memset(sums, 0, n->partial_count * sizeof *sums);
     for (size_t r = 0; r < rows; r++) {
         size_t at = r * (size_t)in->ld;
@@ -99,19 +112,26 @@ static void backward(const exec *x, const node *n, const span *s)
         else
             for (size_t j = 0; j < n->partial_count; j++)
                 sums[j] += dot(from + at + j * width, dyr + j * width, width);
-        if (dx && n->gain_map->straight)
+        if (dx && own_of(n)->gain_map->straight)
             pass_on(dx + at, base ? base + at : NULL, dyr, cols);
         else if (dx)
             multiply(dx + at, base ? base + at : NULL, dyr, factor, cols);
     }
     const real *p = exec_param(x, n->params[0]);
     for (size_t j = 0; j < n->partial_count; j++)
-        sums[j] *= n->scale * n->gain_map->slope((double)p[j]);
+        sums[j] *= own_of(n)->scale * own_of(n)->gain_map->slope((double)p[j]);
 }
 
 static size_t scratch(const graph *g, const node *n)
 {
     return (size_t)g->values[n->inputs[0]].cols;
+}
+
+static void describe(const graph *g, const node *n, description *out)
+{
+    (void)g;
+    out->what = own_of(n)->gain_map->formula;
+    if (own_of(n)->scale != 1) describe_number(out, "scale", own_of(n)->scale);
 }
 
 const op op_gain = {
@@ -125,4 +145,5 @@ const op op_gain = {
     .n_slices = op_one_slice,
     .param_task = op_vector_task,
     .scratch = scratch,
+    .describe = describe,
 };

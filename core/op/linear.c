@@ -13,6 +13,18 @@
 
 enum { SLICE_ROWS = 512 };
 
+/* What a node of this op knows. */
+typedef struct own {
+    double scale;
+    int groups;    /* matrices side by side */
+    int biases[3]; /* of each matrix, or NONE */
+} own;
+
+static const own *own_of(const node *n)
+{
+    return n->own;
+}
+
 int op_linear_build(graph *g, int x, const int *weights, const int *biases, int n_weights)
 {
     return op_linear_scaled_build(g, 1, x, weights, biases, n_weights);
@@ -22,17 +34,18 @@ int op_linear_scaled_build(
     graph *g, double c, int x, const int *weights, const int *biases, int n_weights)
 {
     node *n = graph_node(g, &op_linear);
+    own *o = graph_own(g, n, sizeof *o);
     int out = 0;
-    n->scale = c;
+    o->scale = c;
     for (int i = 0; i < n_weights; i++) {
         n->params[i] = weights[i];
-        n->biases[i] = biases ? biases[i] : NONE;
+        o->biases[i] = biases ? biases[i] : NONE;
         out += (int)g->params[weights[i]].dims[0];
     }
     n->n_params = n_weights;
     for (int i = 0; i < n_weights; i++)
-        if (n->biases[i] != NONE) n->params[n->n_params++] = n->biases[i];
-    n->groups = n_weights;
+        if (own_of(n)->biases[i] != NONE) n->params[n->n_params++] = own_of(n)->biases[i];
+    o->groups = n_weights;
     int y = graph_value(g, g->values[x].rows, out);
     n->inputs[0] = x, n->n_inputs = 1;
     n->outputs[0] = y, n->n_outputs = 1;
@@ -55,12 +68,13 @@ static void forward(const exec *x, const node *n, const span *s)
     const value *in = &x->g->values[n->inputs[0]], *out = &x->g->values[n->outputs[0]];
     size_t rows = rows_of(x, n, s->b1 - s->b0), ld = (size_t)out->ld;
     real *y = exec_value(x, n->outputs[0], s->b0);
-    gemm_nt(rows, (size_t)out->cols, (size_t)in->cols, (real)n->scale,
+    gemm_nt(rows, (size_t)out->cols, (size_t)in->cols, (real)own_of(n)->scale,
             exec_value(x, n->inputs[0], s->b0), (size_t)in->ld, exec_param(x, n->params[0]),
             (size_t)in->cols, 0, y, ld);
-    for (int i = 0; i < n->groups; i++) {
+    for (int i = 0; i < own_of(n)->groups; i++) {
         size_t width = x->g->params[n->params[i]].dims[0];
-        if (n->biases[i] != NONE) add_bias(y, exec_param(x, n->biases[i]), rows, width, ld);
+        if (own_of(n)->biases[i] != NONE)
+            add_bias(y, exec_param(x, own_of(n)->biases[i]), rows, width, ld);
         y += width;
     }
 }
@@ -69,9 +83,10 @@ static void backward(const exec *x, const node *n, const span *s)
 {
     const value *in = &x->g->values[n->inputs[0]], *out = &x->g->values[n->outputs[0]];
     real beta = exec_grad_prepare(x, n, 0, s->b0, s->b1);
-    gemm_nn(rows_of(x, n, s->b1 - s->b0), (size_t)in->cols, (size_t)out->cols, (real)n->scale,
-            exec_grad(x, n->outputs[0], s->b0), (size_t)out->ld, exec_param(x, n->params[0]),
-            (size_t)in->cols, beta, exec_grad(x, n->inputs[0], s->b0), (size_t)in->ld);
+    gemm_nn(rows_of(x, n, s->b1 - s->b0), (size_t)in->cols, (size_t)out->cols,
+            (real)own_of(n)->scale, exec_grad(x, n->outputs[0], s->b0), (size_t)out->ld,
+            exec_param(x, n->params[0]), (size_t)in->cols, beta, exec_grad(x, n->inputs[0], s->b0),
+            (size_t)in->ld);
 }
 
 static int slices_of(const graph *g, int p)
@@ -82,7 +97,7 @@ static int slices_of(const graph *g, int p)
 static int n_param_tasks(const graph *g, const node *n)
 {
     int tasks = 0;
-    for (int i = 0; i < n->groups; i++) tasks += slices_of(g, n->params[i]);
+    for (int i = 0; i < own_of(n)->groups; i++) tasks += slices_of(g, n->params[i]);
     return tasks;
 }
 
@@ -116,20 +131,44 @@ static void param_task(const exec *x, const node *n, int task)
     if (rows > SLICE_ROWS) rows = SLICE_ROWS;
     const real *dy = exec_grad(x, n->outputs[0], 0) + column + row;
     real *dw = exec_param_grad(x, n->params[i]) + row * w->dims[1];
-    gemm_tn(rows, w->dims[1], tokens, (real)n->scale, dy, (size_t)out->ld,
+    gemm_tn(rows, w->dims[1], tokens, (real)own_of(n)->scale, dy, (size_t)out->ld,
             exec_value(x, n->inputs[0], 0), (size_t)in->ld, n->accumulates >> i & 1 ? 1 : 0, dw,
             w->dims[1]);
     exec_matrix_slice(x, n, n->params[i], task, dw, rows * w->dims[1]);
-    if (n->biases[i] == NONE) return;
-    real *db = exec_param_grad(x, n->biases[i]) + row;
+    if (own_of(n)->biases[i] == NONE) return;
+    real *db = exec_param_grad(x, own_of(n)->biases[i]) + row;
     bias_gradient(db, dy, tokens, rows, (size_t)out->ld);
-    exec_slice(x, n->biases[i], task, db, rows);
+    exec_slice(x, own_of(n)->biases[i], task, db, rows);
 }
 
 static double flops(const graph *g, const node *n)
 {
     const value *in = &g->values[n->inputs[0]], *out = &g->values[n->outputs[0]];
     return 2.0 * g->batch * in->rows * in->cols * out->cols;
+}
+
+int op_linear_matrices(const node *n)
+{
+    return own_of(n)->groups;
+}
+
+/* Of several matrices side by side, the one whose columns begin there. */
+static const char *part(const graph *g, const node *n, int column)
+{
+    int end = 0;
+    if (own_of(n)->groups < 2) return NULL;
+    for (int i = 0; i < own_of(n)->groups; i++) {
+        const param *p = &g->params[n->params[i]];
+        end += (int)p->dims[0];
+        if (column < end) return p->role;
+    }
+    return NULL;
+}
+
+static void describe(const graph *g, const node *n, description *out)
+{
+    (void)g;
+    if (own_of(n)->scale != 1) describe_number(out, "scale", own_of(n)->scale);
 }
 
 const op op_linear = {
@@ -142,4 +181,6 @@ const op op_linear = {
     .n_slices = n_slices,
     .param_task = param_task,
     .flops = flops,
+    .describe = describe,
+    .part = part,
 };

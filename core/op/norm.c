@@ -17,26 +17,33 @@
 
 enum { SIGMA_REST, SIGMA_FIRST, FROZEN_SIGMAS };
 
+static const norm_args *own_of(const node *n)
+{
+    return n->own;
+}
+
+const norm_args *op_norm_args(const node *n)
+{
+    return own_of(n);
+}
+
 /* How many numbers parameter kind of the node has. */
 static size_t param_width(const graph *g, const node *n, norm_param kind)
 {
-    int p = n->norm_params[kind];
+    int p = own_of(n)->params[kind];
     return p == NONE ? 0 : g->params[p].count;
 }
 
 int op_norm_build(graph *g, int x, const norm_args *how)
 {
     node *n = graph_node(g, &op_norm);
-    n->norm = how->norm;
-    n->groups = how->groups;
-    n->own_gains = how->own_gains;
-    n->unit_offset = how->unit_offset && how->params[NORM_GAIN] != NONE;
-    n->eps = how->eps;
+    norm_args *own = graph_own(g, n, sizeof *own);
+    *own = *how;
+    own->unit_offset = how->unit_offset && how->params[NORM_GAIN] != NONE;
     n->role = how->role;
-    n->frozen = n->profiled = how->frozen;
+    n->profiled = how->frozen;
     n->state_count = how->frozen ? how->first_apart ? FROZEN_SIGMAS : 1 : 0;
     for (int i = 0; i < NORM_PARAMS; i++) {
-        n->norm_params[i] = how->params[i];
         if (how->params[i] != NONE) n->params[n->n_params++] = how->params[i];
         n->partial_count += g->failed ? 0 : param_width(g, n, (norm_param)i);
     }
@@ -59,7 +66,7 @@ typedef struct rows {
 
 static const real *offset_gain(const exec *x, const node *n, const span *s)
 {
-    const real *w = exec_param(x, n->norm_params[NORM_GAIN]);
+    const real *w = exec_param(x, own_of(n)->params[NORM_GAIN]);
     real *gain = exec_scratch(x, s->worker);
     size_t count = param_width(x->g, n, NORM_GAIN);
     for (size_t i = 0; i < count; i++) gain[i] = 1 + w[i];
@@ -71,17 +78,17 @@ static rows rows_of(const exec *x, const node *n, const span *s)
     const value *in = &x->g->values[n->inputs[0]], *out = &x->g->values[n->outputs[0]];
     rows a = {
         .n = (size_t)in->rows * (size_t)(s->b1 - s->b0),
-        .groups = (size_t)n->groups,
-        .width = (size_t)(in->cols / n->groups),
+        .groups = (size_t)own_of(n)->groups,
+        .width = (size_t)(in->cols / own_of(n)->groups),
         .ldx = (size_t)in->ld,
         .ldy = (size_t)out->ld,
         .x = exec_value(x, n->inputs[0], s->b0),
         .stats = exec_value(x, n->outputs[1], s->b0),
     };
     for (int i = 0; i < NORM_PARAMS; i++)
-        if (n->norm_params[i] != NONE) a.p[i] = exec_param(x, n->norm_params[i]);
-    if (n->unit_offset) a.p[NORM_GAIN] = offset_gain(x, n, s);
-    a.step = n->own_gains ? a.width : 0;
+        if (own_of(n)->params[i] != NONE) a.p[i] = exec_param(x, own_of(n)->params[i]);
+    if (own_of(n)->unit_offset) a.p[NORM_GAIN] = offset_gain(x, n, s);
+    a.step = own_of(n)->own_gains ? a.width : 0;
     return a;
 }
 
@@ -113,7 +120,7 @@ static void profile(const exec *x, const node *n)
     double *sigma = exec_state_start(x, n), tokens[FROZEN_SIGMAS] = {0};
     size_t length = (size_t)x->g->values[n->inputs[0]].rows;
     for (size_t i = 0; i < length; i++)
-        tokens[sigma_of(n, i)] += (double)x->g->batch * (double)n->groups;
+        tokens[sigma_of(n, i)] += (double)x->g->batch * (double)own_of(n)->groups;
     for (size_t which = 0; which < n->state_count; which++) {
         double sum = 0;
         for (int panel = 0; panel < x->g->n_panels; panel++)
@@ -135,7 +142,7 @@ static void forward(const exec *x, const node *n, const span *s)
 {
     rows a = rows_of(x, n, s);
     size_t length = (size_t)x->g->values[n->inputs[0]].rows;
-    if (n->frozen && x->profiling)
+    if (own_of(n)->frozen && x->profiling)
         memset(exec_partials(x, n, s->panel), 0, n->partial_count * sizeof(double));
     real *y = exec_value(x, n->outputs[0], s->b0);
     for (size_t r = 0; r < a.n; r++)
@@ -143,9 +150,9 @@ static void forward(const exec *x, const node *n, const span *s)
             const real *row = a.x + r * a.ldx + g * a.width, *p[NORM_PARAMS];
             real *stats = a.stats + (r * a.groups + g) * NORM_STATS;
             group_params(p, &a, g);
-            n->norm->stats(stats, row, a.width, n->eps);
-            if (n->frozen) freeze(x, n, r % length, s, stats);
-            n->norm->apply(y + r * a.ldy + g * a.width, stats, row, p, a.width);
+            own_of(n)->norm->stats(stats, row, a.width, own_of(n)->eps);
+            if (own_of(n)->frozen) freeze(x, n, r % length, s, stats);
+            own_of(n)->norm->apply(y + r * a.ldy + g * a.width, stats, row, p, a.width);
         }
 }
 
@@ -171,7 +178,7 @@ static void backward(const exec *x, const node *n, const span *s)
     const real *dy = exec_grad(x, n->outputs[0], s->b0), *base = exec_grad_base(x, n, 0, s->b0);
     real *y = n->recompute ? exec_value(x, n->outputs[0], s->b0) : NULL;
     real *dx = n->grads[0].wanted ? exec_grad(x, n->inputs[0], s->b0) : NULL;
-    bool has_params = n->n_params > 0, frozen = n->frozen;
+    bool has_params = n->n_params > 0, frozen = own_of(n)->frozen;
     for (size_t r = 0; r < a.n; r++)
         for (size_t g = 0; g < a.groups; g++) {
             size_t in = r * a.ldx + g * a.width, out = r * a.ldy + g * a.width;
@@ -181,17 +188,24 @@ static void backward(const exec *x, const node *n, const span *s)
             memcpy(dp, sums, sizeof sums);
             if (dp[NORM_GAIN]) dp[NORM_GAIN] += g * a.step;
             if (dp[NORM_BIAS]) dp[NORM_BIAS] += g * a.step;
-            if (y) n->norm->apply(y + out, stats, a.x + in, p, a.width);
-            if (has_params) n->norm->params(dp, dy + out, a.x + in, stats, p, a.width);
+            if (y) own_of(n)->norm->apply(y + out, stats, a.x + in, p, a.width);
+            if (has_params) own_of(n)->norm->params(dp, dy + out, a.x + in, stats, p, a.width);
             if (dx)
-                (frozen ? n->norm->frozen_input : n->norm->input)(
+                (frozen ? own_of(n)->norm->frozen_input : own_of(n)->norm->input)(
                     dx + in, base ? base + in : NULL, dy + out, a.x + in, stats, p, a.width);
         }
 }
 
 static size_t scratch(const graph *g, const node *n)
 {
-    return n->unit_offset ? param_width(g, n, NORM_GAIN) : 0;
+    return own_of(n)->unit_offset ? param_width(g, n, NORM_GAIN) : 0;
+}
+
+static void describe(const graph *g, const node *n, description *out)
+{
+    (void)g;
+    out->what = own_of(n)->norm->entry.name;
+    out->frozen = own_of(n)->frozen;
 }
 
 const op op_norm = {
@@ -207,5 +221,6 @@ const op op_norm = {
     .n_param_tasks = op_vector_tasks,
     .n_slices = op_one_slice,
     .param_task = op_vector_task,
+    .describe = describe,
     .scratch = scratch,
 };

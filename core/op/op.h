@@ -8,6 +8,10 @@
 #include "core/graph/graph.h"
 #include "core/graph/op.h"
 
+struct activation;
+struct gain_map;
+struct position;
+
 #define OP(name) extern const op op_##name;
 #include "core/op/op.def"
 #undef OP
@@ -24,6 +28,7 @@ int op_centre_build(graph *g, int x); /* x minus its mean over features */
 /* y = x W' (+ b): n_weights row-adjacent matrices make one output of their summed width. biases
  * NULL, or entries NONE: no bias. */
 int op_linear_build(graph *g, int x, const int *weights, const int *biases, int n_weights);
+int op_linear_matrices(const node *n);
 /* y = c x W' (+ b), c constant: no pass over x more. */
 int op_linear_scaled_build(
     graph *g, double c, int x, const int *weights, const int *biases, int n_weights);
@@ -39,6 +44,7 @@ typedef struct norm_args {
     double eps;
 } norm_args;
 int op_norm_build(graph *g, int x, const norm_args *how);
+const norm_args *op_norm_args(const node *n);
 /* What a norm with batch statistics (core/norm/over_batch.h) has beside gain and bias. */
 typedef struct batch_norm_args {
     norm_args norm;
@@ -50,10 +56,13 @@ int op_batch_norm_build(graph *g, int x, const batch_norm_args *how);
 double op_batch_norm_lambda(const exec *x, const node *n); /* of this pass */
 /* y = lambda a + (1 - lambda) b, lambda that of the batch norm that made b. */
 int op_blend_build(graph *g, int a, int b);
+int op_blend_partner(const node *n); /* the node that made b */
 int op_add_build(graph *g, int a, int b);
 int op_admin_build(graph *g, int x, int f, int omega);          /* omega x + f */
 int op_mix_build(graph *g, double ca, int a, double cb, int b); /* ca a + cb b */
+double op_mix_factor(const node *n, int input);
 int op_scale_build(graph *g, int x, double scale);
+void op_scale_by_power(const node *n, int exponent); /* scale times 2^exponent, from now on */
 /* c f(p) x; p has 1, a divisor of, or all the features' number of entries, in one vector or in n_p
  * that were added to the graph one after another. Two nodes of a block may share p. */
 int op_gain_build(graph *g, int x, const int *p, int n_p, const struct gain_map *map, double scale);
@@ -83,6 +92,7 @@ typedef struct attention_args {
     const struct position *position;
 } attention_args;
 int op_attention_build(graph *g, int q, int k, int v, const attention_args *how);
+const attention_args *op_attention_args(const node *n);
 /* Query i sees keys first..end-1. */
 size_t op_attention_first(const node *n, size_t i);
 size_t op_attention_end(const node *n, size_t i, size_t length);

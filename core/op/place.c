@@ -6,10 +6,21 @@
 
 #include "core/position/position.h"
 
+/* What a node of this op knows. */
+typedef struct own {
+    const position *position;
+} own;
+
+static const own *own_of(const node *n)
+{
+    return n->own;
+}
+
 int op_place_build(graph *g, int x, int table, const position *kind)
 {
     node *n = graph_node(g, &op_place);
-    n->position = kind;
+    own *o = graph_own(g, n, sizeof *o);
+    o->position = kind;
     if (table != NONE) n->params[n->n_params++] = table;
     int y = graph_value(g, g->values[x].rows, g->values[x].cols);
     n->inputs[0] = x, n->n_inputs = 1;
@@ -27,7 +38,8 @@ static void forward(const exec *x, const node *n, const span *s)
         for (int t = 0; t < x->g->seq_len; t++, y += width, from += width) {
             const real *row = table ? table + (size_t)t * width : NULL;
             for (size_t i = 0; i < width; i++) y[i] = row ? from[i] + row[i] : from[i];
-            if (n->position && n->position->add_row) n->position->add_row(y, t, width);
+            if (own_of(n)->position && own_of(n)->position->add_row)
+                own_of(n)->position->add_row(y, t, width);
         }
     }
 }
@@ -61,6 +73,13 @@ static void param_task(const exec *x, const node *n, int task)
     exec_matrix_slice(x, n, n->params[0], 0, grad, count);
 }
 
+static void describe(const graph *g, const node *n, description *out)
+{
+    (void)g;
+    const position *kind = own_of(n)->position;
+    out->what = kind ? kind->entry.name : NULL;
+}
+
 const op op_place = {
     .entry = {.name = "place", .summary = "y[t] = x[t] + P[t], positions"},
     .alias_grad = true,
@@ -70,4 +89,5 @@ const op op_place = {
     .n_param_tasks = n_param_tasks,
     .n_slices = op_one_slice,
     .param_task = param_task,
+    .describe = describe,
 };

@@ -3,12 +3,24 @@
  * arXiv:2104.09864 (half-split layout). */
 #include "core/op/op.h"
 
+/* What a node of this op knows. */
+typedef struct own {
+    int heads, turned; /* features of a head that turn */
+    double base;
+} own;
+
+static const own *own_of(const node *n)
+{
+    return n->own;
+}
+
 int op_rope_build(graph *g, int x, int heads, int turned, double base)
 {
     node *n = graph_node(g, &op_rope);
-    n->heads = heads;
-    n->turned = turned;
-    n->base = base;
+    own *o = graph_own(g, n, sizeof *o);
+    o->heads = heads;
+    o->turned = turned;
+    o->base = base;
     int y = graph_value(g, g->values[x].rows, g->values[x].cols);
     n->inputs[0] = x, n->n_inputs = 1;
     n->outputs[0] = y, n->n_outputs = 1;
@@ -18,7 +30,7 @@ int op_rope_build(graph *g, int x, int heads, int turned, double base)
 static size_t scratch(const graph *g, const node *n)
 {
     (void)g;
-    return (size_t)n->turned;
+    return (size_t)own_of(n)->turned;
 }
 
 static void turn_row(real *y,
@@ -44,11 +56,11 @@ static void turn(const exec *x, const node *n, const span *s, bool back)
 {
     const graph *g = x->g;
     const value *in = &g->values[n->inputs[0]], *out = &g->values[n->outputs[0]];
-    size_t width = (size_t)(out->cols / n->heads), half = (size_t)n->turned / 2;
+    size_t width = (size_t)(out->cols / own_of(n)->heads), half = (size_t)own_of(n)->turned / 2;
     real *cosine = exec_scratch(x, s->worker), *sine = cosine + half;
     for (int t = 0; t < g->seq_len; t++) {
         for (size_t j = 0; j < half; j++) {
-            double angle = t * pow(n->base, -2.0 * (double)j / (double)n->turned);
+            double angle = t * pow(own_of(n)->base, -2.0 * (double)j / (double)own_of(n)->turned);
             cosine[j] = (real)cos(angle);
             sine[j] = (real)(back ? -sin(angle) : sin(angle));
         }
@@ -56,12 +68,12 @@ static void turn(const exec *x, const node *n, const span *s, bool back)
             size_t row_in = (size_t)t * (size_t)in->ld, row_out = (size_t)t * (size_t)out->ld;
             if (back)
                 turn_row(exec_grad(x, n->inputs[0], b) + row_in,
-                         exec_grad(x, n->outputs[0], b) + row_out, cosine, sine, n->heads, width,
-                         half);
+                         exec_grad(x, n->outputs[0], b) + row_out, cosine, sine, own_of(n)->heads,
+                         width, half);
             else
                 turn_row(exec_value(x, n->outputs[0], b) + row_out,
-                         exec_value(x, n->inputs[0], b) + row_in, cosine, sine, n->heads, width,
-                         half);
+                         exec_value(x, n->inputs[0], b) + row_in, cosine, sine, own_of(n)->heads,
+                         width, half);
         }
     }
 }
@@ -76,9 +88,16 @@ static void backward(const exec *x, const node *n, const span *s)
     turn(x, n, s, true);
 }
 
+static void describe(const graph *g, const node *n, description *out)
+{
+    (void)g;
+    if (own_of(n)->turned) describe_number(out, "turned", own_of(n)->turned);
+}
+
 const op op_rope = {
     .entry = {.name = "rope", .summary = "rotary positions", .source = "arXiv:2104.09864"},
     .forward = forward,
     .backward = backward,
     .scratch = scratch,
+    .describe = describe,
 };

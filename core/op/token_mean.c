@@ -8,10 +8,21 @@
 
 #include <string.h>
 
+/* What a node of this op knows. */
+typedef struct own {
+    bool causal;
+} own;
+
+static const own *own_of(const node *n)
+{
+    return n->own;
+}
+
 int op_token_mean_build(graph *g, int x, bool causal)
 {
     node *n = graph_node(g, &op_token_mean);
-    n->causal = causal;
+    own *o = graph_own(g, n, sizeof *o);
+    o->causal = causal;
     int y = graph_value(g, g->values[x].rows, g->values[x].cols);
     n->inputs[0] = x, n->n_inputs = 1;
     n->outputs[0] = y, n->n_outputs = 1;
@@ -48,11 +59,11 @@ static void forward_one(const exec *x, const node *n, const span *s, int b)
     const real *from = exec_value(x, n->inputs[0], b);
     real *y = exec_value(x, n->outputs[0], b);
     double *sum = sums_of(x, s, cols);
-    for (size_t t = 0; t < rows && !n->causal; t++)
+    for (size_t t = 0; t < rows && !own_of(n)->causal; t++)
         add_row(sum, from + t * (size_t)in->ld, 1, cols);
     for (size_t t = 0; t < rows; t++, y += out->ld) {
-        if (n->causal) add_row(sum, from + t * (size_t)in->ld, 1, cols);
-        double factor = 1 / (double)(n->causal ? t + 1 : rows);
+        if (own_of(n)->causal) add_row(sum, from + t * (size_t)in->ld, 1, cols);
+        double factor = 1 / (double)(own_of(n)->causal ? t + 1 : rows);
         times(y, sum, factor, cols);
     }
 }
@@ -74,11 +85,11 @@ static void backward_one(const exec *x, const node *n, const span *s, int b)
     const real *dy = exec_grad(x, n->outputs[0], b), *base = exec_grad_base(x, n, 0, b);
     real *dx = exec_grad(x, n->inputs[0], b);
     double *sum = sums_of(x, s, cols);
-    for (size_t t = 0; t < rows && !n->causal; t++)
+    for (size_t t = 0; t < rows && !own_of(n)->causal; t++)
         add_row(sum, dy + t * (size_t)out->ld, 1 / (double)rows, cols);
     for (size_t t = rows; t-- > 0;) {
         size_t at = t * (size_t)in->ld;
-        if (n->causal) add_row(sum, dy + t * (size_t)out->ld, 1 / (double)(t + 1), cols);
+        if (own_of(n)->causal) add_row(sum, dy + t * (size_t)out->ld, 1 / (double)(t + 1), cols);
         store(dx + at, base ? base + at : NULL, sum, cols);
     }
 }

@@ -43,7 +43,7 @@ void probe_branch_values(probe_branch *p, const exec *x, const node *n, const sp
     const tap *t = &p->g->taps[n->branch_tap];
     const value *v = &p->g->values[t->value];
     int at = n->inputs[1] == t->value;
-    real factor = n->op == &op_mix ? (real)n->mix[!at] : 1;
+    real factor = n->op == &op_mix ? (real)op_mix_factor(n, !at) : 1;
     for (int b = s->b0; b < s->b1; b++) {
         const real *f = exec_value(x, t->value, b);
         branch_sums *sums = &sums_of(p, n->branch_tap)[b];

@@ -222,7 +222,8 @@ static void matrix_values(
     if (pt->rows) attention_rows_reset(&pt->rows[b]);
     for (size_t r = 0; (pt->moments || pt->rows) && r < rows; r += length) {
         slab s;
-        slab_sums_window(&s, m + r * length, length, length, n->causal, (size_t)n->window, work);
+        slab_sums_window(&s, m + r * length, length, length, op_attention_args(n)->causal,
+                         (size_t)op_attention_args(n)->window, work);
         slab_centre(&s);
         if (pt->moments) moments_add(&pt->moments[b], &s, pt->token_sq + (size_t)b * rows + r);
         if (pt->rows) attention_rows_add(&pt->rows[b], &s);
@@ -339,7 +340,8 @@ tap_grads(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, i
     for (size_t r = 0; r < (size_t)v->rows; r += rows) {
         slab s;
         if (t->is_matrix)
-            slab_norms(&s, dx + r * rows, rows, rows, rows, n->causal, (size_t)n->window, work);
+            slab_norms(&s, dx + r * rows, rows, rows, rows, op_attention_args(n)->causal,
+                       (size_t)op_attention_args(n)->window, work);
         else
             slab_norms(&s, dx, rows, (size_t)v->cols, (size_t)v->ld, false, 0, work);
         gradient_add(&pt->gradient[b], &s);

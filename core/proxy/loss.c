@@ -39,7 +39,7 @@ static void fisher(proxy_pass *p)
         const node *n = &g->nodes[i];
         int column = 0;
         if (n->op != &op_linear) continue;
-        for (int k = 0; k < n->groups; k++) {
+        for (int k = 0; k < op_linear_matrices(n); k++) {
             const param *m = &g->params[n->params[k]];
             int width = (int)m->dims[0];
             if (proxy_is_matrix(m, ""))

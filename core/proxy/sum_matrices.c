@@ -107,9 +107,10 @@ static void head_confidence(proxy_pass *p)
     for (int i = 0; i < g->n_nodes; i++) {
         const node *n = &g->nodes[i];
         int column = 0;
-        if (n->op != &op_linear || n->groups != 3 || n->layer < 1 || n->layer > p->spec.depth)
+        if (n->op != &op_linear || op_linear_matrices(n) != 3 || n->layer < 1 ||
+            n->layer > p->spec.depth)
             continue;
-        for (int k = 0; k < n->groups; k++) {
+        for (int k = 0; k < op_linear_matrices(n); k++) {
             int width = (int)g->params[n->params[k]].dims[0];
             sums[n->layer] += largest_tokens(p, n->outputs[0], column, width);
             counts[n->layer]++;

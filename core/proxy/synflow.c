@@ -17,7 +17,7 @@ static void make_positive(session *s)
     for (size_t i = 0; i < width; i++) s->data.inputs[i] = s->data.grad_seed[i] = 1;
 }
 
-static node *rescale_of(session *s, const tap *t)
+static const node *rescale_of(session *s, const tap *t)
 {
     return &s->g.nodes[s->g.values[t->value].producer];
 }
@@ -60,8 +60,7 @@ static bool level(proxy_pass *p, int *exponents)
         if (most == 0) return true;
         int now = ilogb(most), step = now - before;
         before = now;
-        node *n = rescale_of(s, t);
-        n->scale = ldexp(n->scale, -step);
+        op_scale_by_power(rescale_of(s, t), -step);
         scale_biases(s, t->layer, -step);
         *exponents += step;
     }

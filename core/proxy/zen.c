@@ -18,11 +18,11 @@ static double rms(const real *x, size_t n)
 }
 
 /* What one row is divided by. */
-static double divisor(const node *n, const real *x, const real *y, size_t width)
+static double divisor(const norm_args *how, const real *x, const real *y, size_t width)
 {
     real stats[NORM_STATS];
-    if (!n->norm->frozen_input || n->norm->scalar_gain) return rms(x, width) / rms(y, width);
-    n->norm->stats(stats, x, width, n->eps);
+    if (!how->norm->frozen_input || how->norm->scalar_gain) return rms(x, width) / rms(y, width);
+    how->norm->stats(stats, x, width, how->eps);
     return 1 / (double)stats[1];
 }
 
@@ -30,14 +30,15 @@ static double divisor(const node *n, const real *x, const real *y, size_t width)
 static double token_sigma(const proxy_pass *p, const node *n)
 {
     const value *in = &p->s.g.values[n->inputs[0]], *out = &p->s.g.values[n->outputs[0]];
-    size_t width = (size_t)(in->cols / n->groups);
+    const norm_args *how = op_norm_args(n);
+    size_t width = (size_t)(in->cols / how->groups);
     double sum = 0, count = 0;
     for (int b = 0; b < p->s.g.batch; b++) {
         const real *x = exec_value(&p->s.x, n->inputs[0], b),
                    *y = exec_value(&p->s.x, n->outputs[0], b);
         for (int r = 0; r < in->rows; r++, x += in->ld, y += out->ld)
-            for (int g = 0; g < n->groups; g++, count++)
-                sum += divisor(n, x + (size_t)g * width, y + (size_t)g * width, width);
+            for (int g = 0; g < how->groups; g++, count++)
+                sum += divisor(how, x + (size_t)g * width, y + (size_t)g * width, width);
     }
     return sum / count;
 }
@@ -68,7 +69,7 @@ static double batch_sigma(const proxy_pass *p, const node *n)
 static bool on_path(const node *n)
 {
     bool head = n->role && (!strcmp(n->role, "attn.q_norm") || !strcmp(n->role, "attn.k_norm"));
-    return !head && !(n->norm && n->norm->pointwise);
+    return !head && !op_norm_args(n)->norm->pointwise;
 }
 
 /* 1, or the share of this norm where it is blended with another. */
@@ -78,7 +79,7 @@ static double share(const proxy_pass *p, const node *n)
     for (int i = 0; i < g->n_nodes; i++) {
         const node *blend = &g->nodes[i];
         if (blend->op != &op_blend) continue;
-        double lambda = op_batch_norm_lambda(&p->s.x, &g->nodes[blend->partner]);
+        double lambda = op_batch_norm_lambda(&p->s.x, &g->nodes[op_blend_partner(blend)]);
         if (blend->inputs[0] == n->outputs[0]) return lambda;
         if (blend->inputs[1] == n->outputs[0]) return 1 - lambda;
     }

@@ -190,9 +190,9 @@ static double stream_factor(const graph *g, int *sums)
     for (int i = 0; i < g->n_nodes; i++) {
         const node *n = &g->nodes[i];
         if (n->op != &op_mix && n->op != &op_add) continue;
-        double factor = n->op == &op_mix ? n->mix[0] : 1;
+        double factor = n->op == &op_mix ? op_mix_factor(n, 0) : 1;
         ck_assert(isnan(found) || found == factor);
-        if (n->op == &op_mix) ck_assert(n->mix[1] == 1);
+        if (n->op == &op_mix) ck_assert(op_mix_factor(n, 1) == 1);
         found = factor;
         ++*sums;
     }
@@ -282,7 +282,9 @@ START_TEST(test_layernorm_scaling_is_in_the_first_product_of_each_branch)
         if (at->op != &op_linear) continue;
         const param *p = &n.s.g.params[at->params[0]];
         bool first = p->kind == PARAM_INNER;
-        ck_assert_double_eq(at->scale, first ? 1 / sqrt(p->layer) : 1);
+        description d = {0};
+        op_linear.describe(&n.s.g, at, &d);
+        ck_assert_double_eq(d.n_numbers ? d.numbers[0].value : 1, first ? 1 / sqrt(p->layer) : 1);
         products[p->layer] += first;
     }
     for (int l = 1; l <= 9; l++) ck_assert_int_eq(products[l], 2);
