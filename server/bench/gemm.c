@@ -59,11 +59,11 @@ static void add_attention(bench_gemm *g, double count, int length, int width)
 static void list_products(bench_gemm *g, const run_spec *s)
 {
     const spec_model *m = &s->model;
-    int tokens = s->data.batch * s->data.seq_len, width = m->d_model / m->n_heads;
+    int tokens = s->data.batch * s->data.seq_len, width = m->head_dim, queries = m->n_heads * width;
     bool gated = engine_for(s->precision)->activation_gated(m->activation);
     double L = s->depth;
-    add_linear(g, L, "qkv", tokens, m->d_model, m->d_model + 2 * m->n_kv_heads * width);
-    add_linear(g, L, "wo", tokens, m->d_model, m->d_model);
+    add_linear(g, L, "qkv", tokens, m->d_model, queries + 2 * m->n_kv_heads * width);
+    add_linear(g, L, "wo", tokens, queries, m->d_model);
     add_linear(g, L, "w1", tokens, m->d_model, gated ? 2 * m->d_ff : m->d_ff);
     add_linear(g, L, "w2", tokens, m->d_ff, m->d_model);
     add_linear(g, 1, "head", tokens, m->d_model, m->vocab);

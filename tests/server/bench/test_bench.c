@@ -21,6 +21,8 @@ static const char *const networks[] = {
     "{\"model\":{\"d_model\":32,\"n_heads\":2,\"parallel\":true,\"mask\":\"bidirectional\"},"
     "\"depth\":2,"
     "\"strategy\":\"peri_ln\",\"precision\":\"float64\",\"data\":{\"batch\":2,\"seq_len\":5}}",
+    "{\"model\":{\"d_model\":32,\"n_heads\":6,\"n_kv_heads\":3,\"head_dim\":12,\"tied\":true},"
+    "\"depth\":2,\"data\":{\"batch\":2,\"seq_len\":7}}",
 };
 
 static void resolve(job *j, const char *text)
