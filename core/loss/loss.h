@@ -2,7 +2,9 @@
 #ifndef CORE_LOSS_LOSS_H
 #define CORE_LOSS_LOSS_H
 
-#include "core/network/builder.h"
+#include "core/base/registry.h"
+
+#include <stdbool.h>
 
 typedef struct loss {
     entry entry;

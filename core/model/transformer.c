@@ -1,6 +1,7 @@
 /* The transformer: embedding, L blocks by the placement, head. Decoder (causal) or encoder. */
 #include "core/data/data.h"
 #include "core/loss/loss.h"
+#include "core/model/check.h"
 #include "core/model/model.h"
 #include "core/network/builder.h"
 #include "core/network/parametrization.h"

@@ -1,7 +1,6 @@
 #include "core/network/parametrization.h"
 
 #include "core/optimizer/optimizer.h"
-#include "core/placement/placement.h"
 
 #include <math.h>
 #include <string.h>
@@ -73,13 +72,4 @@ init_rule parametrization_init(const run_spec *spec, const param *p, parametriza
     if (init_is_block_matrix(p) && r.law != INIT_ORTHOGONAL)
         r.scale /= sqrt(parametrization_width(spec));
     return r;
-}
-
-err_code parametrization_check(const run_spec *spec, error *err)
-{
-    const placement *p = placement_table[spec->strategy.placement];
-    if (!is_mup(spec) || !p->projection) return ERR_OK;
-    return error_set(err, ERR_COMBINATION, "/train/parametrization",
-                     "%s sets the lengths of its weights itself; allowed is standard",
-                     p->entry.name);
 }

@@ -22,7 +22,6 @@
 #ifndef CORE_NETWORK_PARAMETRIZATION_H
 #define CORE_NETWORK_PARAMETRIZATION_H
 
-#include "core/base/error.h"
 #include "core/init/init.h"
 
 double parametrization_width(const run_spec *spec);                 /* m; 1 with standard */
@@ -36,8 +35,5 @@ typedef init_rule parametrization_rule(const run_spec *spec, const param *p);
 init_rule parametrization_init(const run_spec *spec, const param *p, parametrization_rule *of_base);
 /* The spec of the base network. */
 run_spec parametrization_base(const run_spec *spec);
-
-/* ERR_COMBINATION where the strategy sets the lengths of weights itself. */
-err_code parametrization_check(const run_spec *spec, error *err);
 
 #endif
