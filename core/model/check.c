@@ -97,7 +97,7 @@ static err_code check_head_norm(const run_spec *spec, error *err)
  * where the placement works inside the branches. */
 static err_code check_groups(const run_spec *spec, const char *field, int groups, error *err)
 {
-    const placement *p = placement_table[spec->strategy.placement];
+    const branch_hooks *inside = &placement_table[spec->strategy.placement]->inside;
     const spec_model *m = &spec->model;
     char pointer[48];
     const struct {
@@ -105,8 +105,8 @@ static err_code check_groups(const run_spec *spec, const char *field, int groups
         int width;
         bool seen;
     } widths[] = {{"d_model", m->d_model, true},
-                  {"n_heads x head_dim", m->n_heads * m->head_dim, p->values != NULL},
-                  {"d_ff", m->d_ff, p->hidden != NULL || p->hidden_in != NULL}};
+                  {"n_heads x head_dim", m->n_heads * m->head_dim, inside->values != NULL},
+                  {"d_ff", m->d_ff, inside->hidden != NULL || inside->hidden_in != NULL}};
     snprintf(pointer, sizeof pointer, "/strategy/%s", field);
     for (size_t i = 0; groups && i < sizeof widths / sizeof *widths; i++)
         if (widths[i].seen && widths[i].width % groups)

@@ -108,7 +108,7 @@ static void name_stream(builder *b, int x)
     graph_site(g, x, SITE_resid_in);
 }
 
-static void build_head(builder *b, int x)
+static void build_head(builder *b, const placement *place, int x)
 {
     graph *g = b->g;
     const spec_model *m = &b->spec->model;
@@ -124,7 +124,7 @@ static void build_head(builder *b, int x)
         table = graph_param(g, PARAM_HEAD, "lm_head.weight", (size_t)m->vocab, (size_t)b->width);
     int logits = op_linear_scaled_build(g, parametrization_readout(b->spec), x, &table, NULL, 1);
     if (unit) logits = op_unit_rows_build(g, logits, table);
-    if (b->place->logits) logits = b->place->logits(b, logits);
+    if (place->logits) logits = place->logits(b, logits);
     if (!isnan(m->final_softcap)) logits = op_softcap_build(g, logits, m->final_softcap);
     graph_site(g, logits, SITE_lm_logits);
     if (b->spec->derived == DERIVED_SUM)
@@ -153,7 +153,7 @@ static void build(graph *g)
     const placement *place = placement_table[spec->strategy.placement];
     builder b = {.g = g,
                  .spec = spec,
-                 .place = place,
+                 .inside = &place->inside,
                  .activation = activation_table[spec->model.activation],
                  .position = position_table[spec->model.position],
                  .width = spec->model.d_model - place->narrower,
@@ -177,7 +177,7 @@ static void build(graph *g)
     }
     builder_begin(&b, spec->depth + 1);
     if (place->end) x = place->end(&b, x);
-    build_head(&b, x);
+    build_head(&b, place, x);
     project(g, place);
     graph_mark_gradients(g);
     builder_pair_branches(g);

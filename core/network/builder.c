@@ -3,7 +3,6 @@
 #include "core/network/parametrization.h"
 #include "core/norm/over_batch.h"
 #include "core/op/op.h"
-#include "core/placement/placement.h"
 
 #include <math.h>
 #include <string.h>
@@ -167,7 +166,7 @@ static int prepare_head(builder *b, int x, int heads, norm_slot slot)
     if (m->qk_norm) x = builder_norm_as(b, slot, norm_table[m->qk_norm_type], x, groups);
     if (b->position->rotates) x = rope(b, x, heads);
     if (m->logit_scale == LOGITS_COSINE) x = builder_norm_as(b, slot, &norm_l2norm, x, heads);
-    return b->place->turned ? b->place->turned(b, x, slot == SLOT_ATTN_K) : x;
+    return b->inside->turned ? b->inside->turned(b, x, slot == SLOT_ATTN_K) : x;
 }
 
 static double logit_scale(const run_spec *spec)
@@ -189,8 +188,8 @@ static int attend(builder *b, int q, int k, int v)
                           .scale = logit_scale(b->spec) * m->logit_factor,
                           .tau = NONE,
                           .softcap = m->logit_softcap,
-                          .bias = b->place->logit_bias,
-                          .bias_work = b->place->bias_work ? b->place->bias_work(b->spec) : 0,
+                          .bias = b->inside->logit_bias,
+                          .bias_work = b->inside->bias_work ? b->inside->bias_work(b->spec) : 0,
                           .by_distance = NONE,
                           .position = b->position};
     if (b->position->buckets) how.by_distance = graph_find_param(b->g, "distance_bias.weight");
@@ -237,12 +236,12 @@ int builder_attention(builder *b, int x)
     graph_site(g, q, SITE_q);
     graph_site(g, k, SITE_k);
     graph_site(g, v, SITE_v);
-    int beside = b->place->beside ? b->place->beside(b, v) : NONE;
+    int beside = b->inside->beside ? b->inside->beside(b, v) : NONE;
     int y = attend(b, q, k, v);
     if (!g->failed) attention_sites(b, &g->nodes[g->n_nodes - 1]);
-    if (b->place->weighted) y = b->place->weighted(b, y, beside);
+    if (b->inside->weighted) y = b->inside->weighted(b, y, beside);
     graph_site(g, y, SITE_attn_head_out);
-    if (b->place->values) y = b->place->values(b, y);
+    if (b->inside->values) y = b->inside->values(b, y);
     int raw = linear(b, 1, y, PARAM_OUTER, (const char *const[]){"attn.o.weight"},
                      (const char *const[]){m->attn_out_bias ? "attn.o.bias" : NULL}, &b->width, 1);
     graph_site(g, raw, SITE_attn_raw);
@@ -259,11 +258,11 @@ int builder_mlp(builder *b, int x)
     int skip = gated ? 0 : 1;
     int hidden = linear(b, b->in_scale, x, PARAM_INNER, roles + skip, biases + skip,
                         (const int[]){m->d_ff, m->d_ff}, 2 - skip);
-    if (b->place->hidden_in) hidden = b->place->hidden_in(b, hidden);
+    if (b->inside->hidden_in) hidden = b->inside->hidden_in(b, hidden);
     graph_site(b->g, hidden, SITE_mlp_pre);
     int active = op_activate_build(b->g, hidden, b->activation);
     graph_site(b->g, active, SITE_mlp_act);
-    if (b->place->hidden) active = b->place->hidden(b, active);
+    if (b->inside->hidden) active = b->inside->hidden(b, active);
     int raw = linear(b, 1, active, PARAM_OUTER, (const char *const[]){"mlp.down.weight"},
                      (const char *const[]){m->mlp_bias ? "mlp.down.bias" : NULL}, &b->width, 1);
     graph_site(b->g, raw, SITE_mlp_raw);
@@ -328,7 +327,7 @@ int builder_add(builder *b, branch which, int x, int y)
 int builder_gpas(builder *b, branch which, bool before, int x)
 {
     branch at = before ? BRANCH_ATTN : BRANCH_MLP;
-    if (!b->spec->strategy.gpas || before != b->place->gpas_first) return x;
+    if (!b->spec->strategy.gpas || before != b->inside->gpas_first) return x;
     if (b->spec->model.parallel && which != at) return x;
     return builder_gain_as(b, "gpas_gate", 1, 0, &gain_preserving, 1, x);
 }

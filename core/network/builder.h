@@ -42,12 +42,25 @@ typedef enum norm_slot {
 
 typedef enum branch { BRANCH_ATTN, BRANCH_MLP } branch;
 
-struct placement;
+typedef struct builder builder;
 
-typedef struct builder {
+/* What a placement has inside the branches; each is NULL, or false, where it has nothing there. */
+typedef struct branch_hooks {
+    constants_fill *logit_bias; /* [T, T] added to the logits, with so many doubles of work space */
+    size_t (*bias_work)(const run_spec *spec);
+    int (*beside)(builder *b, int v); /* a value made of the values besides their weighted sums */
+    int (*weighted)(builder *b, int y, int beside); /* weighted values and it, as one */
+    int (*values)(builder *b, int y);               /* weighted values of all heads, before W_O */
+    int (*hidden)(builder *b, int h);               /* MLP units after the activation, before W_2 */
+    int (*hidden_in)(builder *b, int h);            /* MLP units before the activation */
+    int (*turned)(builder *b, int x, bool key);     /* queries or keys after rope */
+    bool gpas_first; /* gpas scales the stream before the sum, not after it */
+} branch_hooks;
+
+struct builder {
     graph *g;
     const run_spec *spec;
-    const struct placement *place;
+    const branch_hooks *inside; /* of the placement whose block is built */
     const activation *activation;
     const position *position;
     spec_layer layer; /* the strategy in this block */
@@ -55,7 +68,7 @@ typedef struct builder {
     int second;       /* second stream of placements that have one, or NONE */
     double in_scale;  /* constant on what the branches of this block read; 1 unless set */
     int entered;      /* MLP input or whatever else a placement keeps within a block, or NONE */
-} builder;
+};
 
 /* Begins block l (0: what stands before the blocks, L+1: after them). */
 void builder_begin(builder *b, int layer);

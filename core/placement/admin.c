@@ -26,7 +26,7 @@ const placement placement_admin = {
                          "before the first update; no final norm",
               .source = "arXiv:2004.08249"},
     .uses = USES(RESIDUAL) | USES(GPAS),
-    .gpas_first = true,
+    .inside = {.gpas_first = true},
     .theory = {.known = true, .profiled = true, .attn = {.post = true}, .mlp = {.post = true}},
     .block = block,
 };

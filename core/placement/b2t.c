@@ -26,7 +26,7 @@ const placement placement_b2t = {
               .summary = "u = N(x + A(x)); y = N(x + u + M(u)); no final norm",
               .source = "arXiv:2206.00330"},
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(INIT_FACTOR),
-    .gpas_first = true,
+    .inside = {.gpas_first = true},
     .block = block,
     .theory = {.known = true, .attn = {.post = true}, .mlp = {.post = true, .around = true}},
     .init = start,

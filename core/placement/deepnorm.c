@@ -56,7 +56,7 @@ const placement placement_deepnorm = {
               .source = "arXiv:2203.00555"},
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(STREAM_ALPHA) | USES(PARTNER) | USES(INIT_BETA) |
             USES(INIT_FACTOR),
-    .gpas_first = true,
+    .inside = {.gpas_first = true},
     .block = block,
     .theory = {.known = true, .attn = {.post = true}, .mlp = {.post = true}, .alpha = alpha_of},
     .init = start,

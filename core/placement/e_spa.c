@@ -51,9 +51,7 @@ const placement placement_e_spa = {
                .mixing = RECIPE_TARGET,
                .family = TARGET_EXPONENTIAL,
                .target_end = end_of},
-    .logit_bias = fill,
-    .bias_work = work,
-    .weighted = weighted,
+    .inside = {.logit_bias = fill, .bias_work = work, .weighted = weighted},
     .init = skipless_init,
     .check = check,
 };

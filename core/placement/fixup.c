@@ -54,7 +54,6 @@ const placement placement_fixup = {
     .uses = USES(RESIDUAL) | USES(PARTNER) | USES(INIT_FACTOR),
     .block = block,
     .theory = {.known = true},
-    .hidden_in = hidden_in,
-    .hidden = hidden,
+    .inside = {.hidden_in = hidden_in, .hidden = hidden},
     .init = start,
 };

@@ -28,7 +28,7 @@ const placement placement_keel = {
                          "final norm",
               .source = "arXiv:2601.19895"},
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(STREAM_ALPHA),
-    .gpas_first = true,
+    .inside = {.gpas_first = true},
     .block = block,
     .theory = {.known = true,
                .attn = {.in = true, .post = true},

@@ -36,6 +36,5 @@ const placement placement_normformer = {
     .theory = {.known = true,
                .attn = {.in = true, .out = true},
                .mlp = {.in = true, .inner = true}},
-    .values = values,
-    .hidden = hidden,
+    .inside = {.values = values, .hidden = hidden},
 };

@@ -17,9 +17,9 @@ const registry placement_registry = {"placements", "where the norms of a block s
 
 int placement_block(builder *b, const placement *kind, int x)
 {
-    const placement *own = b->place;
-    b->place = kind;
+    const branch_hooks *own = b->inside;
+    b->inside = &kind->inside;
     x = kind->block(b, x);
-    b->place = own;
+    b->inside = own;
     return x;
 }

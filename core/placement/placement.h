@@ -17,22 +17,13 @@ typedef struct placement {
     bool final_norm; /* default of strategy.final_norm */
     int narrower;    /* features that the stream has less than d_model */
     use_set uses;    /* bit per enum use: which fields mean something here */
-    bool gpas_first; /* gpas scales the stream before the sum, not after it */
     int (*block)(builder *b, int x);
     int (*parallel_block)(builder *b, int x); /* NULL: model.parallel is refused */
     int (*begin)(builder *b, int x); /* after the embedding: the first stream; may set b->second */
     int (*end)(builder *b, int x);   /* after the last block, before the final norm */
-    /* Inside the branches. */
-    constants_fill *logit_bias; /* [T, T] added to the logits, with so many doubles of work space */
-    size_t (*bias_work)(const run_spec *spec);
-    int (*beside)(builder *b, int v); /* a value made of the values besides their weighted sums */
-    int (*weighted)(builder *b, int y, int beside); /* weighted values and it, as one */
-    int (*values)(builder *b, int y);               /* weighted values of all heads, before W_O */
-    int (*hidden)(builder *b, int h);               /* MLP units after the activation, before W_2 */
-    int (*hidden_in)(builder *b, int h);            /* MLP units before the activation */
-    int (*turned)(builder *b, int x, bool key);     /* queries or keys after rope */
-    int (*logits)(builder *b, int x);               /* vocabulary logits */
-    init_adjust *init; /* what becomes of the initial weights; uses INIT_FACTOR */
+    branch_hooks inside;
+    int (*logits)(builder *b, int x); /* vocabulary logits */
+    init_adjust *init;                /* what becomes of the initial weights; uses INIT_FACTOR */
     param_projection (*projection)(const param *p); /* after init and after each update */
     recipe theory; /* how the norms stand, for predictions; unknown: none are made */
     err_code (*check)(const run_spec *spec, error *err);

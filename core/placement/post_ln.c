@@ -20,7 +20,7 @@ const placement placement_post_ln = {
               .summary = "x' = N(x + A(x)); y = N(x' + M(x')); no final norm",
               .source = "arXiv:1706.03762"},
     .uses = USES(RESIDUAL) | USES(GPAS),
-    .gpas_first = true,
+    .inside = {.gpas_first = true},
     .block = block,
     .theory = {.known = true, .attn = {.post = true}, .mlp = {.post = true}},
     .parallel_block = parallel_block,

@@ -80,8 +80,7 @@ const placement placement_shaped_attention = {
     .uses = USES(STREAM_ALPHA) | USES(INIT_FACTOR),
     .block = block,
     .theory = {.known = true, .mixing = RECIPE_IDENTITY, .alpha = stream_of, .beta = branch_of},
-    .beside = beside,
-    .weighted = weighted,
+    .inside = {.beside = beside, .weighted = weighted},
     .init = skipless_init,
     .check = check,
 };

@@ -51,7 +51,6 @@ const placement placement_subln = {
     .theory = {.known = true,
                .attn = {.in = true, .inner = true},
                .mlp = {.in = true, .inner = true}},
-    .values = values,
-    .hidden = hidden,
+    .inside = {.values = values, .hidden = hidden},
     .init = start,
 };

@@ -41,9 +41,7 @@ const placement placement_u_spa = {
                .mixing = RECIPE_TARGET,
                .family = TARGET_UNIFORM,
                .target_end = end_of},
-    .logit_bias = fill,
-    .bias_work = work,
-    .weighted = weighted,
+    .inside = {.logit_bias = fill, .bias_work = work, .weighted = weighted},
     .init = skipless_init,
     .check = check,
 };

@@ -37,8 +37,7 @@ const placement placement_value_skipinit = {
     .uses = USES(INIT_FACTOR),
     .block = skipless_block,
     .theory = {.known = true, .no_skip = true, .mixing = RECIPE_IDENTITY},
-    .beside = beside,
-    .weighted = weighted,
+    .inside = {.beside = beside, .weighted = weighted},
     .init = start,
     .check = check,
 };

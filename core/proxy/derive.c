@@ -139,7 +139,7 @@ static void derive_synflow(run_spec *s)
     s->strategy.embed_norm = s->strategy.recentre = s->strategy.gpas = false;
     s->measure.sites[SITE_resid_out] = s->measure.sites[SITE_final_norm] = true;
     s->derived = DERIVED_SYNFLOW;
-    if (p->begin || p->end || p->turned || p->narrower)
+    if (p->begin || p->end || p->inside.turned || p->narrower)
         s->strategy.placement = registry_find(&placement_registry, "none");
 }
 
