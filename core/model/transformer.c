@@ -147,12 +147,16 @@ static bool compares_layers(const spec_measure *m)
     return any && m->sites[SITE_resid_out];
 }
 
+static const branch *const sublayers[] = {&branch_attention, &branch_mlp};
+
 static void build(graph *g)
 {
     const run_spec *spec = g->spec;
     const placement *place = placement_table[spec->strategy.placement];
     builder b = {.g = g,
                  .spec = spec,
+                 .sublayers = sublayers,
+                 .n_sublayers = sizeof sublayers / sizeof *sublayers,
                  .inside = &place->inside,
                  .activation = activation_table[spec->model.activation],
                  .position = position_table[spec->model.position],
@@ -169,7 +173,7 @@ static void build(graph *g)
     for (int l = 1; l <= spec->depth; l++) {
         builder_begin(&b, l);
         name_stream(&b, x);
-        x = spec->model.parallel ? place->parallel_block(&b, x) : place->block(&b, x);
+        x = spec->model.parallel ? place->parallel_block(&b, x) : placement_block(&b, place, x);
         if (spec->derived == DERIVED_SYNFLOW) x = op_scale_build(g, x, 1);
         tap *t = graph_site(g, x, SITE_resid_out);
         if (!g->failed) g->stream[l] = x;

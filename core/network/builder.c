@@ -269,6 +269,24 @@ int builder_mlp(builder *b, int x)
     return raw;
 }
 
+const branch branch_attention = {.name = "attention",
+                                 .build = builder_attention,
+                                 .in = SLOT_ATTN_IN,
+                                 .out = SLOT_ATTN_OUT,
+                                 .post = SLOT_ATTN_POST,
+                                 .beside = SLOT_ATTN_Y,
+                                 .site = SITE_attn_branch,
+                                 .gain = "attn.branch_gain"};
+
+const branch branch_mlp = {.name = "mlp",
+                           .build = builder_mlp,
+                           .in = SLOT_MLP_IN,
+                           .out = SLOT_MLP_OUT,
+                           .post = SLOT_MLP_POST,
+                           .beside = SLOT_MLP_Y,
+                           .site = SITE_mlp_branch,
+                           .gain = "mlp.branch_gain"};
+
 /* --- sums ------------------------------------------------------------------------------------- */
 
 int builder_gain_as(
@@ -290,10 +308,10 @@ int builder_shift(builder *b, const char *role, size_t n, double start, int x)
 }
 
 /* Learned gains of the branches: strategy.branch_gain. */
-static int branch_gain(builder *b, branch which, int y)
+static int branch_gain(builder *b, const branch *which, int y)
 {
     const spec_strategy *s = &b->spec->strategy;
-    const char *own = which == BRANCH_ATTN ? "attn.branch_gain" : "mlp.branch_gain";
+    const char *own = which->gain;
     switch ((enum spec_branch_gain)s->branch_gain) {
     case BRANCH_GAIN_LAYER:
         return builder_gain(b, "branch_gain", 1, s->branch_gain_init, y);
@@ -307,32 +325,32 @@ static int branch_gain(builder *b, branch which, int y)
     return y;
 }
 
-int builder_branch(builder *b, branch which, int y)
+int builder_branch(builder *b, const branch *which, int y)
 {
     double scale = strategy_residual_scale(b->spec, b->g->layer);
     y = branch_gain(b, which, y);
     if (scale != 1) y = op_scale_build(b->g, y, scale);
     if (b->spec->strategy.recentre) y = op_centre_build(b->g, y);
-    graph_site(b->g, y, which == BRANCH_ATTN ? SITE_attn_branch : SITE_mlp_branch);
+    graph_site(b->g, y, which->site);
     return y;
 }
 
-int builder_add(builder *b, branch which, int x, int y)
+int builder_add(builder *b, const branch *which, int x, int y)
 {
     return builder_add_scaled(b, which, 1, x, y);
 }
 
 /* The stream times 1 - SiLU(g), one g per block. Both sums of a parallel block are one: scaled
  * once, at its beginning or its end. */
-int builder_gpas(builder *b, branch which, bool before, int x)
+int builder_gpas(builder *b, const branch *which, bool before, int x)
 {
-    branch at = before ? BRANCH_ATTN : BRANCH_MLP;
+    const branch *at = b->sublayers[before ? 0 : b->n_sublayers - 1];
     if (!b->spec->strategy.gpas || before != b->inside->gpas_first) return x;
     if (b->spec->model.parallel && which != at) return x;
     return builder_gain_as(b, "gpas_gate", 1, 0, &gain_preserving, 1, x);
 }
 
-int builder_add_scaled(builder *b, branch which, double alpha, int x, int y)
+int builder_add_scaled(builder *b, const branch *which, double alpha, int x, int y)
 {
     y = builder_branch(b, which, y);
     x = builder_gpas(b, which, true, x);

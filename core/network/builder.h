@@ -40,9 +40,19 @@ typedef enum norm_slot {
 #undef SLOT
 } norm_slot;
 
-typedef enum branch { BRANCH_ATTN, BRANCH_MLP } branch;
-
 typedef struct builder builder;
+
+/* A sublayer of a block, as placements meet it: a branch off the stream, and the places of its
+ * norms. A family offers a list of them. */
+typedef struct branch {
+    const char *name;
+    int (*build)(builder *b, int x); /* what it makes of its input, its last matrix included */
+    norm_slot in, out, post, beside; /* beside: of a second stream that it reads */
+    site site;                       /* what it adds to the stream */
+    const char *gain;                /* the parameter of strategy.branch_gain */
+} branch;
+
+extern const branch branch_attention, branch_mlp;
 
 /* What a placement has inside the branches; each is NULL, or false, where it has nothing there. */
 typedef struct branch_hooks {
@@ -60,6 +70,8 @@ typedef struct branch_hooks {
 struct builder {
     graph *g;
     const run_spec *spec;
+    const branch *const *sublayers; /* of the family: a block is one after the other */
+    int n_sublayers;
     const branch_hooks *inside; /* of the placement whose block is built */
     const activation *activation;
     const position *position;
@@ -84,14 +96,14 @@ int builder_mlp(builder *b, int x);       /* after W_2; site mlp_raw */
 
 /* What a branch adds to the stream, from its output y: branch gain, residual scale, recentring;
  * named as the branch's site. */
-int builder_branch(builder *b, branch which, int y);
+int builder_branch(builder *b, const branch *s, int y);
 /* x + builder_branch(y). */
-int builder_add(builder *b, branch which, int x, int y);
+int builder_add(builder *b, const branch *s, int x, int y);
 /* alpha x + builder_branch(y), alpha a constant. */
-int builder_add_scaled(builder *b, branch which, double alpha, int x, int y);
+int builder_add_scaled(builder *b, const branch *s, double alpha, int x, int y);
 /* What strategy.gpas makes of the stream x before, or after, the sum with this branch: part of
  * builder_add. */
-int builder_gpas(builder *b, branch which, bool before, int x);
+int builder_gpas(builder *b, const branch *s, bool before, int x);
 int builder_mid(builder *b, int x); /* names the stream between the sublayers; returns x */
 
 /* x times, or plus, a learned vector of n numbers that start at start. A gain of this role that the

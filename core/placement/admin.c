@@ -5,19 +5,13 @@
 
 #include "core/op/op.h"
 
-static int add(builder *b, branch which, const char *role, int x, int y)
+static int sublayer(builder *b, const branch *s, int x)
 {
-    int omega = graph_vector(b->g, PARAM_LEARNED, role, (size_t)b->width, 1);
-    y = builder_branch(b, which, y);
-    return op_admin_build(b->g, builder_gpas(b, which, true, x), y, omega);
-}
-
-static int block(builder *b, int x)
-{
-    int sum = add(b, BRANCH_ATTN, "attn.omega", x, builder_attention(b, x));
-    int mid = builder_mid(b, builder_norm(b, SLOT_ATTN_POST, sum));
-    return builder_norm(b, SLOT_MLP_POST,
-                        add(b, BRANCH_MLP, "mlp.omega", mid, builder_mlp(b, mid)));
+    const char *role = s == &branch_attention ? "attn.omega" : "mlp.omega";
+    int y = s->build(b, x), omega = graph_vector(b->g, PARAM_LEARNED, role, (size_t)b->width, 1);
+    y = builder_branch(b, s, y);
+    int sum = op_admin_build(b->g, builder_gpas(b, s, true, x), y, omega);
+    return builder_norm(b, s->post, sum);
 }
 
 const placement placement_admin = {
@@ -28,5 +22,5 @@ const placement placement_admin = {
     .uses = USES(RESIDUAL) | USES(GPAS),
     .inside = {.gpas_first = true},
     .theory = {.known = true, .profiled = true, .attn = {.post = true}, .mlp = {.post = true}},
-    .block = block,
+    .sublayer = sublayer,
 };

@@ -7,12 +7,12 @@
 
 #include <math.h>
 
-static int block(builder *b, int x)
+static int sublayer(builder *b, const branch *s, int x)
 {
-    int sum = builder_add(b, BRANCH_ATTN, x, builder_attention(b, x));
-    int mid = builder_mid(b, builder_norm(b, SLOT_ATTN_POST, sum));
-    int mlp = builder_mlp(b, mid), around = op_add_build(b->g, x, mid);
-    return builder_norm(b, SLOT_MLP_POST, builder_add(b, BRANCH_MLP, around, mlp));
+    bool first = s == &branch_attention;
+    int out = s->build(b, x), by = first ? x : op_add_build(b->g, b->entered, x);
+    if (first) b->entered = x;
+    return builder_norm(b, s->post, builder_add(b, s, by, out));
 }
 
 static init_rule start(const run_spec *spec, const param *p, init_rule r)
@@ -27,7 +27,7 @@ const placement placement_b2t = {
               .source = "arXiv:2206.00330"},
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(INIT_FACTOR),
     .inside = {.gpas_first = true},
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true, .attn = {.post = true}, .mlp = {.post = true, .around = true}},
     .init = start,
 };

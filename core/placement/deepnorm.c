@@ -40,13 +40,10 @@ static init_rule start(const run_spec *spec, const param *p, init_rule r)
     return r;
 }
 
-static int block(builder *b, int x)
+static int sublayer(builder *b, const branch *s, int x)
 {
     double alpha = alpha_of(b->spec, b->g->layer);
-    int sum = builder_add_scaled(b, BRANCH_ATTN, alpha, x, builder_attention(b, x));
-    int mid = builder_mid(b, builder_norm(b, SLOT_ATTN_POST, sum));
-    sum = builder_add_scaled(b, BRANCH_MLP, alpha, mid, builder_mlp(b, mid));
-    return builder_norm(b, SLOT_MLP_POST, sum);
+    return builder_norm(b, s->post, builder_add_scaled(b, s, alpha, x, s->build(b, x)));
 }
 
 const placement placement_deepnorm = {
@@ -57,7 +54,7 @@ const placement placement_deepnorm = {
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(STREAM_ALPHA) | USES(PARTNER) | USES(INIT_BETA) |
             USES(INIT_FACTOR),
     .inside = {.gpas_first = true},
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true, .attn = {.post = true}, .mlp = {.post = true}, .alpha = alpha_of},
     .init = start,
 };

@@ -45,7 +45,7 @@ const placement placement_e_spa = {
                          "exponential target kernels",
               .source = "arXiv:2302.10322"},
     .uses = USES(GAMMA_LAST) | USES(INIT_FACTOR),
-    .block = skipless_block,
+    .sublayer = skipless_sublayer,
     .theory = {.known = true,
                .no_skip = true,
                .mixing = RECIPE_TARGET,

@@ -11,12 +11,10 @@
 
 #include <math.h>
 
-static int block(builder *b, int x)
+static int sublayer(builder *b, const branch *s, int x)
 {
-    int attn = builder_attention(b, builder_shift(b, "attn.shift_in", 1, 0, x));
-    int mid = builder_mid(b, builder_add(b, BRANCH_ATTN, x, attn));
-    int mlp = builder_mlp(b, builder_shift(b, "mlp.shift_in", 1, 0, mid));
-    return builder_add(b, BRANCH_MLP, mid, mlp);
+    const char *shift = s == &branch_attention ? "attn.shift_in" : "mlp.shift_in";
+    return builder_add(b, s, x, s->build(b, builder_shift(b, shift, 1, 0, x)));
 }
 
 static int hidden_in(builder *b, int h)
@@ -52,7 +50,7 @@ const placement placement_fixup = {
                          "learned; last matrices start at 0; no norm",
               .source = "arXiv:1901.09321"},
     .uses = USES(RESIDUAL) | USES(PARTNER) | USES(INIT_FACTOR),
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true},
     .inside = {.hidden_in = hidden_in, .hidden = hidden},
     .init = start,

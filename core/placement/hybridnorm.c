@@ -4,11 +4,10 @@
  * dense_model/olmo/model.py. */
 #include "core/placement/placement.h"
 
-static int block(builder *b, int x)
+static int sublayer(builder *b, const branch *s, int x)
 {
-    int mid = builder_mid(b, builder_add(b, BRANCH_ATTN, x, builder_attention(b, x)));
-    int u = builder_norm(b, SLOT_MLP_IN, mid);
-    return builder_add(b, BRANCH_MLP, u, builder_mlp(b, u));
+    if (s == &branch_mlp) x = builder_norm(b, s->in, x);
+    return builder_add(b, s, x, s->build(b, x));
 }
 
 const placement placement_hybridnorm = {
@@ -17,6 +16,6 @@ const placement placement_hybridnorm = {
               .source = "arXiv:2503.04598"},
     .final_norm = true,
     .uses = USES(RESIDUAL) | USES(GPAS),
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true, .mlp = {.stream = true}},
 };

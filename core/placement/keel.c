@@ -12,14 +12,11 @@ static double alpha_of(const run_spec *spec, int layer)
     return isnan(given) ? 2.0 * spec->depth : given;
 }
 
-static int block(builder *b, int x)
+static int sublayer(builder *b, const branch *s, int x)
 {
+    int out = s->build(b, builder_norm(b, s->in, x));
     double alpha = alpha_of(b->spec, b->g->layer);
-    int attn = builder_attention(b, builder_norm(b, SLOT_ATTN_IN, x));
-    int sum = builder_add_scaled(b, BRANCH_ATTN, alpha, x, attn);
-    int mid = builder_mid(b, builder_norm(b, SLOT_ATTN_POST, sum));
-    int mlp = builder_mlp(b, builder_norm(b, SLOT_MLP_IN, mid));
-    return builder_norm(b, SLOT_MLP_POST, builder_add_scaled(b, BRANCH_MLP, alpha, mid, mlp));
+    return builder_norm(b, s->post, builder_add_scaled(b, s, alpha, x, out));
 }
 
 const placement placement_keel = {
@@ -29,7 +26,7 @@ const placement placement_keel = {
               .source = "arXiv:2601.19895"},
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(STREAM_ALPHA),
     .inside = {.gpas_first = true},
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true,
                .attn = {.in = true, .post = true},
                .mlp = {.in = true, .post = true},

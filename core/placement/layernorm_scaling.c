@@ -12,10 +12,10 @@ static double scale_of(const run_spec *spec, int layer)
     return 1 / sqrt((double)layer);
 }
 
-static int block(builder *b, int x)
+static int sublayer(builder *b, const branch *s, int x)
 {
     b->in_scale = scale_of(b->spec, b->g->layer);
-    return placement_pre_ln.block(b, x);
+    return placement_pre_ln.sublayer(b, s, x);
 }
 
 const placement placement_layernorm_scaling = {
@@ -25,6 +25,6 @@ const placement placement_layernorm_scaling = {
               .source = "arXiv:2502.05795"},
     .final_norm = true,
     .uses = USES(RESIDUAL) | USES(GPAS),
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true, .attn = {.in = true}, .mlp = {.in = true}, .in_scale = scale_of},
 };

@@ -28,21 +28,15 @@ static int unit(builder *b, norm_slot slot, int x, int groups)
     return builder_norm_as(b, slot, &norm_l2norm, x, groups);
 }
 
-static int step(builder *b, branch which, int x, int out)
+static int sublayer(builder *b, const branch *s, int x)
 {
     const double root = root_width(b);
-    bool attn = which == BRANCH_ATTN;
-    int to = unit(b, attn ? SLOT_ATTN_OUT : SLOT_MLP_OUT, out, 1);
-    int way = builder_gain_as(b, attn ? "attn.alpha" : "mlp.alpha", (size_t)b->width, 1 / root,
-                              &gain_absolute, REACH * root, op_mix_build(b->g, 1, to, -1, x));
-    graph_site(b->g, way, attn ? SITE_attn_branch : SITE_mlp_branch);
-    return unit(b, attn ? SLOT_ATTN_POST : SLOT_MLP_POST, op_add_build(b->g, x, way), 1);
-}
-
-static int block(builder *b, int x)
-{
-    x = builder_mid(b, step(b, BRANCH_ATTN, x, builder_attention(b, x)));
-    return step(b, BRANCH_MLP, x, builder_mlp(b, x));
+    const char *alpha = s == &branch_attention ? "attn.alpha" : "mlp.alpha";
+    int to = unit(b, s->out, s->build(b, x), 1);
+    int way = builder_gain_as(b, alpha, (size_t)b->width, 1 / root, &gain_absolute, REACH * root,
+                              op_mix_build(b->g, 1, to, -1, x));
+    graph_site(b->g, way, s->site);
+    return unit(b, s->post, op_add_build(b->g, x, way), 1);
 }
 
 /* Queries and keys share their factors. */
@@ -109,7 +103,7 @@ const placement placement_ngpt = {
               .summary = "x' = N(x + |a| (N(A(x)) - x)); y = N(x' + |a| (N(M(x')) - x')), N(x) = "
                          "x/||x||",
               .source = "arXiv:2410.01131"},
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true,
                .toward = true,
                .unit = true,

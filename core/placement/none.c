@@ -1,16 +1,15 @@
 /* x' = x + A(x), y = x' + M(x'): no norm anywhere. */
 #include "core/placement/placement.h"
 
-static int block(builder *b, int x)
+static int sublayer(builder *b, const branch *s, int x)
 {
-    int mid = builder_mid(b, builder_add(b, BRANCH_ATTN, x, builder_attention(b, x)));
-    return builder_add(b, BRANCH_MLP, mid, builder_mlp(b, mid));
+    return builder_add(b, s, x, s->build(b, x));
 }
 
 static int parallel_block(builder *b, int x)
 {
-    int mid = builder_mid(b, builder_add(b, BRANCH_ATTN, x, builder_attention(b, x)));
-    return builder_add(b, BRANCH_MLP, mid, builder_mlp(b, x));
+    int mid = builder_mid(b, builder_add(b, &branch_attention, x, builder_attention(b, x)));
+    return builder_add(b, &branch_mlp, mid, builder_mlp(b, x));
 }
 
 const placement placement_none = {
@@ -18,7 +17,7 @@ const placement placement_none = {
               .summary = "x' = x + A(x); y = x' + M(x')",
               .source = "arXiv:1512.03385"},
     .uses = USES(RECENTRE) | USES(RESIDUAL) | USES(GPAS),
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true},
     .parallel_block = parallel_block,
 };

@@ -14,15 +14,12 @@ static int hidden(builder *b, int h)
     return builder_norm(b, SLOT_MLP_INNER, h);
 }
 
-static int block(builder *b, int x)
+static int sublayer(builder *b, const branch *s, int x)
 {
-    int attn =
-        builder_norm(b, SLOT_ATTN_OUT, builder_attention(b, builder_norm(b, SLOT_ATTN_IN, x)));
-    int mid = builder_mid(b, builder_add(b, BRANCH_ATTN, x, attn));
-    int mlp = builder_mlp(b, builder_norm(b, SLOT_MLP_IN, mid));
-    if (b->spec->strategy.resscale)
-        mid = builder_gain(b, "mlp.res_scale", (size_t)b->width, 1, mid);
-    return builder_add(b, BRANCH_MLP, mid, mlp);
+    int out = s->build(b, builder_norm(b, s->in, x));
+    if (s == &branch_attention) return builder_add(b, s, x, builder_norm(b, s->out, out));
+    if (b->spec->strategy.resscale) x = builder_gain(b, "mlp.res_scale", (size_t)b->width, 1, x);
+    return builder_add(b, s, x, out);
 }
 
 const placement placement_normformer = {
@@ -32,7 +29,7 @@ const placement placement_normformer = {
               .source = "arXiv:2110.09456"},
     .final_norm = true,
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(OUT_GAIN) | USES(RESSCALE),
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true,
                .attn = {.in = true, .out = true},
                .mlp = {.in = true, .inner = true}},

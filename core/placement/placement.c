@@ -19,7 +19,11 @@ int placement_block(builder *b, const placement *kind, int x)
 {
     const branch_hooks *own = b->inside;
     b->inside = &kind->inside;
-    x = kind->block(b, x);
+    for (int i = 0; i < b->n_sublayers && !kind->block; i++) {
+        x = kind->sublayer(b, b->sublayers[i], x);
+        if (i + 1 < b->n_sublayers) x = builder_mid(b, x);
+    }
+    if (kind->block) x = kind->block(b, x);
     b->inside = own;
     return x;
 }

@@ -1,9 +1,10 @@
 /* Placements: where the norms of a block sit. One file each under core/placement/, one row in
  * placement.def.
  *
- * block appends one block that reads the stream x and returns the new stream; with
- * spec.model.parallel it is parallel_block, whose branches read the same input. The other hooks are
- * NULL where a placement has nothing of its own there.
+ * sublayer appends one sublayer of a block, from the stream it reads to the stream after it: a block
+ * is the family's sublayers in turn (builder.h). With spec.model.parallel the block is
+ * parallel_block, whose branches read the same input. The other hooks are NULL where a placement has
+ * nothing of its own there.
  */
 #ifndef CORE_PLACEMENT_PLACEMENT_H
 #define CORE_PLACEMENT_PLACEMENT_H
@@ -17,7 +18,9 @@ typedef struct placement {
     bool final_norm; /* default of strategy.final_norm */
     int narrower;    /* features that the stream has less than d_model */
     use_set uses;    /* bit per enum use: which fields mean something here */
-    int (*block)(builder *b, int x);
+    /* The stream after one sublayer; a block is one after the other. */
+    int (*sublayer)(builder *b, const branch *s, int x);
+    int (*block)(builder *b, int x);          /* in their place, where a block is no such loop */
     int (*parallel_block)(builder *b, int x); /* NULL: model.parallel is refused */
     int (*begin)(builder *b, int x); /* after the embedding: the first stream; may set b->second */
     int (*end)(builder *b, int x);   /* after the last block, before the final norm */
@@ -36,7 +39,7 @@ typedef struct placement {
 extern const placement *const placement_table[];
 extern const registry placement_registry;
 
-/* One block of another placement, hooks and all. */
+/* One block of a placement, with its hooks: the one of the run, or another's. */
 int placement_block(builder *b, const placement *kind, int x);
 
 #endif

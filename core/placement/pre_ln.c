@@ -1,18 +1,16 @@
 /* x' = x + A(N(x)), y = x' + M(N(x')); a final norm is needed before the head. */
 #include "core/placement/placement.h"
 
-static int block(builder *b, int x)
+static int sublayer(builder *b, const branch *s, int x)
 {
-    int in = builder_norm(b, SLOT_ATTN_IN, x);
-    int mid = builder_mid(b, builder_add(b, BRANCH_ATTN, x, builder_attention(b, in)));
-    return builder_add(b, BRANCH_MLP, mid, builder_mlp(b, builder_norm(b, SLOT_MLP_IN, mid)));
+    return builder_add(b, s, x, s->build(b, builder_norm(b, s->in, x)));
 }
 
 static int parallel_block(builder *b, int x)
 {
     int in = builder_norm(b, SLOT_ATTN_IN, x);
-    int mid = builder_mid(b, builder_add(b, BRANCH_ATTN, x, builder_attention(b, in)));
-    return builder_add(b, BRANCH_MLP, mid, builder_mlp(b, builder_parallel_norm(b, x, in)));
+    int mid = builder_mid(b, builder_add(b, &branch_attention, x, builder_attention(b, in)));
+    return builder_add(b, &branch_mlp, mid, builder_mlp(b, builder_parallel_norm(b, x, in)));
 }
 
 /* The same block on a stream that stores all but its last feature, minus the sum of the others. */
@@ -26,7 +24,7 @@ const placement placement_pre_crmsnorm = {
     .narrower = 1,
     .theory = {.unknown = REASON_NO_LAW_SUM},
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(PARALLEL),
-    .block = block,
+    .sublayer = sublayer,
     .parallel_block = parallel_block,
 };
 
@@ -36,7 +34,7 @@ const placement placement_pre_ln = {
               .source = "arXiv:2002.04745"},
     .final_norm = true,
     .uses = USES(RECENTRE) | USES(RESIDUAL) | USES(GPAS) | USES(PARALLEL),
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true, .attn = {.in = true}, .mlp = {.in = true}},
     .parallel_block = parallel_block,
 };

@@ -2,12 +2,9 @@
  * final norm. Swin-V2 starts these gains at 0, OLMo-2 at 1 with queries and keys normed. */
 #include "core/placement/placement.h"
 
-static int block(builder *b, int x)
+static int sublayer(builder *b, const branch *s, int x)
 {
-    int attn = builder_norm(b, SLOT_ATTN_OUT, builder_attention(b, x));
-    int mid = builder_mid(b, builder_add(b, BRANCH_ATTN, x, attn));
-    int mlp = builder_norm(b, SLOT_MLP_OUT, builder_mlp(b, mid));
-    return builder_add(b, BRANCH_MLP, mid, mlp);
+    return builder_add(b, s, x, builder_norm(b, s->out, s->build(b, x)));
 }
 
 const placement placement_res_post_norm = {
@@ -16,6 +13,6 @@ const placement placement_res_post_norm = {
               .source = "arXiv:2111.09883"},
     .final_norm = true,
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(OUT_GAIN),
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true, .attn = {.out = true}, .mlp = {.out = true}},
 };

@@ -14,18 +14,11 @@ static int begin(builder *b, int x)
     return x;
 }
 
-static int sublayer(builder *b, branch which, norm_slot slot, int p, int out)
+static int sublayer(builder *b, const branch *s, int p)
 {
-    out = builder_branch(b, which, out);
+    int out = builder_branch(b, s, s->build(b, p));
     b->second = op_add_build(b->g, b->second, out);
-    return builder_norm(b, slot, op_add_build(b->g, p, out));
-}
-
-static int block(builder *b, int p)
-{
-    p = sublayer(b, BRANCH_ATTN, SLOT_ATTN_POST, p, builder_attention(b, p));
-    p = builder_mid(b, p);
-    return sublayer(b, BRANCH_MLP, SLOT_MLP_POST, p, builder_mlp(b, p));
+    return builder_norm(b, s->post, op_add_build(b->g, p, out));
 }
 
 static int end(builder *b, int p)
@@ -39,7 +32,7 @@ const placement placement_residual_dual = {
               .source = "arXiv:2304.14802"},
     .uses = USES(RESIDUAL),
     .begin = begin,
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true, .stream_only = true, .attn = {.post = true}, .mlp = {.post = true}},
     .end = end,
 };

@@ -17,19 +17,14 @@ static double lambda_of(const run_spec *spec)
     return isnan(spec->strategy.alpha) ? 0 : spec->strategy.alpha;
 }
 
-static int sum(builder *b, branch which, int x, int out)
+static int sublayer(builder *b, const branch *s, int x)
 {
     double lambda = lambda_of(b->spec);
+    int out = s->build(b, x);
     if (lambda == 0) return out;
     out = op_scale_build(b->g, out, sqrt(1 - lambda * lambda));
-    graph_site(b->g, out, which == BRANCH_ATTN ? SITE_attn_branch : SITE_mlp_branch);
+    graph_site(b->g, out, s->site);
     return op_mix_build(b->g, lambda, x, 1, out);
-}
-
-static int block(builder *b, int x)
-{
-    x = builder_mid(b, sum(b, BRANCH_ATTN, x, builder_attention(b, x)));
-    return sum(b, BRANCH_MLP, x, builder_mlp(b, x));
 }
 
 /* alpha v - gamma C v. */
@@ -78,7 +73,7 @@ const placement placement_shaped_attention = {
                   "lambda^2) A(x), y likewise with M",
               .source = "arXiv:2306.17759; arXiv:2311.01906"},
     .uses = USES(STREAM_ALPHA) | USES(INIT_FACTOR),
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true, .mixing = RECIPE_IDENTITY, .alpha = stream_of, .beta = branch_of},
     .inside = {.beside = beside, .weighted = weighted},
     .init = skipless_init,

@@ -17,23 +17,15 @@ static int begin(builder *b, int x)
     return x;
 }
 
-/* One sublayer: takes and returns y, moves x. */
-static int sublayer(builder *b, branch which, int y)
+/* Takes and returns y, moves x. */
+static int sublayer(builder *b, const branch *s, int y)
 {
-    bool attn = which == BRANCH_ATTN;
     graph *g = b->g;
-    int x = builder_norm(b, attn ? SLOT_ATTN_POST : SLOT_MLP_POST, b->second);
-    int seen = op_add_build(g, x, builder_norm(b, attn ? SLOT_ATTN_Y : SLOT_MLP_Y, y));
-    int in = builder_norm(b, attn ? SLOT_ATTN_IN : SLOT_MLP_IN, seen);
-    int out = builder_branch(b, which, attn ? builder_attention(b, in) : builder_mlp(b, in));
+    int x = builder_norm(b, s->post, b->second);
+    int seen = op_add_build(g, x, builder_norm(b, s->beside, y));
+    int out = builder_branch(b, s, s->build(b, builder_norm(b, s->in, seen)));
     b->second = op_mix_build(g, 1, x, 1 / sqrt(2.0 * g->layer), out);
     return op_add_build(g, y, out);
-}
-
-static int block(builder *b, int y)
-{
-    y = builder_mid(b, sublayer(b, BRANCH_ATTN, y));
-    return sublayer(b, BRANCH_MLP, y);
 }
 
 static int end(builder *b, int y)
@@ -51,6 +43,6 @@ const placement placement_siamesenorm = {
     .uses = USES(RESIDUAL),
     .theory = {.unknown = REASON_NO_LAW_STREAMS},
     .begin = begin,
-    .block = block,
+    .sublayer = sublayer,
     .end = end,
 };

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-int skipless_block(builder *b, int x)
+int skipless_sublayer(builder *b, const branch *s, int x)
 {
-    return builder_mlp(b, builder_mid(b, builder_attention(b, x)));
+    return s->build(b, x);
 }
 
 err_code skipless_check(const run_spec *spec, const char *name, error *err)

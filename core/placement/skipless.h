@@ -6,7 +6,7 @@
 #include "core/math/target_kernel.h"
 #include "core/placement/placement.h"
 
-int skipless_block(builder *b, int x);
+int skipless_sublayer(builder *b, const branch *s, int x);
 
 /* ERR_COMBINATION for what the mixing of values cannot do: shared key-value heads, windows; and for
  * cosines of queries that are 0. */

@@ -13,9 +13,9 @@
 
 #include <math.h>
 
-static int block(builder *b, int x)
+static int sublayer(builder *b, const branch *s, int x)
 {
-    return placement_pre_ln.block(b, x);
+    return placement_pre_ln.sublayer(b, s, x);
 }
 
 static int values(builder *b, int y)
@@ -47,7 +47,7 @@ const placement placement_subln = {
               .source = "arXiv:2210.06423"},
     .final_norm = true,
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(PARTNER) | USES(INIT_FACTOR),
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true,
                .attn = {.in = true, .inner = true},
                .mlp = {.in = true, .inner = true}},

@@ -9,9 +9,9 @@
 
 #include <math.h>
 
-static int block(builder *b, int x)
+static int sublayer(builder *b, const branch *s, int x)
 {
-    return placement_none.block(b, x);
+    return placement_none.sublayer(b, s, x);
 }
 
 static init_rule start(const run_spec *spec, const param *p, init_rule r)
@@ -29,7 +29,7 @@ const placement placement_t_fixup = {
               .summary = "x' = x + A(x); y = x' + M(x'), smaller initial weights; no norm",
               .source = "Huang et al., ICML 2020"},
     .uses = USES(RESIDUAL) | USES(GPAS) | USES(PARTNER) | USES(INIT_FACTOR),
-    .block = block,
+    .sublayer = sublayer,
     .theory = {.known = true},
     .init = start,
 };

@@ -35,7 +35,7 @@ const placement placement_u_spa = {
                          "target kernels",
               .source = "arXiv:2302.10322"},
     .uses = USES(RHO_LAST) | USES(INIT_FACTOR),
-    .block = skipless_block,
+    .sublayer = skipless_sublayer,
     .theory = {.known = true,
                .no_skip = true,
                .mixing = RECIPE_TARGET,
