@@ -8,6 +8,7 @@
 #include "core/model/check.h"
 #include "core/model/model.h"
 #include "core/network/outline_walk.h"
+#include "core/network/slot.h"
 #include "core/optimizer/optimizer.h"
 #include "core/placement/placement.h"
 #include "core/proxy/proxy.h"
@@ -21,10 +22,12 @@
 #include <string.h>
 
 static const registry *const registries[] = {
-    &model_registry,     &placement_registry, &norm_registry, &activation_registry,
-    &position_registry,  &init_registry,      &data_registry, &loss_registry,
-    &optimizer_registry, &schedule_registry,  &site_registry, &metric_registry,
-    &op_registry,        &format_registry,    &law_registry,  NULL,
+    &mixer_registry,     &mlp_registry,       &model_registry,
+    &placement_registry, &norm_registry,      &activation_registry,
+    &position_registry,  &init_registry,      &data_registry,
+    &loss_registry,      &optimizer_registry, &schedule_registry,
+    &site_registry,      &metric_registry,    &op_registry,
+    &format_registry,    &law_registry,       NULL,
 };
 
 static err_code check(const run_spec *spec, error *err)

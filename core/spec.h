@@ -45,6 +45,7 @@ enum spec_depth_rule {
 
 typedef struct spec_model {
     int family;     /* registry models: transformer */
+    int mixer, mlp; /* registries mixers, mlps: the sublayers of a block; row none: it has none */
     int mask;       /* enum spec_mask; causal is a decoder, bidirectional an encoder */
     int d_model;    /* D */
     int n_heads;    /* H, divides D */

@@ -2,6 +2,7 @@
 
 #include "core/base/format.h"
 #include "core/init/init.h"
+#include "core/network/slot.h"
 #include "core/network/strategy.h"
 #include "core/norm/norm.h"
 #include "core/placement/placement.h"
@@ -18,9 +19,11 @@ static use_set norm_uses(const norm *n, bool affine)
     return uses;
 }
 
-static use_set attention_uses(const spec_model *m)
+static use_set attention_uses(const run_spec *spec)
 {
+    const spec_model *m = &spec->model;
     use_set uses = 0;
+    if (slot_mixer(spec) != &branch_attention) return uses;
     bool turns = position_table[m->position]->rotates;
     if (turns) uses |= USES(ROPE);
     if (m->window) uses |= USES(LOCAL);
@@ -58,7 +61,7 @@ use_set strategy_uses(const run_spec *spec)
     if (position_table[spec->model.position]->has_table) uses |= USES(POSITIONS);
     if (init_table[spec->init.scheme]->std) uses |= USES(INIT_STD);
     if (spec->train.parametrization == PARAMETRIZATION_MUP) uses |= USES(MUP);
-    return uses | norms | attention_uses(&spec->model) | rounding_uses(&spec->rounding);
+    return uses | norms | attention_uses(spec) | rounding_uses(&spec->rounding);
 }
 
 /* The override that a block has its sigma from, or -1. */
@@ -192,4 +195,25 @@ err_code parametrization_check(const run_spec *spec, error *err)
     return error_set(err, ERR_COMBINATION, "/train/parametrization",
                      "%s sets the lengths of its weights itself; allowed is standard",
                      p->entry.name);
+}
+
+err_code sublayers_check(const run_spec *spec, error *err)
+{
+    const placement *p = placement_table[spec->strategy.placement];
+    const bool mixes = slot_mixer(spec) != NULL, has_mlp = slot_mlp(spec) != NULL;
+    const char *pointer = mixes ? "/model/mlp" : "/model/mixer";
+    if (mixes && has_mlp) return ERR_OK;
+    if (!mixes && !has_mlp)
+        return error_set(err, ERR_COMBINATION, "/model/mlp",
+                         "a block needs a sublayer: mixer and mlp are both none");
+    if (spec->model.parallel)
+        return error_set(err, ERR_COMBINATION, pointer,
+                         "model.parallel sets two sublayers side by side: none may be none");
+    if (!mixes && p->uses & USES(ATTENTION))
+        return error_set(err, ERR_COMBINATION, pointer, "%s needs %s", p->entry.name,
+                         use_sentence(USE_ATTENTION));
+    if (p->uses & USES(PAIR))
+        return error_set(err, ERR_COMBINATION, pointer, "%s needs %s", p->entry.name,
+                         use_sentence(USE_PAIR));
+    return ERR_OK;
 }

@@ -11,6 +11,9 @@ use_set strategy_uses(const run_spec *spec);
 /* Overrides, norms and lists against the depth and the widths. ERR_COMBINATION with the pointer. */
 err_code strategy_check(const run_spec *spec, error *err);
 
+/* Blocks without a mixer or MLP, against what needs them. ERR_COMBINATION with the pointer. */
+err_code sublayers_check(const run_spec *spec, error *err);
+
 /* ERR_COMBINATION where the strategy sets the lengths of weights itself. */
 err_code parametrization_check(const run_spec *spec, error *err);
 

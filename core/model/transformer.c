@@ -5,6 +5,7 @@
 #include "core/model/model.h"
 #include "core/network/builder.h"
 #include "core/network/parametrization.h"
+#include "core/network/slot.h"
 #include "core/op/op.h"
 #include "core/placement/placement.h"
 
@@ -54,7 +55,8 @@ static err_code check(const run_spec *spec, error *err)
     if (m->parallel && !p->parallel_block)
         return error_set(err, ERR_COMBINATION, "/model/parallel",
                          "%s has no parallel form of its block", p->entry.name);
-    code = strategy_check(spec, err);
+    code = sublayers_check(spec, err);
+    if (!code) code = strategy_check(spec, err);
     return code || !p->check ? code : p->check(spec, err);
 }
 
@@ -147,16 +149,15 @@ static bool compares_layers(const spec_measure *m)
     return any && m->sites[SITE_resid_out];
 }
 
-static const branch *const sublayers[] = {&branch_attention, &branch_mlp};
-
 static void build(graph *g)
 {
     const run_spec *spec = g->spec;
     const placement *place = placement_table[spec->strategy.placement];
+    const branch *sublayers[SLOTS];
     builder b = {.g = g,
                  .spec = spec,
                  .sublayers = sublayers,
-                 .n_sublayers = sizeof sublayers / sizeof *sublayers,
+                 .n_sublayers = slot_branches(sublayers, spec),
                  .inside = &place->inside,
                  .activation = activation_table[spec->model.activation],
                  .position = position_table[spec->model.position],

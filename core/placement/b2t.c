@@ -25,7 +25,7 @@ const placement placement_b2t = {
     .entry = {.name = "b2t",
               .summary = "u = N(x + A(x)); y = N(x + u + M(u)); no final norm",
               .source = "arXiv:2206.00330"},
-    .uses = USES(RESIDUAL) | USES(GPAS) | USES(INIT_FACTOR),
+    .uses = USES(PAIR) | USES(RESIDUAL) | USES(GPAS) | USES(INIT_FACTOR),
     .inside = {.gpas_first = true},
     .sublayer = sublayer,
     .theory = {.known = true, .attn = {.post = true}, .mlp = {.post = true, .around = true}},

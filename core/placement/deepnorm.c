@@ -51,8 +51,8 @@ const placement placement_deepnorm = {
               .summary = "x' = N(alpha x + A(x)); y = N(alpha x' + M(x')), alpha = (2 L)^(1/4); no "
                          "final norm",
               .source = "arXiv:2203.00555"},
-    .uses = USES(RESIDUAL) | USES(GPAS) | USES(STREAM_ALPHA) | USES(PARTNER) | USES(INIT_BETA) |
-            USES(INIT_FACTOR),
+    .uses = USES(PAIR) | USES(RESIDUAL) | USES(GPAS) | USES(STREAM_ALPHA) | USES(PARTNER) |
+            USES(INIT_BETA) | USES(INIT_FACTOR),
     .inside = {.gpas_first = true},
     .sublayer = sublayer,
     .theory = {.known = true, .attn = {.post = true}, .mlp = {.post = true}, .alpha = alpha_of},

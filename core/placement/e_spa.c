@@ -44,7 +44,7 @@ const placement placement_e_spa = {
               .summary = "x' = D_l softmax(q k'/sqrt(d_k) + B_l) v, y = M(x'): no skips, "
                          "exponential target kernels",
               .source = "arXiv:2302.10322"},
-    .uses = USES(GAMMA_LAST) | USES(INIT_FACTOR),
+    .uses = USES(ATTENTION) | USES(GAMMA_LAST) | USES(INIT_FACTOR),
     .sublayer = skipless_sublayer,
     .theory = {.known = true,
                .no_skip = true,

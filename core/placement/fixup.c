@@ -49,7 +49,7 @@ const placement placement_fixup = {
               .summary = "x' = x + a A(x + s1); y = x' + b (W_2 (f(W_1 (x' + s2) + s3) + s4)), s "
                          "learned; last matrices start at 0; no norm",
               .source = "arXiv:1901.09321"},
-    .uses = USES(RESIDUAL) | USES(PARTNER) | USES(INIT_FACTOR),
+    .uses = USES(PAIR) | USES(RESIDUAL) | USES(PARTNER) | USES(INIT_FACTOR),
     .sublayer = sublayer,
     .theory = {.known = true},
     .inside = {.hidden_in = hidden_in, .hidden = hidden},

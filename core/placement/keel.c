@@ -24,7 +24,7 @@ const placement placement_keel = {
               .summary = "x' = N(alpha x + A(N(x))); y = N(alpha x' + M(N(x'))), alpha = 2 L; no "
                          "final norm",
               .source = "arXiv:2601.19895"},
-    .uses = USES(RESIDUAL) | USES(GPAS) | USES(STREAM_ALPHA),
+    .uses = USES(PAIR) | USES(RESIDUAL) | USES(GPAS) | USES(STREAM_ALPHA),
     .inside = {.gpas_first = true},
     .sublayer = sublayer,
     .theory = {.known = true,

@@ -72,7 +72,7 @@ const placement placement_shaped_attention = {
                   "A(x) = (alpha I + beta P - gamma C) v, C uniform; x' = lambda x + sqrt(1 - "
                   "lambda^2) A(x), y likewise with M",
               .source = "arXiv:2306.17759; arXiv:2311.01906"},
-    .uses = USES(STREAM_ALPHA) | USES(INIT_FACTOR),
+    .uses = USES(ATTENTION) | USES(STREAM_ALPHA) | USES(INIT_FACTOR),
     .sublayer = sublayer,
     .theory = {.known = true, .mixing = RECIPE_IDENTITY, .alpha = stream_of, .beta = branch_of},
     .inside = {.beside = beside, .weighted = weighted},

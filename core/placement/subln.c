@@ -46,7 +46,7 @@ const placement placement_subln = {
               .summary = "x' = x + W_O N(heads(N(x))); y = x' + W_2 N(f(W_1 N(x'))); final norm",
               .source = "arXiv:2210.06423"},
     .final_norm = true,
-    .uses = USES(RESIDUAL) | USES(GPAS) | USES(PARTNER) | USES(INIT_FACTOR),
+    .uses = USES(PAIR) | USES(RESIDUAL) | USES(GPAS) | USES(PARTNER) | USES(INIT_FACTOR),
     .sublayer = sublayer,
     .theory = {.known = true,
                .attn = {.in = true, .inner = true},

@@ -28,7 +28,7 @@ const placement placement_t_fixup = {
     .entry = {.name = "t_fixup",
               .summary = "x' = x + A(x); y = x' + M(x'), smaller initial weights; no norm",
               .source = "Huang et al., ICML 2020"},
-    .uses = USES(RESIDUAL) | USES(GPAS) | USES(PARTNER) | USES(INIT_FACTOR),
+    .uses = USES(PAIR) | USES(RESIDUAL) | USES(GPAS) | USES(PARTNER) | USES(INIT_FACTOR),
     .sublayer = sublayer,
     .theory = {.known = true},
     .init = start,

@@ -34,7 +34,7 @@ const placement placement_u_spa = {
               .summary = "x' = D_l softmax(q k'/sqrt(d_k) + B_l) v, y = M(x'): no skips, uniform "
                          "target kernels",
               .source = "arXiv:2302.10322"},
-    .uses = USES(RHO_LAST) | USES(INIT_FACTOR),
+    .uses = USES(ATTENTION) | USES(RHO_LAST) | USES(INIT_FACTOR),
     .sublayer = skipless_sublayer,
     .theory = {.known = true,
                .no_skip = true,

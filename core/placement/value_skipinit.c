@@ -34,7 +34,7 @@ const placement placement_value_skipinit = {
               .summary =
                   "x' = (alpha I + beta softmax(q k'/sqrt(d_k))) v, alpha 1, beta 0; y = M(x')",
               .source = "arXiv:2302.10322"},
-    .uses = USES(INIT_FACTOR),
+    .uses = USES(ATTENTION) | USES(INIT_FACTOR),
     .sublayer = skipless_sublayer,
     .theory = {.known = true, .no_skip = true, .mixing = RECIPE_IDENTITY},
     .inside = {.beside = beside, .weighted = weighted},

@@ -4,6 +4,7 @@
 #include "core/init/init.h"
 #include "core/loss/loss.h"
 #include "core/network/parametrization.h"
+#include "core/network/slot.h"
 #include "core/network/strategy.h"
 #include "core/placement/placement.h"
 #include "core/position/position.h"
@@ -165,6 +166,7 @@ static const recipe *recipe_at(const run_spec *spec, int layer)
 reason setting_reason(const run_spec *spec)
 {
     const recipe *r = &place_of(spec)->theory;
+    if (!slot_mixer(spec) || !slot_mlp(spec)) return REASON_NO_LAW_FAMILY;
     if (!r->known) return r->unknown ? r->unknown : REASON_NO_LAW_PLACEMENT;
     if (!norms_known(spec)) return REASON_NO_LAW_NORM;
     if (spec->model.v_norm && !spec->model.qk_norm && !r->attn.in) return REASON_NO_LAW_NORM;

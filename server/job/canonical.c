@@ -113,9 +113,16 @@ static void write_named(json_out *o, const field *f, const canonical_names *name
         json_double(o, names->width_scale);
 }
 
+static bool is_default_choice(const field *f, const run_spec *spec)
+{
+    const registry *r = field_registry(f->choices);
+    return *(const int *)((const char *)spec + f->offset) == registry_find(r, f->text);
+}
+
 static bool is_written(const field *f, const run_spec *spec, bool included)
 {
     if (f->type == FIELD_TEXT && !*((const char *)spec + f->offset)) return false;
+    if (f->silent && is_default_choice(f, spec)) return false;
     return f->size && included;
 }
 

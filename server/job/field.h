@@ -41,6 +41,7 @@ typedef struct field {
     double min, max;
     bool open_min, open_max; /* the bound itself is not allowed */
     bool nullable;
+    bool silent; /* CHOICE: left out of the canonical text at its default, as in jobs from before */
     bool free;   /* changes neither memory nor arithmetic nor rows of a run, so not its estimate */
     use_set use; /* bit of enum use: what the network must have; 0: nothing */
     unsigned override;   /* enum spec_override_bit: may stand in strategy.overrides; 0: not */
