@@ -91,12 +91,7 @@ void api_member(json_out *o, const char *key, sqlite3_stmt *stmt, int column)
 
 void api_member_json(json_out *o, const char *key, sqlite3_stmt *stmt, int column)
 {
-    const char *text = (const char *)sqlite3_column_text(stmt, column);
-    json_key(o, key);
-    if (text)
-        json_raw(o, text);
-    else
-        json_null(o);
+    json_raw_member(o, key, (const char *)sqlite3_column_text(stmt, column));
 }
 
 void api_member_bool(json_out *o, const char *key, sqlite3_stmt *stmt, int column)
@@ -117,8 +112,7 @@ void api_link(json_out *o, const char *key, const char *format, int64_t id)
         snprintf(text, sizeof text, "%.*s%lld%s", (int)before, format, (long long)id, at + 4);
     else
         snprintf(text, sizeof text, "%s", format);
-    json_key(o, key);
-    json_string(o, text);
+    json_string_member(o, key, text);
 }
 
 void api_tag_ended(request *r, reply *out, const char *hash, const char *finished, const char *form)
@@ -135,19 +129,14 @@ bool api_progress(http *h, int64_t job_id, job_progress *out)
 
 void api_write_progress(json_out *o, const job_progress *p)
 {
-    json_key(o, "fraction");
-    json_double(o, isfinite(p->fraction) ? p->fraction : 0);
+    json_number_member(o, "fraction", isfinite(p->fraction) ? p->fraction : 0);
     json_key(o, "eta_s");
     if (isfinite(p->eta_s))
         json_double(o, p->eta_s);
     else
         json_null(o);
-    json_key(o, "step");
-    json_integer(o, p->step);
-    json_key(o, "steps");
-    json_integer(o, p->steps);
-    json_key(o, "layer");
-    json_integer(o, p->layer);
-    json_key(o, "layers");
-    json_integer(o, p->layers);
+    json_integer_member(o, "step", p->step);
+    json_integer_member(o, "steps", p->steps);
+    json_integer_member(o, "layer", p->layer);
+    json_integer_member(o, "layers", p->layers);
 }

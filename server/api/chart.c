@@ -241,8 +241,7 @@ static void write_point(json_out *o, const chart *c, int layer, const point *p)
     const double numbers[] = {mean, p->min, p->max};
     static const char *const keys[] = {"mean", "min", "max"};
     json_begin_object(o);
-    json_key(o, "layer");
-    json_integer(o, layer);
+    json_integer_member(o, "layer", layer);
     for (int i = 0; i < 3; i++) {
         json_key(o, keys[i]);
         if (p->n)
@@ -250,10 +249,8 @@ static void write_point(json_out *o, const chart *c, int layer, const point *p)
         else
             json_null(o);
     }
-    json_key(o, "n");
-    json_integer(o, p->n);
-    json_key(o, "nonfinite");
-    json_integer(o, p->nonfinite);
+    json_integer_member(o, "n", p->n);
+    json_integer_member(o, "nonfinite", p->nonfinite);
     json_end(o);
 }
 
@@ -262,8 +259,7 @@ static void write_point(json_out *o, const chart *c, int layer, const point *p)
 static void write_predictions(json_out *o, const chart *c, const char *key, bool tolerance)
 {
     bool logs = strcmp(c->metric->scale, "log") == 0;
-    json_key(o, key);
-    json_begin_array(o);
+    json_array_member(o, key);
     for (int i = 0; i < c->max_depth + 3; i++) {
         const point *p = &c->points[i];
         if (p->n + p->nonfinite == 0) continue;
@@ -278,10 +274,8 @@ static void write_predictions(json_out *o, const chart *c, const char *key, bool
 
 static void write_arm_end(json_out *o, chart *c, int seeds)
 {
-    json_key(o, "seeds");
-    json_integer(o, seeds);
-    json_key(o, "points");
-    json_begin_array(o);
+    json_integer_member(o, "seeds", seeds);
+    json_array_member(o, "points");
     for (int i = 0; i < c->max_depth + 3; i++) {
         if (c->points[i].n + c->points[i].nonfinite == 0) continue;
         write_point(o, c, i - 1, &c->points[i]);
@@ -325,11 +319,9 @@ static bool write_arms(json_out *o, chart *c, sqlite3 *db, int64_t job_id, reply
             arm = strdup(text);
             seeds = 0;
             json_begin_object(o);
-            json_key(o, "arm");
-            json_raw(o, text);
+            json_raw_member(o, "arm", text);
             char *label = study_label(text, placement, depth);
-            json_key(o, "label");
-            json_string(o, label);
+            json_string_member(o, "label", label);
             ok = arm && label;
             free(label);
         }
@@ -354,12 +346,9 @@ static void write_metric(json_out *o, const entry *m)
     const char *const members[][2] = {{"name", m->name},   {"group", m->group},
                                       {"unit", m->unit},   {"direction", m->direction},
                                       {"scale", m->scale}, {"summary", m->summary}};
-    json_key(o, "metric");
-    json_begin_object(o);
-    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
-        json_key(o, members[i][0]);
-        json_string(o, members[i][1]);
-    }
+    json_object_member(o, "metric");
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
+        json_string_member(o, members[i][0], members[i][1]);
     json_end(o);
 }
 
@@ -372,21 +361,16 @@ static bool write_chart(json_out *o, chart *c, sqlite3 *db, int64_t job_id, repl
     }
     json_begin_object(o);
     write_metric(o, c->metric);
-    json_key(o, "site");
-    json_string(o, c->site);
+    json_string_member(o, "site", c->site);
     json_key(o, "step");
     if (c->step >= 0)
         json_integer(o, c->step);
     else
         json_null(o);
-    json_key(o, "param");
-    json_string(o, c->param[0] ? c->param : NULL);
-    json_key(o, "params");
-    json_raw(o, c->params.text);
-    json_key(o, "steps");
-    json_raw(o, c->steps.text);
-    json_key(o, "arms");
-    json_begin_array(o);
+    json_string_member(o, "param", c->param[0] ? c->param : NULL);
+    json_raw_member(o, "params", c->params.text);
+    json_raw_member(o, "steps", c->steps.text);
+    json_array_member(o, "arms");
     if (!write_arms(o, c, db, job_id, out)) return false;
     json_end(o);
     json_end(o);

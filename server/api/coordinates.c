@@ -66,8 +66,7 @@ static void answer(request *r, reply *out, api_query *q, int64_t id)
                   (const char *)sqlite3_column_text(q->stmt, 1), "coordinates");
     if (add_runs(&c, q->db, id, out)) {
         json_begin_object(&o);
-        json_key(&o, "job_id");
-        json_integer(&o, id);
+        json_integer_member(&o, "job_id", id);
         api_member(&o, "state", q->stmt, 2);
         coordinates_write(&o, NULL, &c, done);
         json_end(&o);

@@ -22,8 +22,7 @@ void api_corpora_list(request *r, reply *out)
         return;
     json_out o = {0};
     json_begin_object(&o);
-    json_key(&o, "corpora");
-    json_begin_array(&o);
+    json_array_member(&o, "corpora");
     int row;
     while ((row = sqlite3_step(q.stmt)) == SQLITE_ROW) write_corpus(&o, q.stmt);
     json_end(&o);

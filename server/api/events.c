@@ -37,10 +37,8 @@ static void write_verdict(events *e, json_out *o)
                  sqlite3_prepare_v2(db, "SELECT verdict, sentence FROM jobs WHERE id = ?", -1, &s,
                                     NULL) == SQLITE_OK &&
                  sqlite3_bind_int64(s, 1, e->job_id) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW;
-    json_key(o, "verdict");
-    json_string(o, there ? (const char *)sqlite3_column_text(s, 0) : NULL);
-    json_key(o, "sentence");
-    json_string(o, there ? (const char *)sqlite3_column_text(s, 1) : NULL);
+    json_string_member(o, "verdict", there ? (const char *)sqlite3_column_text(s, 0) : NULL);
+    json_string_member(o, "sentence", there ? (const char *)sqlite3_column_text(s, 1) : NULL);
     sqlite3_finalize(s);
     store_release(e->http->store, db);
 }
@@ -52,20 +50,13 @@ static void write_event(events *e, const char *kind, const job_progress *p)
     json_text(o, kind);
     json_text(o, "\ndata: ");
     json_begin_object(o);
-    json_key(o, "id");
-    json_integer(o, e->job_id);
-    json_key(o, "state");
-    json_string(o, p->state);
-    json_key(o, "queue_position");
-    json_integer(o, p->queue_position);
-    json_key(o, "runs_total");
-    json_integer(o, p->runs_total);
-    json_key(o, "runs_done");
-    json_integer(o, p->runs_done);
-    json_key(o, "runs_failed");
-    json_integer(o, p->runs_failed);
-    json_key(o, "progress");
-    json_begin_object(o);
+    json_integer_member(o, "id", e->job_id);
+    json_string_member(o, "state", p->state);
+    json_integer_member(o, "queue_position", p->queue_position);
+    json_integer_member(o, "runs_total", p->runs_total);
+    json_integer_member(o, "runs_done", p->runs_done);
+    json_integer_member(o, "runs_failed", p->runs_failed);
+    json_object_member(o, "progress");
     api_write_progress(o, p);
     json_end(o);
     if (strcmp(kind, "end") == 0) write_verdict(e, o);

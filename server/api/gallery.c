@@ -73,8 +73,7 @@ static void write_outcome(json_out *o, const gallery_check *c)
             json_double(o, gallery_check_value(c, i));
         else
             json_null(o);
-        json_key(o, "holds");
-        json_bool(o, gallery_check_holds(c, i));
+        json_bool_member(o, "holds", gallery_check_holds(c, i));
         json_end(o);
     }
 }
@@ -98,10 +97,8 @@ static bool write_expectations(json_out *o, request *r, api_query *q, int64_t id
         return false;
     }
     json_begin_object(o);
-    json_key(o, "gallery");
-    json_string(o, row < 0 ? NULL : gallery_table[row].entry.name);
-    json_key(o, "expectations");
-    json_begin_array(o);
+    json_string_member(o, "gallery", row < 0 ? NULL : gallery_table[row].entry.name);
+    json_array_member(o, "expectations");
     if (row >= 0) {
         gallery_check_init(&c, &gallery_table[row], &j);
         for (int i = 0; i < gallery_count(c.gallery); i++) {

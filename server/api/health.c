@@ -14,27 +14,19 @@ void api_healthz(request *r, reply *out)
     bool ok = store_ok && live.probe_ok && live.workers_alive > 0;
     json_out o = {0};
     json_begin_object(&o);
-    json_key(&o, "status");
-    json_string(&o, ok ? "ok" : "failing");
-    json_key(&o, "workers_alive");
-    json_integer(&o, live.workers_alive);
-    json_key(&o, "workers_busy");
-    json_integer(&o, live.workers_busy);
-    json_key(&o, "runs_queued");
-    json_integer(&o, live.runs_queued);
-    json_key(&o, "runs_running");
-    json_integer(&o, live.runs_running);
-    json_key(&o, "probe_ok");
-    json_bool(&o, live.probe_ok);
+    json_string_member(&o, "status", ok ? "ok" : "failing");
+    json_integer_member(&o, "workers_alive", live.workers_alive);
+    json_integer_member(&o, "workers_busy", live.workers_busy);
+    json_integer_member(&o, "runs_queued", live.runs_queued);
+    json_integer_member(&o, "runs_running", live.runs_running);
+    json_bool_member(&o, "probe_ok", live.probe_ok);
     json_key(&o, "probe_age_s");
     if (isfinite(live.probe_age_s))
         json_double(&o, live.probe_age_s);
     else
         json_null(&o);
-    json_key(&o, "store_ok");
-    json_bool(&o, store_ok);
-    json_key(&o, "version");
-    json_string(&o, NORMSCOPE_VERSION);
+    json_bool_member(&o, "store_ok", store_ok);
+    json_string_member(&o, "version", NORMSCOPE_VERSION);
     json_end(&o);
     reply_json(out, ok ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, &o);
 }
@@ -44,20 +36,13 @@ void api_version(request *r, reply *out)
     (void)r;
     json_out o = {0};
     json_begin_object(&o);
-    json_key(&o, "name");
-    json_string(&o, "normscope");
-    json_key(&o, "version");
-    json_string(&o, NORMSCOPE_VERSION);
-    json_key(&o, "build");
-    json_string(&o, version_build());
-    json_key(&o, "libraries");
-    json_begin_object(&o);
-    json_key(&o, "libmicrohttpd");
-    json_string(&o, MHD_get_version());
-    json_key(&o, "sqlite");
-    json_string(&o, sqlite3_libversion());
-    json_key(&o, "zlib");
-    json_string(&o, zlibVersion());
+    json_string_member(&o, "name", "normscope");
+    json_string_member(&o, "version", NORMSCOPE_VERSION);
+    json_string_member(&o, "build", version_build());
+    json_object_member(&o, "libraries");
+    json_string_member(&o, "libmicrohttpd", MHD_get_version());
+    json_string_member(&o, "sqlite", sqlite3_libversion());
+    json_string_member(&o, "zlib", zlibVersion());
     json_end(&o);
     json_end(&o);
     out->tagged = true;
@@ -84,12 +69,9 @@ void api_index(request *r, reply *out)
     (void)r;
     json_out o = {0};
     json_begin_object(&o);
-    json_key(&o, "links");
-    json_begin_object(&o);
-    for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
-        json_key(&o, links[i][0]);
-        json_string(&o, links[i][1]);
-    }
+    json_object_member(&o, "links");
+    for (size_t i = 0; i < sizeof links / sizeof links[0]; i++)
+        json_string_member(&o, links[i][0], links[i][1]);
     json_end(&o);
     json_end(&o);
     out->tagged = true;

@@ -99,8 +99,7 @@ static job_progress stored_progress(const job_row *j, const char *state)
 
 static void write_links(json_out *o, int64_t id)
 {
-    json_key(o, "links");
-    json_begin_object(o);
+    json_object_member(o, "links");
     api_link(o, "self", "/api/v1/jobs/{id}", id);
     api_link(o, "runs", "/api/v1/jobs/{id}/runs", id);
     api_link(o, "series", "/api/v1/jobs/{id}/series", id);
@@ -113,59 +112,36 @@ static void write_links(json_out *o, int64_t id)
     json_end(o);
 }
 
-static void text(json_out *o, const char *key, const char *value)
-{
-    json_key(o, key);
-    json_string(o, value);
-}
-
-static void number(json_out *o, const char *key, int64_t value)
-{
-    json_key(o, key);
-    json_integer(o, value);
-}
-
-static void document(json_out *o, const char *key, const char *value)
-{
-    json_key(o, key);
-    if (value)
-        json_raw(o, value);
-    else
-        json_null(o);
-}
-
 void job_row_write(json_out *o, http *h, const job_row *j, bool existing, const job *echo)
 {
     const char *state = j->text[TEXT_STATE] ? j->text[TEXT_STATE] : "";
     job_progress p;
     if (has_ended(state) || !api_progress(h, j->id, &p)) p = stored_progress(j, state);
     json_begin_object(o);
-    number(o, "id", j->id);
-    text(o, "hash", j->text[TEXT_HASH]);
-    text(o, "name", j->text[TEXT_NAME]);
-    text(o, "state", state);
-    json_key(o, "existing");
-    json_bool(o, existing);
-    text(o, "created_at", j->text[TEXT_CREATED]);
-    text(o, "started_at", j->text[TEXT_STARTED]);
-    text(o, "finished_at", j->text[TEXT_FINISHED]);
-    number(o, "runs_total", j->runs_total);
-    number(o, "runs_done", j->done);
-    number(o, "runs_failed", j->failed);
-    number(o, "runs_skipped", j->skipped);
-    number(o, "queue_position", has_ended(state) ? 0 : p.queue_position);
-    json_key(o, "progress");
-    json_begin_object(o);
+    json_integer_member(o, "id", j->id);
+    json_string_member(o, "hash", j->text[TEXT_HASH]);
+    json_string_member(o, "name", j->text[TEXT_NAME]);
+    json_string_member(o, "state", state);
+    json_bool_member(o, "existing", existing);
+    json_string_member(o, "created_at", j->text[TEXT_CREATED]);
+    json_string_member(o, "started_at", j->text[TEXT_STARTED]);
+    json_string_member(o, "finished_at", j->text[TEXT_FINISHED]);
+    json_integer_member(o, "runs_total", j->runs_total);
+    json_integer_member(o, "runs_done", j->done);
+    json_integer_member(o, "runs_failed", j->failed);
+    json_integer_member(o, "runs_skipped", j->skipped);
+    json_integer_member(o, "queue_position", has_ended(state) ? 0 : p.queue_position);
+    json_object_member(o, "progress");
     api_write_progress(o, &p);
     json_end(o);
     if (echo) {
-        document(o, "resolved", j->text[TEXT_RESOLVED]);
-        document(o, "coverage", echo->coverage);
-        document(o, "notes", echo->notes ? echo->notes : "[]");
+        json_raw_member(o, "resolved", j->text[TEXT_RESOLVED]);
+        json_raw_member(o, "coverage", echo->coverage);
+        json_raw_member(o, "notes", echo->notes ? echo->notes : "[]");
     }
-    text(o, "verdict", j->text[TEXT_VERDICT]);
-    text(o, "sentence", j->text[TEXT_SENTENCE]);
-    document(o, "error", j->text[TEXT_ERROR]);
+    json_string_member(o, "verdict", j->text[TEXT_VERDICT]);
+    json_string_member(o, "sentence", j->text[TEXT_SENTENCE]);
+    json_raw_member(o, "error", j->text[TEXT_ERROR]);
     write_links(o, j->id);
     json_end(o);
 }

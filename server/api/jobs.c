@@ -75,8 +75,7 @@ static bool known_state(request *r, const char *state)
 static void write_page(json_out *o, http *h, const job_row *rows, int n, int64_t limit)
 {
     json_begin_object(o);
-    json_key(o, "jobs");
-    json_begin_array(o);
+    json_array_member(o, "jobs");
     for (int i = 0; i < n && i < limit; i++) job_row_write(o, h, &rows[i], false, NULL);
     json_end(o);
     json_key(o, "next");
@@ -191,10 +190,8 @@ static void write_unused(json_out *o, const job *j)
         if (!f->use || uses & f->use) continue;
         field_path(path, f);
         json_begin_object(o);
-        json_key(o, "path");
-        json_string(o, path);
-        json_key(o, "needs");
-        json_string(o, field_needs(f));
+        json_string_member(o, "path", path);
+        json_string_member(o, "needs", field_needs(f));
         json_end(o);
     }
     json_end(o);
@@ -218,14 +215,11 @@ static void write_metric_costs(json_out *o, const job *j)
         }
         if (!wanted) continue;
         json_begin_object(o);
-        json_key(o, "group");
-        json_string(o, j->runs[0].cost.metrics[k].group);
-        json_key(o, "flops");
-        json_double(o, flops);
-        json_key(o, "share");
-        json_double(o, measured > 0 ? flops / measured : 0);
-        json_key(o, "factor");
-        json_double(o, measured > 0 ? time / measured : j->runs[0].cost.metrics[k].factor);
+        json_string_member(o, "group", j->runs[0].cost.metrics[k].group);
+        json_number_member(o, "flops", flops);
+        json_number_member(o, "share", measured > 0 ? flops / measured : 0);
+        json_number_member(o, "factor",
+                           measured > 0 ? time / measured : j->runs[0].cost.metrics[k].factor);
         json_end(o);
     }
     json_end(o);
@@ -243,28 +237,21 @@ static void write_estimate(json_out *o, const job *j)
         if (c->peak_bytes > peak) peak = c->peak_bytes;
     }
     json_begin_object(o);
-    json_key(o, "runs");
-    json_integer(o, j->n_runs);
+    json_integer_member(o, "runs", j->n_runs);
     json_key(o, "parameters");
     json_unsigned(o, parameters);
-    json_key(o, "flops");
-    json_double(o, flops);
+    json_number_member(o, "flops", flops);
     json_key(o, "peak_bytes");
     json_unsigned(o, peak);
-    json_key(o, "measurements");
-    json_double(o, measurements);
+    json_number_member(o, "measurements", measurements);
     json_key(o, "metrics");
     write_metric_costs(o, j);
     json_key(o, "unused");
     write_unused(o, j);
-    json_key(o, "resolved");
-    json_raw(o, j->resolved);
-    json_key(o, "hash");
-    json_string(o, j->hash);
-    json_key(o, "coverage");
-    json_raw(o, j->coverage ? j->coverage : "null");
-    json_key(o, "notes");
-    json_raw(o, j->notes ? j->notes : "[]");
+    json_raw_member(o, "resolved", j->resolved);
+    json_string_member(o, "hash", j->hash);
+    json_raw_member(o, "coverage", j->coverage);
+    json_raw_member(o, "notes", j->notes ? j->notes : "[]");
     json_end(o);
 }
 

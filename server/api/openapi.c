@@ -17,18 +17,12 @@ static const struct {
 #undef QUERY
 };
 
-static void member(json_out *o, const char *key, const char *value)
-{
-    json_key(o, key);
-    json_string(o, value);
-}
-
 static void ref_n(json_out *o, const char *name, size_t n)
 {
     char text[96];
     snprintf(text, sizeof text, "/api/v1/schema/%.*s", (int)n, name);
     json_begin_object(o);
-    member(o, "$ref", text);
+    json_string_member(o, "$ref", text);
     json_end(o);
 }
 
@@ -51,11 +45,10 @@ static void path_parameters(json_out *o, const char *pattern)
         json_begin_object(o);
         json_key(o, "name");
         json_string_n(o, p + 1, n);
-        member(o, "in", "path");
-        json_key(o, "required");
-        json_bool(o, true);
-        json_key(o, "schema");
-        json_raw(o, id ? "{\"type\":\"integer\",\"minimum\":1}" : "{\"type\":\"string\"}");
+        json_string_member(o, "in", "path");
+        json_bool_member(o, "required", true);
+        json_raw_member(o, "schema",
+                        id ? "{\"type\":\"integer\",\"minimum\":1}" : "{\"type\":\"string\"}");
         json_end(o);
     }
 }
@@ -66,11 +59,10 @@ static void query_parameters(json_out *o, const route *r)
     for (size_t i = 0; i < sizeof query_table / sizeof query_table[0]; i++) {
         if (!route_has_param(r, query_table[i].name)) continue;
         json_begin_object(o);
-        member(o, "name", query_table[i].name);
-        member(o, "in", "query");
-        member(o, "description", query_table[i].summary);
-        json_key(o, "schema");
-        json_raw(o, query_table[i].schema);
+        json_string_member(o, "name", query_table[i].name);
+        json_string_member(o, "in", "query");
+        json_string_member(o, "description", query_table[i].summary);
+        json_raw_member(o, "schema", query_table[i].schema);
         json_end(o);
     }
 }
@@ -78,20 +70,14 @@ static void query_parameters(json_out *o, const route *r)
 static void request_body(json_out *o, route_body body)
 {
     if (body == BODY_NONE) return;
-    json_key(o, "requestBody");
-    json_begin_object(o);
-    json_key(o, "required");
-    json_bool(o, body == BODY_JOB);
-    json_key(o, "content");
-    json_begin_object(o);
+    json_object_member(o, "requestBody");
+    json_bool_member(o, "required", body == BODY_JOB);
+    json_object_member(o, "content");
     if (body == BODY_BYTES) {
-        json_key(o, "application/octet-stream");
-        json_raw(o, "{}");
-        json_key(o, "text/plain");
-        json_raw(o, "{}");
+        json_raw_member(o, "application/octet-stream", "{}");
+        json_raw_member(o, "text/plain", "{}");
     } else {
-        json_key(o, "application/json");
-        json_begin_object(o);
+        json_object_member(o, "application/json");
         json_key(o, "schema");
         if (body == BODY_JOB)
             ref_n(o, "job", 3);
@@ -110,12 +96,10 @@ static void content(json_out *o, const char *what, size_t n)
     if (media) {
         char type[64];
         snprintf(type, sizeof type, "%.*s", (int)n, what);
-        json_key(o, type);
-        json_raw(o, "{}");
+        json_raw_member(o, type, "{}");
         return;
     }
-    json_key(o, "application/json");
-    json_begin_object(o);
+    json_object_member(o, "application/json");
     json_key(o, "schema");
     ref_n(o, what, n);
     json_end(o);
@@ -125,8 +109,7 @@ static void content(json_out *o, const char *what, size_t n)
 static void replies(json_out *o, const char *text)
 {
     char open[4] = "";
-    json_key(o, "responses");
-    json_begin_object(o);
+    json_object_member(o, "responses");
     for (const char *p = text; *p;) {
         size_t n = strcspn(p, ",");
         char status[4] = {p[0], p[1], p[2], '\0'};
@@ -135,11 +118,9 @@ static void replies(json_out *o, const char *text)
         if (strcmp(status, open) != 0) {
             if (open[0]) json_end(o), json_end(o);
             memcpy(open, status, sizeof open);
-            json_key(o, status);
-            json_begin_object(o);
-            member(o, "description", status[0] == '2' ? "as asked" : "see the body");
-            json_key(o, "content");
-            json_begin_object(o);
+            json_object_member(o, status);
+            json_string_member(o, "description", status[0] == '2' ? "as asked" : "see the body");
+            json_object_member(o, "content");
         }
         if (what_n) content(o, what, what_n);
         p += n;
@@ -159,21 +140,16 @@ static void operation(json_out *o, const route *r, const char *name)
     char method[8] = "";
     for (size_t i = 0; r->method[i] && i < sizeof method - 1; i++)
         method[i] = (char)(r->method[i] - 'A' + 'a');
-    json_key(o, method);
-    json_begin_object(o);
-    member(o, "operationId", name);
-    member(o, "summary", r->summary);
-    json_key(o, "parameters");
-    json_begin_array(o);
+    json_object_member(o, method);
+    json_string_member(o, "operationId", name);
+    json_string_member(o, "summary", r->summary);
+    json_array_member(o, "parameters");
     path_parameters(o, r->pattern);
     query_parameters(o, r);
     json_end(o);
     request_body(o, r->body);
     replies(o, r->replies);
-    if (strncmp(r->pattern, "/api", 4) != 0) {
-        json_key(o, "security");
-        json_raw(o, "[]");
-    }
+    if (strncmp(r->pattern, "/api", 4) != 0) json_raw_member(o, "security", "[]");
     json_end(o);
 }
 
@@ -192,23 +168,21 @@ static const char *const operation_names[] = {
 
 static void info(json_out *o)
 {
-    member(o, "openapi", "3.1.0");
-    json_key(o, "info");
-    json_begin_object(o);
-    member(o, "title", "Normscope");
-    member(o, "version", NORMSCOPE_VERSION);
-    member(o, "summary",
-           "Will this network, with this normalization, at this depth, carry signal and gradient?");
-    json_key(o, "license");
-    json_begin_object(o);
-    member(o, "name", NORMSCOPE_LICENCE);
-    member(o, "identifier", NORMSCOPE_LICENCE);
+    json_string_member(o, "openapi", "3.1.0");
+    json_object_member(o, "info");
+    json_string_member(o, "title", "Normscope");
+    json_string_member(o, "version", NORMSCOPE_VERSION);
+    json_string_member(
+        o, "summary",
+        "Will this network, with this normalization, at this depth, carry signal and gradient?");
+    json_object_member(o, "license");
+    json_string_member(o, "name", NORMSCOPE_LICENCE);
+    json_string_member(o, "identifier", NORMSCOPE_LICENCE);
     json_end(o);
     json_end(o);
-    json_key(o, "security");
-    json_raw(o, "[{},{\"token\":[]}]");
-    json_key(o, "components");
-    json_raw(o, "{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"}}}");
+    json_raw_member(o, "security", "[{},{\"token\":[]}]");
+    json_raw_member(o, "components",
+                    "{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"}}}");
 }
 
 char *openapi_text(void)
@@ -216,8 +190,7 @@ char *openapi_text(void)
     json_out o = {0};
     json_begin_object(&o);
     info(&o);
-    json_key(&o, "paths");
-    json_begin_object(&o);
+    json_object_member(&o, "paths");
     for (int i = 0; i < route_count; i++) {
         if (!is_first(i)) continue;
         path_key(&o, route_table[i].pattern);

@@ -84,20 +84,17 @@ static bool write_rows(json_out *o, sqlite3 *db, reply *out, int64_t id, const q
     if (!s) return false;
     bind_question(s, id, q);
     sqlite3_bind_int(s, 4, ROWS_MAX + 1);
-    json_key(o, "columns");
-    json_begin_array(o);
+    json_array_member(o, "columns");
     for (int i = 0; i < N; i++) json_string(o, names[i]);
     json_end(o);
-    json_key(o, "rows");
-    json_begin_array(o);
+    json_array_member(o, "rows");
     while ((row = sqlite3_step(s)) == SQLITE_ROW && n++ < ROWS_MAX) {
         json_begin_array(o);
         for (int i = 0; i < N; i++) api_column(o, s, i);
         json_end(o);
     }
     json_end(o);
-    json_key(o, "truncated");
-    json_bool(o, row == SQLITE_ROW);
+    json_bool_member(o, "truncated", row == SQLITE_ROW);
     bool ok = row == SQLITE_ROW || row == SQLITE_DONE;
     if (!ok) api_store_failed(out, db);
     sqlite3_finalize(s);
@@ -118,8 +115,7 @@ void api_jobs_predictions(request *r, reply *out)
     api_tag_ended(r, out, (const char *)sqlite3_column_text(q.stmt, 1),
                   (const char *)sqlite3_column_text(q.stmt, 2), "predictions");
     json_begin_object(&o);
-    json_key(&o, "job_id");
-    json_integer(&o, id);
+    json_integer_member(&o, "job_id", id);
     api_member(&o, "state", q.stmt, 0);
     bool ok = write_summary(&o, q.db, out, id, &ask) && write_rows(&o, q.db, out, id, &ask);
     json_end(&o);

@@ -88,10 +88,8 @@ static void answer(reply *out, const ranking *k, int64_t id, const char *state)
 {
     json_out o = {0};
     json_begin_object(&o);
-    json_key(&o, "job_id");
-    json_integer(&o, id);
-    json_key(&o, "state");
-    json_string(&o, state);
+    json_integer_member(&o, "job_id", id);
+    json_string_member(&o, "state", state);
     ranking_json(k, &o);
     json_end(&o);
     reply_json(out, MHD_HTTP_OK, &o);

@@ -87,10 +87,8 @@ static void list_item(json_out *o, const char *name)
     char link[96];
     snprintf(link, sizeof link, "/api/v1/schema/%s", name);
     json_begin_object(o);
-    json_key(o, "name");
-    json_string(o, name);
-    json_key(o, "href");
-    json_string(o, link);
+    json_string_member(o, "name", name);
+    json_string_member(o, "href", link);
     json_end(o);
 }
 
@@ -100,8 +98,7 @@ void api_schema_list(request *r, reply *out)
     char name[64];
     json_out o = {0};
     json_begin_object(&o);
-    json_key(&o, "schemas");
-    json_begin_array(&o);
+    json_array_member(&o, "schemas");
     list_item(&o, "job");
     for (const embed *e = embed_files; e->path; e++)
         if (schema_name(e->path, name)) list_item(&o, name);

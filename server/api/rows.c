@@ -281,8 +281,7 @@ static void write_head(rows *t)
     json_out *o = &t->out;
     if (!t->csv) {
         json_begin_object(o);
-        json_key(o, "columns");
-        json_begin_array(o);
+        json_array_member(o, "columns");
     }
     for (size_t i = 0; i < n; i++) {
         if (!t->csv)
@@ -295,16 +294,14 @@ static void write_head(rows *t)
         return;
     }
     json_end(o);
-    json_key(o, "rows");
-    json_begin_array(o);
+    json_array_member(o, "rows");
 }
 
 static void write_tail(rows *t)
 {
     if (t->csv) return;
     json_end(&t->out);
-    json_key(&t->out, "truncated");
-    json_bool(&t->out, false);
+    json_bool_member(&t->out, "truncated", false);
     json_end(&t->out);
 }
 

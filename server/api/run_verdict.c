@@ -19,8 +19,7 @@ static void write_row(json_out *o, sqlite3_stmt *s)
         bool of_job = name && strcmp(name, "source") == 0 &&
                       strncmp((const char *)sqlite3_column_text(s, 0), "expect/", 7) == 0;
         if (of_job) {
-            json_key(o, name);
-            json_string(o, "the job");
+            json_string_member(o, name, "the job");
         } else if (name) {
             api_member(o, name, s, i);
         } else {
@@ -36,8 +35,7 @@ static bool write_rules(json_out *o, sqlite3 *db, reply *out, int64_t id)
     int row = SQLITE_ERROR;
     if (!s) return false;
     sqlite3_bind_int64(s, 1, id);
-    json_key(o, "rules");
-    json_begin_array(o);
+    json_array_member(o, "rules");
     while ((row = sqlite3_step(s)) == SQLITE_ROW) write_row(o, s);
     json_end(o);
     sqlite3_finalize(s);

@@ -41,8 +41,7 @@ static void write_run(json_out *o, sqlite3_stmt *s, bool whole)
         else
             api_member(o, name, s, i);
     }
-    json_key(o, "links");
-    json_begin_object(o);
+    json_object_member(o, "links");
     api_link(o, "self", "/api/v1/runs/{id}", id);
     api_link(o, "job", "/api/v1/jobs/{id}", sqlite3_column_int64(s, 1));
     api_link(o, "series", "/api/v1/runs/{id}/series", id);
@@ -61,8 +60,7 @@ void api_runs_list(request *r, reply *out)
     sqlite3_bind_int64(q.stmt, 1, id);
     json_out o = {0};
     json_begin_object(&o);
-    json_key(&o, "runs");
-    json_begin_array(&o);
+    json_array_member(&o, "runs");
     int row, n = 0;
     for (; (row = sqlite3_step(q.stmt)) == SQLITE_ROW; n++) write_run(&o, q.stmt, false);
     json_end(&o);

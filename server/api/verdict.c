@@ -8,8 +8,7 @@
 static void write_state(json_out *o, int64_t id, sqlite3_stmt *s)
 {
     json_begin_object(o);
-    json_key(o, "job_id");
-    json_integer(o, id);
+    json_integer_member(o, "job_id", id);
     api_member(o, "state", s, 0);
 }
 
@@ -21,12 +20,8 @@ static void write_nothing(json_out *o)
     json_null(o);
     json_key(o, "sentence");
     json_null(o);
-    json_key(o, "rules_version");
-    json_integer(o, RULES_VERSION);
-    for (int i = 0; i < 3; i++) {
-        json_key(o, lists[i]);
-        json_raw(o, "[]");
-    }
+    json_integer_member(o, "rules_version", RULES_VERSION);
+    for (int i = 0; i < 3; i++) json_raw_member(o, lists[i], "[]");
 }
 
 /* The stored object's members behind those of the state. */

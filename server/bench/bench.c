@@ -72,12 +72,9 @@ static void begin(bench *b)
     char *provenance = provenance_json(b->threads);
     if (b->json) {
         json_begin_object(&b->out);
-        json_key(&b->out, "provenance");
-        json_raw(&b->out, provenance ? provenance : "null");
-        json_key(&b->out, "rounds");
-        json_integer(&b->out, b->rounds);
-        json_key(&b->out, b->groups ? "metrics" : "jobs");
-        json_begin_array(&b->out);
+        json_raw_member(&b->out, "provenance", provenance);
+        json_integer_member(&b->out, "rounds", b->rounds);
+        json_array_member(&b->out, b->groups ? "metrics" : "jobs");
     } else {
         printf("%s, kernel %s%s; %d rounds\n\n", blas_library(), blas_kernel(),
                blas_is_weaker() ? " (the processor could do better: try --best-blas)" : "",

@@ -176,31 +176,21 @@ void bench_print_groups(FILE *to, const bench_groups *all)
     fputc('\n', to);
 }
 
-static void number(json_out *o, const char *key, double value)
-{
-    json_key(o, key);
-    json_double(o, value);
-}
-
 void bench_json_groups(json_out *o, const bench_groups *all)
 {
     json_begin_object(o);
-    json_key(o, "name");
-    json_string(o, all->job);
-    number(o, "plain_ms", bench_least(&all->plain, BENCH_CPU));
-    json_key(o, "groups");
-    json_begin_array(o);
+    json_string_member(o, "name", all->job);
+    json_double_member(o, "plain_ms", bench_least(&all->plain, BENCH_CPU));
+    json_array_member(o, "groups");
     for (int i = 0; i < all->n; i++) {
         const bench_group *g = &all->rows[i];
         json_begin_object(o);
-        json_key(o, "group");
-        json_string(o, g->name);
-        json_key(o, "default");
-        json_bool(o, g->is_default);
-        number(o, "ms", bench_least(&g->times, BENCH_CPU));
-        number(o, "share", bench_group_share(all, g));
-        number(o, "share_median", bench_group_median(all, g));
-        number(o, "predicted", g->predicted);
+        json_string_member(o, "group", g->name);
+        json_bool_member(o, "default", g->is_default);
+        json_double_member(o, "ms", bench_least(&g->times, BENCH_CPU));
+        json_double_member(o, "share", bench_group_share(all, g));
+        json_double_member(o, "share_median", bench_group_median(all, g));
+        json_double_member(o, "predicted", g->predicted);
         json_end(o);
     }
     json_end(o);

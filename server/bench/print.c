@@ -107,38 +107,27 @@ void bench_print_depths(FILE *to, const bench_depth d[BENCH_DEPTHS])
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
-static void put(json_out *o, const char *key, double value)
-{
-    json_key(o, key);
-    json_double(o, value);
-}
-
-static void put_text(json_out *o, const char *key, const char *text)
-{
-    json_key(o, key);
-    json_string(o, text);
-}
-
 static void put_times(json_out *o, const bench_times *t)
 {
-    put(o, "cpu_ms", bench_median(t, BENCH_CPU));
-    put(o, "cpu_min_ms", bench_least(t, BENCH_CPU));
-    put(o, "wall_ms", bench_median(t, BENCH_WALL));
-    put(o, "wall_min_ms", bench_least(t, BENCH_WALL));
+    json_number_member(o, "cpu_ms", bench_median(t, BENCH_CPU));
+    json_number_member(o, "cpu_min_ms", bench_least(t, BENCH_CPU));
+    json_number_member(o, "wall_ms", bench_median(t, BENCH_WALL));
+    json_number_member(o, "wall_min_ms", bench_least(t, BENCH_WALL));
 }
 
 static void put_product(json_out *o, const bench_product *p)
 {
     json_begin_object(o);
-    put_text(o, "layer", p->layer);
-    put_text(o, "pass", p->pass);
-    put_text(o, "op", p->op);
-    put(o, "count", p->count);
-    put(o, "m", p->m);
-    put(o, "n", p->n);
-    put(o, "k", p->k);
+    json_string_member(o, "layer", p->layer);
+    json_string_member(o, "pass", p->pass);
+    json_string_member(o, "op", p->op);
+    json_number_member(o, "count", p->count);
+    json_number_member(o, "m", p->m);
+    json_number_member(o, "n", p->n);
+    json_number_member(o, "k", p->k);
     put_times(o, &p->times);
-    put(o, "gflops", gflops(bench_product_flops(p), bench_median(&p->times, BENCH_CPU)));
+    json_number_member(o, "gflops",
+                       gflops(bench_product_flops(p), bench_median(&p->times, BENCH_CPU)));
     json_end(o);
 }
 
@@ -146,31 +135,28 @@ static void put_pass(json_out *o, const bench_job *b, int pass, int t)
 {
     const bench_cell *cell = &b->cells[pass][t];
     json_begin_object(o);
-    put_text(o, "pass", bench_pass_names[pass]);
-    put(o, "threads", t == BENCH_ONE ? 1 : b->threads);
+    json_string_member(o, "pass", bench_pass_names[pass]);
+    json_number_member(o, "threads", t == BENCH_ONE ? 1 : b->threads);
     put_times(o, &cell->times);
-    put(o, "peak_bytes", (double)cell->peak_bytes);
-    put(o, "measurements", (double)cell->measurements);
+    json_number_member(o, "peak_bytes", (double)cell->peak_bytes);
+    json_number_member(o, "measurements", (double)cell->measurements);
     json_end(o);
 }
 
 void bench_json_job(json_out *o, const bench_job *b)
 {
     json_begin_object(o);
-    put_text(o, "name", b->name);
-    put(o, "parameters", (double)b->parameters);
-    put(o, "flops", bench_gemm_flops(&b->gemm));
-    json_key(o, "bound");
-    json_begin_object(o);
+    json_string_member(o, "name", b->name);
+    json_number_member(o, "parameters", (double)b->parameters);
+    json_number_member(o, "flops", bench_gemm_flops(&b->gemm));
+    json_object_member(o, "bound");
     put_times(o, &b->gemm.bound);
     json_end(o);
-    json_key(o, "passes");
-    json_begin_array(o);
+    json_array_member(o, "passes");
     for (int t = 0; t < (b->threads > 1 ? BENCH_TEAMS : 1); t++)
         for (int pass = 0; pass < PASS_COUNT; pass++) put_pass(o, b, pass, t);
     json_end(o);
-    json_key(o, "products");
-    json_begin_array(o);
+    json_array_member(o, "products");
     for (int i = 0; i < b->gemm.n; i++) put_product(o, &b->gemm.products[i]);
     json_end(o);
     json_end(o);
@@ -182,11 +168,11 @@ void bench_json_depths(json_out *o, const bench_depth d[BENCH_DEPTHS])
     for (int i = 1; i < BENCH_DEPTHS; i++)
         for (int p = 0; p < BENCH_DEPTH_PASSES; p++) {
             json_begin_object(o);
-            put(o, "from", d[i - 1].depth);
-            put(o, "to", d[i].depth);
-            put_text(o, "pass", bench_pass_names[bench_depth_passes[p]]);
-            put(o, "ms_per_block", bench_depth_ms(&d[i - 1], &d[i], p));
-            put(o, "bytes_per_block", bench_depth_bytes(&d[i - 1], &d[i], p));
+            json_number_member(o, "from", d[i - 1].depth);
+            json_number_member(o, "to", d[i].depth);
+            json_string_member(o, "pass", bench_pass_names[bench_depth_passes[p]]);
+            json_number_member(o, "ms_per_block", bench_depth_ms(&d[i - 1], &d[i], p));
+            json_number_member(o, "bytes_per_block", bench_depth_bytes(&d[i - 1], &d[i], p));
             json_end(o);
         }
     json_end(o);

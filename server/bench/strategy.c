@@ -189,25 +189,18 @@ void bench_print_strategies(FILE *to, const bench_strategies *all)
     free(sorted);
 }
 
-static void number(json_out *o, const char *key, double value)
-{
-    json_key(o, key);
-    json_double(o, value);
-}
-
 void bench_json_strategies(json_out *o, const bench_strategies *all)
 {
     json_begin_array(o);
     for (int i = 0; i < all->n; i++) {
         const bench_strategy *s = &all->rows[i];
         json_begin_object(o);
-        json_key(o, "strategy");
-        json_string(o, s->name);
-        number(o, "over_pre_ln", bench_strategy_ratio(s));
-        number(o, "products_over_pre_ln", s->flops / all->base.flops);
-        number(o, "extra_ms", extra_ms(s));
-        number(o, "extra_bytes", s->traffic_bytes - all->base.traffic_bytes);
-        number(o, "extra_bytes_ms", bench_strategy_memory_ms(all, s));
+        json_string_member(o, "strategy", s->name);
+        json_double_member(o, "over_pre_ln", bench_strategy_ratio(s));
+        json_double_member(o, "products_over_pre_ln", s->flops / all->base.flops);
+        json_double_member(o, "extra_ms", extra_ms(s));
+        json_double_member(o, "extra_bytes", s->traffic_bytes - all->base.traffic_bytes);
+        json_double_member(o, "extra_bytes_ms", bench_strategy_memory_ms(all, s));
         json_end(o);
     }
     json_end(o);

@@ -80,23 +80,11 @@ static bool is_lacking(const subject *s, int id)
 
 /* --- as JSON ---------------------------------------------------------------------------------- */
 
-static void text_member(json_out *o, const char *key, const char *value)
-{
-    json_key(o, key);
-    json_string(o, value);
-}
-
-static void bool_member(json_out *o, const char *key, bool value)
-{
-    json_key(o, key);
-    json_bool(o, value);
-}
-
 static void path_member(json_out *o, const field *f)
 {
     char path[FIELD_PATH];
     field_path(path, f);
-    text_member(o, "path", path);
+    json_string_member(o, "path", path);
 }
 
 static bool has_place(const subject *s, const outline_node *before, const outline_node *n)
@@ -122,26 +110,24 @@ static void write_row(json_out *o, const subject *of)
     const strategy *s = of->s;
     char link[96];
     snprintf(link, sizeof link, "/api/v1/strategies/%s", s->entry.name);
-    text_member(o, "name", s->entry.name);
-    text_member(o, "equation", s->entry.summary);
-    text_member(o, "source", s->entry.source);
-    text_member(o, "init", *s->init ? s->init : NULL);
-    text_member(o, "behaviour", *s->behaviour ? s->behaviour : NULL);
-    text_member(o, "limits", *s->limits ? s->limits : NULL);
-    text_member(o, "refused", s->refused);
+    json_string_member(o, "name", s->entry.name);
+    json_string_member(o, "equation", s->entry.summary);
+    json_string_member(o, "source", s->entry.source);
+    json_string_member(o, "init", *s->init ? s->init : NULL);
+    json_string_member(o, "behaviour", *s->behaviour ? s->behaviour : NULL);
+    json_string_member(o, "limits", *s->limits ? s->limits : NULL);
+    json_string_member(o, "refused", s->refused);
     json_key(o, "places");
     write_places(o, of);
-    json_key(o, "job");
-    json_raw(o, s->job);
-    text_member(o, "href", link);
+    json_raw_member(o, "job", s->job);
+    json_string_member(o, "href", link);
 }
 
 char *catalogue_strategies(void)
 {
     json_out o = {0};
     json_begin_object(&o);
-    json_key(&o, "strategies");
-    json_begin_array(&o);
+    json_array_member(&o, "strategies");
     for (int i = 0; i < strategy_registry.n; i++) {
         subject *s = subject_new(i);
         json_begin_object(&o);
@@ -159,8 +145,7 @@ char *catalogue_strategies(void)
 
 static void write_parameters(json_out *o, const subject *s)
 {
-    json_key(o, "parameters");
-    json_begin_array(o);
+    json_array_member(o, "parameters");
     for (int i = 0; i < FIELD_COUNT && !s->s->refused; i++) {
         const field *f = &field_table[i];
         char allowed[512];
@@ -170,20 +155,19 @@ static void write_parameters(json_out *o, const subject *s)
         path_member(o, f);
         json_key(o, "value");
         canonical_value(o, f, &s->spec);
-        bool_member(o, "set", s->given.given[i]);
-        text_member(o, "allowed", allowed);
-        text_member(o, "unit", f->unit);
-        text_member(o, "doc", f->doc);
+        json_bool_member(o, "set", s->given.given[i]);
+        json_string_member(o, "allowed", allowed);
+        json_string_member(o, "unit", f->unit);
+        json_string_member(o, "doc", f->doc);
         json_end(o);
     }
     json_end(o);
-    json_key(o, "lacks");
-    json_begin_array(o);
+    json_array_member(o, "lacks");
     for (int i = 0; i < FIELD_COUNT && !s->s->refused; i++) {
         if (!is_lacking(s, i)) continue;
         json_begin_object(o);
         path_member(o, &field_table[i]);
-        text_member(o, "needs", field_needs(&field_table[i]));
+        json_string_member(o, "needs", field_needs(&field_table[i]));
         json_end(o);
     }
     json_end(o);

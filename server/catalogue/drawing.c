@@ -230,30 +230,6 @@ void drawing_deinit(drawing *d)
 
 /* --- as JSON ---------------------------------------------------------------------------------- */
 
-static void member_text(json_out *o, const char *key, const char *value)
-{
-    json_key(o, key);
-    json_string(o, value);
-}
-
-static void member_bool(json_out *o, const char *key, bool value)
-{
-    json_key(o, key);
-    json_bool(o, value);
-}
-
-static void member_double(json_out *o, const char *key, double value)
-{
-    json_key(o, key);
-    json_double(o, value);
-}
-
-static void member_integer(json_out *o, const char *key, int value)
-{
-    json_key(o, key);
-    json_integer(o, value);
-}
-
 static void member_until(json_out *o, const drawing_part *p, int until)
 {
     json_key(o, "until");
@@ -265,13 +241,12 @@ static void member_until(json_out *o, const drawing_part *p, int until)
 
 static void write_inputs(json_out *o, const outline_node *n)
 {
-    json_key(o, "inputs");
-    json_begin_array(o);
+    json_array_member(o, "inputs");
     for (int i = 0; i < n->n_inputs; i++) {
         int node = n->inputs[i].node;
         json_begin_object(o);
-        member_integer(o, node < 0 ? "stream" : "node", node < 0 ? -1 - node : node);
-        if (n->inputs[i].part) member_text(o, "part", n->inputs[i].part);
+        json_integer_member(o, node < 0 ? "stream" : "node", node < 0 ? -1 - node : node);
+        if (n->inputs[i].part) json_string_member(o, "part", n->inputs[i].part);
         json_end(o);
     }
     json_end(o);
@@ -279,19 +254,17 @@ static void write_inputs(json_out *o, const outline_node *n)
 
 static void write_params(json_out *o, const outline_node *n, const outline_node *last)
 {
-    json_key(o, "parameters");
-    json_begin_array(o);
+    json_array_member(o, "parameters");
     for (int i = 0; i < n->n_params; i++) {
         const outline_param *p = &n->params[i];
         json_begin_object(o);
-        member_text(o, "role", p->role);
-        json_key(o, "dims");
-        json_begin_array(o);
+        json_string_member(o, "role", p->role);
+        json_array_member(o, "dims");
         for (int k = 0; k < p->rank; k++) json_unsigned(o, p->dims[k]);
         json_end(o);
         if (p->rank == 1) {
-            member_double(o, "start_first", p->start);
-            member_double(o, "start_last", last->params[i].start);
+            json_number_member(o, "start_first", p->start);
+            json_number_member(o, "start_last", last->params[i].start);
         }
         json_end(o);
     }
@@ -300,13 +273,12 @@ static void write_params(json_out *o, const outline_node *n, const outline_node 
 
 static void write_numbers(json_out *o, const outline_node *n, const outline_node *last)
 {
-    json_key(o, "numbers");
-    json_begin_array(o);
+    json_array_member(o, "numbers");
     for (int i = 0; i < n->n_numbers; i++) {
         json_begin_object(o);
-        member_text(o, "name", n->numbers[i].name);
-        member_double(o, "first", n->numbers[i].value);
-        member_double(o, "last", last->numbers[i].value);
+        json_string_member(o, "name", n->numbers[i].name);
+        json_number_member(o, "first", n->numbers[i].value);
+        json_number_member(o, "last", last->numbers[i].value);
         json_end(o);
     }
     json_end(o);
@@ -316,20 +288,19 @@ static void write_node(json_out *o, const drawing *d, const drawing_part *p, int
 {
     const outline_node *n = &p->nodes[i];
     json_begin_object(o);
-    member_text(o, "op", n->op);
-    member_text(o, "what", n->what);
-    member_text(o, "place", n->place);
-    member_bool(o, "products", n->products);
-    member_bool(o, "constants", n->constants);
-    member_bool(o, "frozen", n->frozen);
-    member_integer(o, "features", n->cols);
-    member_integer(o, "lane", p->lanes[i]);
+    json_string_member(o, "op", n->op);
+    json_string_member(o, "what", n->what);
+    json_string_member(o, "place", n->place);
+    json_bool_member(o, "products", n->products);
+    json_bool_member(o, "constants", n->constants);
+    json_bool_member(o, "frozen", n->frozen);
+    json_integer_member(o, "features", n->cols);
+    json_integer_member(o, "lane", p->lanes[i]);
     member_until(o, p, p->until[i]);
     write_inputs(o, n);
     write_params(o, n, &d->all[p->last[i]]);
     write_numbers(o, n, &d->all[p->last[i]]);
-    json_key(o, "sites");
-    json_begin_array(o);
+    json_array_member(o, "sites");
     for (int k = 0; k < n->n_sites; k++) json_string(o, site_registry.rows[n->sites[k]]->name);
     json_end(o);
     json_end(o);
@@ -338,23 +309,20 @@ static void write_node(json_out *o, const drawing *d, const drawing_part *p, int
 static void write_part(json_out *o, const drawing *d, const drawing_part *p)
 {
     json_begin_object(o);
-    json_key(o, "layers");
-    json_begin_array(o);
+    json_array_member(o, "layers");
     for (int i = 0; i < p->n_layers; i++) json_integer(o, p->layers[i]);
     json_end(o);
-    json_key(o, "streams");
-    json_begin_array(o);
+    json_array_member(o, "streams");
     for (int i = 0; i < p->n_streams; i++) {
         json_begin_object(o);
-        member_text(o, "name", p->streams[i]);
-        member_integer(o, "lane", i);
+        json_string_member(o, "name", p->streams[i]);
+        json_integer_member(o, "lane", i);
         member_until(o, p, p->stream_until[i]);
         json_end(o);
     }
     json_end(o);
-    member_integer(o, "lanes", p->n_lanes);
-    json_key(o, "nodes");
-    json_begin_array(o);
+    json_integer_member(o, "lanes", p->n_lanes);
+    json_array_member(o, "nodes");
     for (int i = 0; i < p->n_nodes; i++) write_node(o, d, p, i);
     json_end(o);
     json_end(o);
@@ -363,9 +331,8 @@ static void write_part(json_out *o, const drawing *d, const drawing_part *p)
 void drawing_json(json_out *o, const drawing *d)
 {
     json_begin_object(o);
-    member_integer(o, "depth", d->depth);
-    json_key(o, "parts");
-    json_begin_array(o);
+    json_integer_member(o, "depth", d->depth);
+    json_array_member(o, "parts");
     for (int i = 0; i < d->n_parts; i++) write_part(o, d, &d->parts[i]);
     json_end(o);
     json_end(o);

@@ -166,27 +166,20 @@ char *gallery_row_text(int row)
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
-static void text_member(json_out *o, const char *key, const char *value)
-{
-    json_key(o, key);
-    json_string(o, value);
-}
-
 static void write_value(json_out *o, const gallery_value *v)
 {
     const char *name = layer_name(v->layer);
     json_begin_object(o);
-    text_member(o, "metric", metric_registry.rows[v->metric]->name);
-    text_member(o, "site", site_registry.rows[v->site]->name);
-    text_member(o, "param", v->param);
+    json_string_member(o, "metric", metric_registry.rows[v->metric]->name);
+    json_string_member(o, "site", site_registry.rows[v->site]->name);
+    json_string_member(o, "param", v->param);
     json_key(o, "layer");
     if (name)
         json_string(o, name);
     else
         json_integer(o, v->layer);
-    json_key(o, "step");
-    json_integer(o, v->step);
-    text_member(o, "arm", v->arm);
+    json_integer_member(o, "step", v->step);
+    json_string_member(o, "arm", v->arm);
     json_end(o);
 }
 
@@ -201,7 +194,7 @@ static void write_bound(json_out *o, const char *key, double value)
 
 void gallery_expectation_members(json_out *o, const gallery_expectation *e)
 {
-    text_member(o, "says", e->says);
+    json_string_member(o, "says", e->says);
     json_key(o, "of");
     write_value(o, &e->of);
     json_key(o, "over");
@@ -218,9 +211,9 @@ static void write_verdicts(json_out *o, const gallery *g)
     json_begin_array(o);
     for (int i = 0; i < GALLERY_EXPECTATIONS && g->verdicts[i].level; i++) {
         json_begin_object(o);
-        text_member(o, "arm", g->verdicts[i].arm);
-        text_member(o, "verdict", g->verdicts[i].level);
-        text_member(o, "rule", g->verdicts[i].rule);
+        json_string_member(o, "arm", g->verdicts[i].arm);
+        json_string_member(o, "verdict", g->verdicts[i].level);
+        json_string_member(o, "rule", g->verdicts[i].rule);
         json_end(o);
     }
     json_end(o);
@@ -229,11 +222,10 @@ static void write_verdicts(json_out *o, const gallery *g)
 static void write_row(json_out *o, const gallery *g)
 {
     json_begin_object(o);
-    text_member(o, "name", g->entry.name);
-    text_member(o, "summary", g->entry.summary);
-    text_member(o, "source", g->entry.source);
-    json_key(o, "expect");
-    json_begin_array(o);
+    json_string_member(o, "name", g->entry.name);
+    json_string_member(o, "summary", g->entry.summary);
+    json_string_member(o, "source", g->entry.source);
+    json_array_member(o, "expect");
     for (int i = 0; i < gallery_count(g); i++) {
         json_begin_object(o);
         gallery_expectation_members(o, &g->expect[i]);
@@ -242,8 +234,7 @@ static void write_row(json_out *o, const gallery *g)
     json_end(o);
     json_key(o, "verdicts");
     write_verdicts(o, g);
-    json_key(o, "job");
-    json_raw(o, g->job);
+    json_raw_member(o, "job", g->job);
     json_end(o);
 }
 
@@ -258,8 +249,7 @@ char *gallery_json(void)
 {
     json_out o = {0};
     json_begin_object(&o);
-    json_key(&o, "gallery");
-    json_begin_array(&o);
+    json_array_member(&o, "gallery");
     for (int i = 0; i < gallery_registry.n; i++) write_row(&o, &gallery_table[i]);
     json_end(&o);
     json_end(&o);

@@ -22,18 +22,6 @@ static const char *const type_names[] = {
     [FIELD_EXPECT] = "expect",     [FIELD_FIND] = "find",
 };
 
-static void text_member(json_out *o, const char *key, const char *value)
-{
-    json_key(o, key);
-    json_string(o, value);
-}
-
-static void bool_member(json_out *o, const char *key, bool value)
-{
-    json_key(o, key);
-    json_bool(o, value);
-}
-
 static bool is_numeric(const field *f)
 {
     return f->type == FIELD_INTEGER || f->type == FIELD_DEPTH || f->type == FIELD_NUMBER ||
@@ -76,15 +64,15 @@ void reader_write_field(json_out *o, const field *f)
     const registry *r = choices_of(f);
     field_path(path, f);
     json_begin_object(o);
-    text_member(o, "path", path);
-    text_member(o, "group", f->group);
-    text_member(o, "name", f->name);
-    text_member(o, "type", type_names[f->type]);
-    text_member(o, "doc", f->doc);
+    json_string_member(o, "path", path);
+    json_string_member(o, "group", f->group);
+    json_string_member(o, "name", f->name);
+    json_string_member(o, "type", type_names[f->type]);
+    json_string_member(o, "doc", f->doc);
     json_key(o, "default");
     write_default(o, f);
-    text_member(o, "rule", f->rule);
-    text_member(o, "unit", f->unit);
+    json_string_member(o, "rule", f->rule);
+    json_string_member(o, "unit", f->unit);
     json_key(o, "min");
     if (is_numeric(f))
         json_double(o, f->min);
@@ -95,10 +83,10 @@ void reader_write_field(json_out *o, const field *f)
         json_double(o, f->max);
     else
         json_null(o);
-    bool_member(o, "exclusive_min", f->open_min);
-    bool_member(o, "exclusive_max", f->open_max);
-    bool_member(o, "nullable", f->nullable);
-    text_member(o, "choices", r ? r->kind : NULL);
+    json_bool_member(o, "exclusive_min", f->open_min);
+    json_bool_member(o, "exclusive_max", f->open_max);
+    json_bool_member(o, "nullable", f->nullable);
+    json_string_member(o, "choices", r ? r->kind : NULL);
     json_key(o, "values");
     if (r) {
         json_begin_array(o);
@@ -107,8 +95,8 @@ void reader_write_field(json_out *o, const field *f)
     } else {
         json_null(o);
     }
-    text_member(o, "needs", field_needs(f));
-    bool_member(o, "sweepable", field_sweepable(f));
+    json_string_member(o, "needs", field_needs(f));
+    json_bool_member(o, "sweepable", field_sweepable(f));
     json_end(o);
 }
 
@@ -116,19 +104,17 @@ char *reader_fields(void)
 {
     json_out o = {0};
     json_begin_object(&o);
-    json_key(&o, "groups");
-    json_begin_array(&o);
+    json_array_member(&o, "groups");
     for (int i = 0; i < field_n_groups; i++) {
         const field_group *g = &field_groups[i];
         json_begin_object(&o);
-        text_member(&o, "name", g->name);
-        text_member(&o, "shorthand", *g->shorthand ? g->shorthand : NULL);
-        text_member(&o, "doc", g->doc);
+        json_string_member(&o, "name", g->name);
+        json_string_member(&o, "shorthand", *g->shorthand ? g->shorthand : NULL);
+        json_string_member(&o, "doc", g->doc);
         json_end(&o);
     }
     json_end(&o);
-    json_key(&o, "fields");
-    json_begin_array(&o);
+    json_array_member(&o, "fields");
     for (int i = 0; i < FIELD_COUNT; i++) reader_write_field(&o, &field_table[i]);
     json_end(&o);
     json_end(&o);
@@ -137,22 +123,13 @@ char *reader_fields(void)
 
 /* --- registries and presets ------------------------------------------------------------------- */
 
-static void number_member(json_out *o, const char *key, double value)
-{
-    json_key(o, key);
-    if (isnan(value))
-        json_null(o);
-    else
-        json_double(o, value);
-}
-
 static void write_rule(json_out *o, const rule *r)
 {
-    text_member(o, "metric", *r->metric ? r->metric : NULL);
-    text_member(o, "site", r->site < SITE_COUNT ? site_registry.rows[r->site]->name : NULL);
-    text_member(o, "comparison", rule_comparison(r));
-    number_member(o, "warn", rule_warns(r));
-    number_member(o, "fail", rule_fails(r));
+    json_string_member(o, "metric", *r->metric ? r->metric : NULL);
+    json_string_member(o, "site", r->site < SITE_COUNT ? site_registry.rows[r->site]->name : NULL);
+    json_string_member(o, "comparison", rule_comparison(r));
+    json_double_member(o, "warn", rule_warns(r));
+    json_double_member(o, "fail", rule_fails(r));
 }
 
 void reader_write_entry(json_out *o, const registry *r, int row)
@@ -160,18 +137,18 @@ void reader_write_entry(json_out *o, const registry *r, int row)
     const entry *e = r->rows[row];
     bool has_default = strcmp(r->kind, "sites") == 0 || strcmp(r->kind, "metrics") == 0;
     json_begin_object(o);
-    text_member(o, "name", e->name);
-    text_member(o, "summary", e->summary);
-    text_member(o, "source", e->source);
-    if (e->predicts) text_member(o, "predicts", e->predicts);
-    if (e->validity) text_member(o, "validity", e->validity);
-    if (e->approximate) text_member(o, "approximate", e->approximate);
-    if (has_default) bool_member(o, "default", e->is_default);
+    json_string_member(o, "name", e->name);
+    json_string_member(o, "summary", e->summary);
+    json_string_member(o, "source", e->source);
+    if (e->predicts) json_string_member(o, "predicts", e->predicts);
+    if (e->validity) json_string_member(o, "validity", e->validity);
+    if (e->approximate) json_string_member(o, "approximate", e->approximate);
+    if (has_default) json_bool_member(o, "default", e->is_default);
     if (e->group) {
-        text_member(o, "group", e->group);
-        text_member(o, "unit", e->unit);
-        text_member(o, "direction", e->direction);
-        text_member(o, "scale", e->scale);
+        json_string_member(o, "group", e->group);
+        json_string_member(o, "unit", e->unit);
+        json_string_member(o, "direction", e->direction);
+        json_string_member(o, "scale", e->scale);
     }
     if (r == &rule_registry) write_rule(o, &rule_table[row]);
     json_end(o);
@@ -180,10 +157,9 @@ void reader_write_entry(json_out *o, const registry *r, int row)
 static void write_registry(json_out *o, const registry *r)
 {
     json_begin_object(o);
-    text_member(o, "kind", r->kind);
-    text_member(o, "summary", r->summary);
-    json_key(o, "rows");
-    json_begin_array(o);
+    json_string_member(o, "kind", r->kind);
+    json_string_member(o, "summary", r->summary);
+    json_array_member(o, "rows");
     for (int i = 0; i < r->n; i++) reader_write_entry(o, r, i);
     json_end(o);
     json_end(o);
@@ -203,8 +179,7 @@ char *reader_registries(void)
     json_out o = {0};
     const registry *r;
     json_begin_object(&o);
-    json_key(&o, "registries");
-    json_begin_array(&o);
+    json_array_member(&o, "registries");
     for (int i = 0; (r = field_registry_at(i)); i++) write_registry(&o, r);
     write_registry(&o, &preset_registry);
     json_end(&o);
@@ -216,11 +191,10 @@ void reader_write_preset(json_out *o, int row)
 {
     const entry *e = preset_registry.rows[row];
     json_begin_object(o);
-    text_member(o, "name", e->name);
-    text_member(o, "summary", e->summary);
-    text_member(o, "source", e->source);
-    json_key(o, "job");
-    json_raw(o, preset_text(row));
+    json_string_member(o, "name", e->name);
+    json_string_member(o, "summary", e->summary);
+    json_string_member(o, "source", e->source);
+    json_raw_member(o, "job", preset_text(row));
     json_end(o);
 }
 
@@ -228,8 +202,7 @@ char *reader_presets(void)
 {
     json_out o = {0};
     json_begin_object(&o);
-    json_key(&o, "presets");
-    json_begin_array(&o);
+    json_array_member(&o, "presets");
     for (int i = 0; i < preset_registry.n; i++) reader_write_preset(&o, i);
     json_end(&o);
     json_end(&o);
@@ -237,12 +210,6 @@ char *reader_presets(void)
 }
 
 /* --- JSON Schema ------------------------------------------------------------------------------ */
-
-static void bound(json_out *o, const char *key, double value)
-{
-    json_key(o, key);
-    json_double(o, value);
-}
 
 static void schema_number(json_out *o, const field *f)
 {
@@ -257,16 +224,15 @@ static void schema_number(json_out *o, const field *f)
     } else {
         json_string(o, type);
     }
-    bound(o, f->open_min ? "exclusiveMinimum" : "minimum", f->min);
-    bound(o, f->open_max ? "exclusiveMaximum" : "maximum", f->max);
+    json_number_member(o, f->open_min ? "exclusiveMinimum" : "minimum", f->min);
+    json_number_member(o, f->open_max ? "exclusiveMaximum" : "maximum", f->max);
 }
 
 static void schema_enum(json_out *o, const field *f)
 {
     const registry *r = choices_of(f);
-    text_member(o, "type", "string");
-    json_key(o, "enum");
-    json_begin_array(o);
+    json_string_member(o, "type", "string");
+    json_array_member(o, "enum");
     if (r) write_row_names(o, r);
     for (int i = 0; r && f->type == FIELD_METRICS && i < r->n; i++)
         if (i == 0 || strcmp(r->rows[i]->group, r->rows[i - 1]->group) != 0)
@@ -276,20 +242,19 @@ static void schema_enum(json_out *o, const field *f)
 
 static void schema_list(json_out *o, const field *f, int min_items, int max_items, double max)
 {
-    text_member(o, "type", "array");
-    json_key(o, "items");
-    json_begin_object(o);
+    json_string_member(o, "type", "array");
+    json_object_member(o, "items");
     if (max > 0) {
-        text_member(o, "type", "integer");
-        bound(o, "minimum", 0);
-        bound(o, "maximum", max);
+        json_string_member(o, "type", "integer");
+        json_number_member(o, "minimum", 0);
+        json_number_member(o, "maximum", max);
     } else {
         schema_enum(o, f);
     }
     json_end(o);
-    if (min_items) bound(o, "minItems", min_items);
-    if (max_items) bound(o, "maxItems", max_items);
-    if (max > 0) bool_member(o, "uniqueItems", true);
+    if (min_items) json_number_member(o, "minItems", min_items);
+    if (max_items) json_number_member(o, "maxItems", max_items);
+    if (max > 0) json_bool_member(o, "uniqueItems", true);
 }
 
 static void schema_reference(json_out *o, const char *name)
@@ -297,17 +262,16 @@ static void schema_reference(json_out *o, const char *name)
     char reference[FIELD_PATH + 16] = "#/$defs/";
     strncat(reference, name, FIELD_PATH);
     json_begin_object(o);
-    text_member(o, "$ref", reference);
+    json_string_member(o, "$ref", reference);
     json_end(o);
 }
 
 static void schema_axis(json_out *o, const char *path)
 {
-    json_key(o, path);
-    json_begin_object(o);
-    text_member(o, "type", "array");
-    bound(o, "minItems", 1);
-    bool_member(o, "uniqueItems", true);
+    json_object_member(o, path);
+    json_string_member(o, "type", "array");
+    json_number_member(o, "minItems", 1);
+    json_bool_member(o, "uniqueItems", true);
     json_key(o, "items");
     schema_reference(o, path);
     json_end(o);
@@ -315,10 +279,9 @@ static void schema_axis(json_out *o, const char *path)
 
 static void schema_sweep(json_out *o)
 {
-    text_member(o, "type", "object");
-    bool_member(o, "additionalProperties", false);
-    json_key(o, "properties");
-    json_begin_object(o);
+    json_string_member(o, "type", "object");
+    json_bool_member(o, "additionalProperties", false);
+    json_object_member(o, "properties");
     for (int i = 0; i < field_n_groups; i++) schema_axis(o, field_groups[i].name);
     for (int i = 0; i < FIELD_COUNT; i++) {
         char path[FIELD_PATH];
@@ -331,8 +294,7 @@ static void schema_sweep(json_out *o)
 /* A name, or a part of a job in its place. */
 static void schema_preset(json_out *o, const field *f)
 {
-    json_key(o, "oneOf");
-    json_begin_array(o);
+    json_array_member(o, "oneOf");
     json_begin_object(o);
     schema_enum(o, f);
     json_end(o);
@@ -343,12 +305,10 @@ static void schema_preset(json_out *o, const field *f)
 /* The groups and those top-level fields that belong to a run. */
 static void schema_part(json_out *o)
 {
-    json_key(o, "part");
-    json_begin_object(o);
-    text_member(o, "type", "object");
-    bool_member(o, "additionalProperties", false);
-    json_key(o, "properties");
-    json_begin_object(o);
+    json_object_member(o, "part");
+    json_string_member(o, "type", "object");
+    json_bool_member(o, "additionalProperties", false);
+    json_object_member(o, "properties");
     for (int i = 0; i < FIELD_COUNT; i++) {
         const field *f = &field_table[i];
         if (*f->group || !f->size) continue;
@@ -373,7 +333,7 @@ static void schema_type(json_out *o, const field *f)
         schema_number(o, f);
         break;
     case FIELD_BOOL:
-        text_member(o, "type", "boolean");
+        json_string_member(o, "type", "boolean");
         break;
     case FIELD_CHOICE:
     case FIELD_STRATEGY:
@@ -383,16 +343,16 @@ static void schema_type(json_out *o, const field *f)
         schema_preset(o, f);
         break;
     case FIELD_HF_CONFIG:
-        text_member(o, "type", "object");
+        json_string_member(o, "type", "object");
         break;
     case FIELD_TEXT:
-        text_member(o, "type", "string");
-        text_member(o, "pattern", "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$");
+        json_string_member(o, "type", "string");
+        json_string_member(o, "pattern", "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$");
         break;
     case FIELD_NAME:
-        text_member(o, "type", "string");
-        bound(o, "maxLength", JOB_NAME_CHARACTERS);
-        text_member(o, "pattern", "^[^\\u0000-\\u001f\\u007f]*$");
+        json_string_member(o, "type", "string");
+        json_number_member(o, "maxLength", JOB_NAME_CHARACTERS);
+        json_string_member(o, "pattern", "^[^\\u0000-\\u001f\\u007f]*$");
         break;
     case FIELD_STEPS:
         schema_list(o, f, 0, SPEC_STEPS_MAX, field_table[FIELD_train_steps].max);
@@ -402,20 +362,19 @@ static void schema_type(json_out *o, const field *f)
         schema_list(o, f, 0, 0, 0);
         break;
     case FIELD_NUMBERS:
-        text_member(o, "type", "array");
-        json_key(o, "items");
-        json_begin_object(o);
-        text_member(o, "type", "number");
-        bound(o, "minimum", f->min);
-        bound(o, "maximum", f->max);
+        json_string_member(o, "type", "array");
+        json_object_member(o, "items");
+        json_string_member(o, "type", "number");
+        json_number_member(o, "minimum", f->min);
+        json_number_member(o, "maximum", f->max);
         json_end(o);
-        bound(o, "maxItems", SPEC_SCALES_MAX);
+        json_number_member(o, "maxItems", SPEC_SCALES_MAX);
         break;
     case FIELD_OVERRIDES:
-        text_member(o, "type", "array");
+        json_string_member(o, "type", "array");
         json_key(o, "items");
         override_schema(o);
-        bound(o, "maxItems", SPEC_OVERRIDES_MAX);
+        json_number_member(o, "maxItems", SPEC_OVERRIDES_MAX);
         break;
     case FIELD_SEEDS:
         schema_list(o, f, 1, SEEDS_MAX, f->max);
@@ -424,10 +383,10 @@ static void schema_type(json_out *o, const field *f)
         schema_sweep(o);
         break;
     case FIELD_EXPECT:
-        text_member(o, "type", "array");
+        json_string_member(o, "type", "array");
         json_key(o, "items");
         expect_schema(o);
-        bound(o, "maxItems", RULE_EXPECT_MAX);
+        json_number_member(o, "maxItems", RULE_EXPECT_MAX);
         break;
     case FIELD_FIND:
         find_schema(o);
@@ -439,12 +398,11 @@ static void schema_field(json_out *o, const field *f)
 {
     char path[FIELD_PATH];
     field_path(path, f);
-    json_key(o, path);
-    json_begin_object(o);
+    json_object_member(o, path);
     schema_type(o, f);
-    text_member(o, "description", f->doc);
-    if (f->rule) text_member(o, "x-default-rule", f->rule);
-    if (f->unit) text_member(o, "x-unit", f->unit);
+    json_string_member(o, "description", f->doc);
+    if (f->rule) json_string_member(o, "x-default-rule", f->rule);
+    if (f->unit) json_string_member(o, "x-unit", f->unit);
     bool has_default =
         !f->rule && f->type != FIELD_TEXT && f->type != FIELD_HF_CONFIG && f->type != FIELD_FIND;
     if (has_default) {
@@ -456,10 +414,9 @@ static void schema_field(json_out *o, const field *f)
 
 static void schema_members(json_out *o, const char *group)
 {
-    text_member(o, "type", "object");
-    bool_member(o, "additionalProperties", false);
-    json_key(o, "properties");
-    json_begin_object(o);
+    json_string_member(o, "type", "object");
+    json_bool_member(o, "additionalProperties", false);
+    json_object_member(o, "properties");
     for (int i = 0; i < FIELD_COUNT; i++) {
         const field *f = &field_table[i];
         char path[FIELD_PATH];
@@ -480,16 +437,14 @@ static void schema_group(json_out *o, int group)
 {
     const field_group *g = &field_groups[group];
     int shorthand = field_shorthand(group);
-    json_key(o, g->name);
-    json_begin_object(o);
-    text_member(o, "description", g->doc);
+    json_object_member(o, g->name);
+    json_string_member(o, "description", g->doc);
     if (shorthand < 0) {
         schema_members(o, g->name);
     } else {
         char path[FIELD_PATH];
         field_path(path, &field_table[shorthand]);
-        json_key(o, "oneOf");
-        json_begin_array(o);
+        json_array_member(o, "oneOf");
         schema_reference(o, path);
         json_begin_object(o);
         schema_members(o, g->name);
@@ -503,14 +458,13 @@ char *reader_job_schema(void)
 {
     json_out o = {0};
     json_begin_object(&o);
-    text_member(&o, "$schema", "https://json-schema.org/draft/2020-12/schema");
-    text_member(&o, "title", "Normscope job");
-    text_member(
+    json_string_member(&o, "$schema", "https://json-schema.org/draft/2020-12/schema");
+    json_string_member(&o, "title", "Normscope job");
+    json_string_member(
         &o, "description",
         "A network, a normalization strategy, a depth. Every field has a default; {} is a job.");
     schema_members(&o, "");
-    json_key(&o, "$defs");
-    json_begin_object(&o);
+    json_object_member(&o, "$defs");
     for (int i = 0; i < field_n_groups; i++) schema_group(&o, i);
     schema_part(&o);
     for (int i = 0; i < FIELD_COUNT; i++) schema_field(&o, &field_table[i]);

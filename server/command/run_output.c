@@ -17,34 +17,9 @@ static void flush(run_output *o, size_t at_least)
     o->text.n = 0;
 }
 
-static void member_text(json_out *o, const char *key, const char *value)
-{
-    json_key(o, key);
-    json_string(o, value);
-}
-
-static void member_integer(json_out *o, const char *key, int64_t value)
-{
-    json_key(o, key);
-    json_integer(o, value);
-}
-
-static void member_double(json_out *o, const char *key, double value)
-{
-    json_key(o, key);
-    json_double(o, value);
-}
-
-static void member_raw(json_out *o, const char *key, const char *value)
-{
-    json_key(o, key);
-    json_raw(o, value ? value : "null");
-}
-
 static void columns(json_out *o, const char *key, const char *const *names, int n)
 {
-    json_key(o, key);
-    json_begin_array(o);
+    json_array_member(o, key);
     for (int i = 0; i < n; i++) json_string(o, names[i]);
     json_end(o);
 }
@@ -56,13 +31,12 @@ static void begin_json(run_output *o, const char *provenance)
     static const char *const names[] = {"run_id", "seed",   "arm",   "step",  "layer",
                                         "site",   "metric", "param", "value", "reason"};
     json_begin_object(&o->text);
-    member_text(&o->text, "name", o->job->name);
-    member_text(&o->text, "hash", o->job->hash);
-    member_raw(&o->text, "resolved", o->job->resolved);
-    member_raw(&o->text, "provenance", provenance);
+    json_string_member(&o->text, "name", o->job->name);
+    json_string_member(&o->text, "hash", o->job->hash);
+    json_raw_member(&o->text, "resolved", o->job->resolved);
+    json_raw_member(&o->text, "provenance", provenance);
     columns(&o->text, "columns", names, sizeof names / sizeof *names);
-    json_key(&o->text, "rows");
-    json_begin_array(&o->text);
+    json_array_member(&o->text, "rows");
     json_begin_array(&o->steps);
     json_begin_array(&o->predictions);
     json_begin_array(&o->runs);
@@ -80,11 +54,10 @@ void run_output_begin(
 
 static void write_failure(json_out *to, const error *failure)
 {
-    json_key(to, "error");
-    json_begin_object(to);
-    member_text(to, "code", error_name(failure->code));
-    member_text(to, "pointer", failure->pointer);
-    member_text(to, "message", failure->message);
+    json_object_member(to, "error");
+    json_string_member(to, "code", error_name(failure->code));
+    json_string_member(to, "pointer", failure->pointer);
+    json_string_member(to, "message", failure->message);
     json_end(to);
 }
 
@@ -99,13 +72,13 @@ static void end_json(run_output *o, const char *verdict, const error *failure)
     json_end(&o->predictions);
     json_end(&o->runs);
     columns(&o->text, "step_columns", names, sizeof names / sizeof *names);
-    member_raw(&o->text, "steps", o->steps.text);
+    json_raw_member(&o->text, "steps", o->steps.text);
     columns(&o->text, "prediction_columns", prediction_names,
             sizeof prediction_names / sizeof *prediction_names);
-    member_raw(&o->text, "predictions", o->predictions.text);
-    member_raw(&o->text, "runs", o->runs.text);
-    member_raw(&o->text, "verdict", verdict);
-    if (o->coordinates) member_raw(&o->text, "coordinates", o->coordinates);
+    json_raw_member(&o->text, "predictions", o->predictions.text);
+    json_raw_member(&o->text, "runs", o->runs.text);
+    json_raw_member(&o->text, "verdict", verdict);
+    if (o->coordinates) json_raw_member(&o->text, "coordinates", o->coordinates);
     if (failure) write_failure(&o->text, failure);
     json_end(&o->text);
     json_text(&o->text, "\n");
@@ -116,21 +89,21 @@ static void end_text(run_output *o, const char *verdict, const error *failure)
     if (o->format == RUN_JSON) end_json(o, verdict, failure);
     if (o->format == RUN_NDJSON && verdict) {
         json_begin_object(&o->text);
-        member_text(&o->text, "type", "verdict");
-        member_raw(&o->text, "verdict", verdict);
+        json_string_member(&o->text, "type", "verdict");
+        json_raw_member(&o->text, "verdict", verdict);
         json_end(&o->text);
         json_text(&o->text, "\n");
     }
     if (o->format == RUN_NDJSON && o->coordinates) {
         json_begin_object(&o->text);
-        member_text(&o->text, "type", "coordinates");
-        member_raw(&o->text, "coordinates", o->coordinates);
+        json_string_member(&o->text, "type", "coordinates");
+        json_raw_member(&o->text, "coordinates", o->coordinates);
         json_end(&o->text);
         json_text(&o->text, "\n");
     }
     if (o->format != RUN_NDJSON || !failure) return;
     json_begin_object(&o->text);
-    member_text(&o->text, "type", "error");
+    json_string_member(&o->text, "type", "error");
     write_failure(&o->text, failure);
     json_end(&o->text);
     json_text(&o->text, "\n");
@@ -172,12 +145,12 @@ void run_output_run(run_output *o, int index)
         json_text(&o->head, ",");
     } else if (o->format == RUN_NDJSON) {
         json_begin_object(&o->text);
-        member_text(&o->text, "type", "run");
-        member_integer(&o->text, "run_id", index);
+        json_string_member(&o->text, "type", "run");
+        json_integer_member(&o->text, "run_id", index);
         json_key(&o->text, "seed");
         json_unsigned(&o->text, run->spec.seed);
-        member_raw(&o->text, "arm", run->arm);
-        member_integer(&o->text, "parameters", (int64_t)run->cost.parameters);
+        json_raw_member(&o->text, "arm", run->arm);
+        json_integer_member(&o->text, "parameters", (int64_t)run->cost.parameters);
         json_end(&o->text);
         json_text(&o->text, "\n");
     }
@@ -227,16 +200,16 @@ static void json_row(run_output *o, const measurement *m)
 static void ndjson_row(run_output *o, const measurement *m)
 {
     json_begin_object(&o->text);
-    member_text(&o->text, "type", "measurement");
-    member_integer(&o->text, "run_id", o->run);
-    member_integer(&o->text, "step", m->step);
-    member_integer(&o->text, "layer", m->layer);
-    member_text(&o->text, "site", site_registry.rows[m->site]->name);
-    member_text(&o->text, "metric", metric_registry.rows[m->metric]->name);
-    member_text(&o->text, "param", m->param);
+    json_string_member(&o->text, "type", "measurement");
+    json_integer_member(&o->text, "run_id", o->run);
+    json_integer_member(&o->text, "step", m->step);
+    json_integer_member(&o->text, "layer", m->layer);
+    json_string_member(&o->text, "site", site_registry.rows[m->site]->name);
+    json_string_member(&o->text, "metric", metric_registry.rows[m->metric]->name);
+    json_string_member(&o->text, "param", m->param);
     json_key(&o->text, "value");
     json_number(&o->text, m->value, m->reason);
-    member_text(&o->text, "reason", reason_or_null(m->reason));
+    json_string_member(&o->text, "reason", reason_or_null(m->reason));
     json_end(&o->text);
     json_text(&o->text, "\n");
 }
@@ -273,17 +246,17 @@ static void json_prediction(run_output *o, const prediction *p)
 static void ndjson_prediction(run_output *o, const prediction *p)
 {
     json_begin_object(&o->text);
-    member_text(&o->text, "type", "prediction");
-    member_integer(&o->text, "run_id", o->run);
-    member_integer(&o->text, "layer", p->layer);
-    member_text(&o->text, "site", site_registry.rows[p->site]->name);
-    member_text(&o->text, "metric", metric_registry.rows[p->metric]->name);
-    member_text(&o->text, "param", p->param);
+    json_string_member(&o->text, "type", "prediction");
+    json_integer_member(&o->text, "run_id", o->run);
+    json_integer_member(&o->text, "layer", p->layer);
+    json_string_member(&o->text, "site", site_registry.rows[p->site]->name);
+    json_string_member(&o->text, "metric", metric_registry.rows[p->metric]->name);
+    json_string_member(&o->text, "param", p->param);
     json_key(&o->text, "value");
     json_number(&o->text, p->value, p->reason);
-    member_double(&o->text, "tolerance", p->tolerance);
-    member_text(&o->text, "law", law_registry.rows[p->law]->name);
-    member_text(&o->text, "reason", reason_or_null(p->reason));
+    json_number_member(&o->text, "tolerance", p->tolerance);
+    json_string_member(&o->text, "law", law_registry.rows[p->law]->name);
+    json_string_member(&o->text, "reason", reason_or_null(p->reason));
     json_end(&o->text);
     json_text(&o->text, "\n");
 }
@@ -320,11 +293,11 @@ void run_output_step(run_output *o, const step_record *s)
         json_end(&o->steps);
     } else if (o->format == RUN_NDJSON) {
         json_begin_object(&o->text);
-        member_text(&o->text, "type", "step");
-        member_integer(&o->text, "run_id", o->run);
-        member_integer(&o->text, "step", s->step);
-        member_double(&o->text, "loss", s->loss);
-        member_double(&o->text, "lr", s->lr);
+        json_string_member(&o->text, "type", "step");
+        json_integer_member(&o->text, "run_id", o->run);
+        json_integer_member(&o->text, "step", s->step);
+        json_number_member(&o->text, "loss", s->loss);
+        json_number_member(&o->text, "lr", s->lr);
         json_key(&o->text, "grad_norm");
         write_grad_norm(&o->text, s);
         json_end(&o->text);
@@ -340,32 +313,31 @@ static void write_end(json_out *to,
                       const char *corpus_hash)
 {
     const job_run *run = &o->job->runs[o->run];
-    member_integer(to, "run_id", o->run);
+    json_integer_member(to, "run_id", o->run);
     json_key(to, "seed");
     json_unsigned(to, run->spec.seed);
-    member_raw(to, "arm", run->arm);
-    member_integer(to, "parameters", (int64_t)run->cost.parameters);
-    member_double(to, "flops", run->cost.flops);
-    member_integer(to, "peak_bytes", (int64_t)run->cost.peak_bytes);
-    member_double(to, "wall_ms", wall_ms);
-    member_integer(to, "steps_done", s->steps_done);
-    json_key(to, "diverged");
-    json_bool(to, s->diverged);
+    json_raw_member(to, "arm", run->arm);
+    json_integer_member(to, "parameters", (int64_t)run->cost.parameters);
+    json_number_member(to, "flops", run->cost.flops);
+    json_integer_member(to, "peak_bytes", (int64_t)run->cost.peak_bytes);
+    json_number_member(to, "wall_ms", wall_ms);
+    json_integer_member(to, "steps_done", s->steps_done);
+    json_bool_member(to, "diverged", s->diverged);
     if (s->diverged) {
         bool located = s->diverged_layer >= 0;
-        member_integer(to, "diverged_step", s->diverged_step);
+        json_integer_member(to, "diverged_step", s->diverged_step);
         json_key(to, "diverged_layer");
         if (located)
             json_integer(to, s->diverged_layer);
         else
             json_null(to);
-        member_text(to, "diverged_site",
-                    located ? site_registry.rows[s->diverged_site]->name : NULL);
-        member_text(to, "diverged_pass", s->diverged_backward ? "backward" : "forward");
+        json_string_member(to, "diverged_site",
+                           located ? site_registry.rows[s->diverged_site]->name : NULL);
+        json_string_member(to, "diverged_pass", s->diverged_backward ? "backward" : "forward");
     }
     if (*run->spec.data.corpus) {
-        member_text(to, "corpus", run->spec.data.corpus);
-        member_text(to, "corpus_hash", corpus_hash);
+        json_string_member(to, "corpus", run->spec.data.corpus);
+        json_string_member(to, "corpus_hash", corpus_hash);
     }
 }
 
@@ -378,9 +350,9 @@ void run_output_run_end(run_output *o,
     if (o->format == RUN_CSV) return;
     json_out *to = o->format == RUN_JSON ? &o->runs : &o->text;
     json_begin_object(to);
-    if (o->format == RUN_NDJSON) member_text(to, "type", "end");
+    if (o->format == RUN_NDJSON) json_string_member(to, "type", "end");
     write_end(to, o, s, wall_ms, corpus_hash);
-    member_raw(to, "verdict", verdict);
+    json_raw_member(to, "verdict", verdict);
     json_end(to);
     if (o->format == RUN_NDJSON) json_text(to, "\n");
     flush(o, FLUSH_AT);
@@ -392,13 +364,12 @@ void run_output_skipped(run_output *o, int index)
     if (o->format == RUN_CSV) return;
     json_out *to = o->format == RUN_JSON ? &o->runs : &o->text;
     json_begin_object(to);
-    if (o->format == RUN_NDJSON) member_text(to, "type", "end");
-    member_integer(to, "run_id", index);
+    if (o->format == RUN_NDJSON) json_string_member(to, "type", "end");
+    json_integer_member(to, "run_id", index);
     json_key(to, "seed");
     json_unsigned(to, run->spec.seed);
-    member_raw(to, "arm", run->arm);
-    json_key(to, "skipped");
-    json_bool(to, true);
+    json_raw_member(to, "arm", run->arm);
+    json_bool_member(to, "skipped", true);
     json_end(to);
     if (o->format == RUN_NDJSON) json_text(to, "\n");
 }

@@ -80,10 +80,8 @@ verdict_level run_verdict_run_end(run_verdict *v, const run_summary *summary, js
     if (v->job->finds_depth) skip_others(v);
     study_sentence(&sentence, &v->rules, f, level);
     json_begin_object(text);
-    json_key(text, "verdict");
-    json_string(text, verdict_level_name(level));
-    json_key(text, "sentence");
-    json_string(text, sentence.text);
+    json_string_member(text, "verdict", verdict_level_name(level));
+    json_string_member(text, "sentence", sentence.text);
     json_end(text);
     json_deinit(&sentence);
     return level;

@@ -82,8 +82,7 @@ err_code safetensors_writer_open(safetensors_writer *w, const char *path, error 
 
 static void write_shape(json_out *o, const tensor_view *t)
 {
-    json_key(o, "shape");
-    json_begin_array(o);
+    json_array_member(o, "shape");
     for (int i = 0; i < t->rank; i++) json_unsigned(o, t->dims[i]);
     json_end(o);
 }
@@ -119,13 +118,10 @@ safetensors_add(safetensors_writer *w, const char *prefix, const tensor_view *t,
     for (int i = 0; i < t->rank; i++) bytes *= t->dims[i];
     if (!remember(w->table, name)) return no_memory(err);
     if (!write_all(w->data, t->data, bytes)) return io_error(err, w->path);
-    json_key(o, name);
-    json_begin_object(o);
-    json_key(o, "dtype");
-    json_string(o, types[t->type].name);
+    json_object_member(o, name);
+    json_string_member(o, "dtype", types[t->type].name);
     write_shape(o, t);
-    json_key(o, "data_offsets");
-    json_begin_array(o);
+    json_array_member(o, "data_offsets");
     json_unsigned(o, w->bytes);
     json_unsigned(o, w->bytes + bytes);
     json_end(o);
@@ -150,14 +146,10 @@ static err_code check_names(safetensors_table *t, error *err)
 
 static void finish_header(json_out *o, const char *spec)
 {
-    json_key(o, "__metadata__");
-    json_begin_object(o);
-    json_key(o, "format");
-    json_string(o, "normscope " NORMSCOPE_VERSION);
-    json_key(o, "build");
-    json_string(o, version_build());
-    json_key(o, "spec");
-    json_string(o, spec);
+    json_object_member(o, "__metadata__");
+    json_string_member(o, "format", "normscope " NORMSCOPE_VERSION);
+    json_string_member(o, "build", version_build());
+    json_string_member(o, "spec", spec);
     json_end(o);
     json_end(o);
     while (o->n % 8) json_bytes(o, " ", 1); /* the tensors begin at a multiple of 8 */

@@ -46,14 +46,10 @@ static void write_code(json_out *o, const char *name)
 static void begin(json_out *o, int status, const char *title, const char *detail, const char *code)
 {
     json_begin_object(o);
-    json_key(o, "type");
-    json_string(o, "about:blank");
-    json_key(o, "title");
-    json_string(o, title);
-    json_key(o, "status");
-    json_integer(o, status);
-    json_key(o, "detail");
-    json_string(o, detail);
+    json_string_member(o, "type", "about:blank");
+    json_string_member(o, "title", title);
+    json_integer_member(o, "status", status);
+    json_string_member(o, "detail", detail);
     write_code(o, code);
 }
 
@@ -71,10 +67,8 @@ void reply_error(reply *p, const error *e)
     err_code code = e->code > ERR_OK && e->code < ERR_COUNT ? e->code : ERR_INTERNAL;
     int status = error_table[code].status;
     begin(&o, status, error_sentence(code), e->message, error_name(code));
-    if (error_table[code].in_document || e->pointer[0]) {
-        json_key(&o, "pointer");
-        json_string(&o, e->pointer);
-    }
+    if (error_table[code].in_document || e->pointer[0])
+        json_string_member(&o, "pointer", e->pointer);
     p->retry_after_s = error_table[code].retry_after_s;
     end(p, status, &o);
 }
@@ -89,10 +83,7 @@ void reply_problem(reply *p, problem kind, const char *parameter, const char *fo
     va_end(args);
     int status = problem_table[kind].status;
     begin(&o, status, problem_table[kind].sentence, detail, problem_table[kind].name);
-    if (parameter) {
-        json_key(&o, "parameter");
-        json_string(&o, parameter);
-    }
+    if (parameter) json_string_member(&o, "parameter", parameter);
     if (kind == PROBLEM_BUSY) p->retry_after_s = 5;
     end(p, status, &o);
 }

@@ -90,8 +90,7 @@ void canonical_draft_value(json_out *o, field_id id, const draft *d)
 
 static void write_seeds(json_out *o, const uint64_t *seeds, int n_seeds)
 {
-    json_key(o, "seeds");
-    json_begin_array(o);
+    json_array_member(o, "seeds");
     for (int i = 0; i < n_seeds; i++) json_unsigned(o, seeds[i]);
     json_end(o);
 }
@@ -145,8 +144,7 @@ static void write_fields(json_out *o,
         bool named = is_named(f, &names);
         if (!named && !is_written(f, spec, include[i])) continue;
         if (strcmp(open, f->group) != 0) {
-            json_key(o, f->group);
-            json_begin_object(o);
+            json_object_member(o, f->group);
             open = f->group;
         }
         json_key(o, f->name);
@@ -167,10 +165,7 @@ void canonical_members(json_out *o,
                        const char *sweep)
 {
     write_fields(o, spec, include, names, seeds, n_seeds);
-    if (sweep) {
-        json_key(o, "sweep");
-        json_raw(o, sweep);
-    }
+    if (sweep) json_raw_member(o, "sweep", sweep);
 }
 
 static int count_given(int group, const draft *d)

@@ -219,8 +219,7 @@ err_code expect_check(const expectations *e, const run_spec *spec, error *err)
 static void number(json_out *o, const char *key, double value)
 {
     if (!isfinite(value)) return;
-    json_key(o, key);
-    json_double(o, value);
+    json_number_member(o, key, value);
 }
 
 void expect_write(json_out *o, const expectations *e)
@@ -231,16 +230,13 @@ void expect_write(json_out *o, const expectations *e)
         bool warns = isfinite(r->warn.min) || isfinite(r->warn.max);
         const rule_bounds *b = warns ? &r->warn : &r->fail;
         json_begin_object(o);
-        json_key(o, "metric");
-        json_string(o, r->metric);
-        json_key(o, "site");
-        json_string(o, site_registry.rows[r->site]->name);
+        json_string_member(o, "metric", r->metric);
+        json_string_member(o, "site", site_registry.rows[r->site]->name);
         if (r->at_layer != RULE_ANY_LAYER) number(o, "layer", r->at_layer);
         if (r->at_step != RULE_ANY_STEP) number(o, "step", r->at_step);
         number(o, "min", b->min);
         number(o, "max", b->max);
-        json_key(o, "verdict");
-        json_string(o, warns ? "warn" : "fail");
+        json_string_member(o, "verdict", warns ? "warn" : "fail");
         json_end(o);
     }
     json_end(o);
@@ -250,10 +246,8 @@ void expect_write(json_out *o, const expectations *e)
 
 static void names_of(json_out *o, const char *key, const registry *r)
 {
-    json_key(o, key);
-    json_begin_object(o);
-    json_key(o, "enum");
-    json_begin_array(o);
+    json_object_member(o, key);
+    json_array_member(o, "enum");
     for (int i = 0; i < r->n; i++) json_string(o, r->rows[i]->name);
     json_end(o);
     json_end(o);
@@ -262,28 +256,18 @@ static void names_of(json_out *o, const char *key, const registry *r)
 void expect_schema(json_out *o)
 {
     json_begin_object(o);
-    json_key(o, "type");
-    json_string(o, "object");
-    json_key(o, "additionalProperties");
-    json_bool(o, false);
-    json_key(o, "required");
-    json_raw(o, "[\"metric\"]");
-    json_key(o, "anyOf");
-    json_raw(o, "[{\"required\":[\"min\"]},{\"required\":[\"max\"]}]");
-    json_key(o, "properties");
-    json_begin_object(o);
+    json_string_member(o, "type", "object");
+    json_bool_member(o, "additionalProperties", false);
+    json_raw_member(o, "required", "[\"metric\"]");
+    json_raw_member(o, "anyOf", "[{\"required\":[\"min\"]},{\"required\":[\"max\"]}]");
+    json_object_member(o, "properties");
     names_of(o, "metric", &metric_registry);
     names_of(o, "site", &site_registry);
-    json_key(o, "layer");
-    json_raw(o, "{\"type\":\"integer\",\"minimum\":0}");
-    json_key(o, "step");
-    json_raw(o, "{\"type\":\"integer\",\"minimum\":0}");
-    json_key(o, "min");
-    json_raw(o, "{\"type\":\"number\"}");
-    json_key(o, "max");
-    json_raw(o, "{\"type\":\"number\"}");
-    json_key(o, "verdict");
-    json_raw(o, "{\"enum\":[\"fail\",\"warn\"],\"default\":\"fail\"}");
+    json_raw_member(o, "layer", "{\"type\":\"integer\",\"minimum\":0}");
+    json_raw_member(o, "step", "{\"type\":\"integer\",\"minimum\":0}");
+    json_raw_member(o, "min", "{\"type\":\"number\"}");
+    json_raw_member(o, "max", "{\"type\":\"number\"}");
+    json_raw_member(o, "verdict", "{\"enum\":[\"fail\",\"warn\"],\"default\":\"fail\"}");
     json_end(o);
     json_end(o);
 }

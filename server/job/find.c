@@ -159,18 +159,17 @@ bool find_settles(int depth, int judged_depth, verdict_level judged)
 void find_write(json_out *o, const find *f)
 {
     json_begin_object(o);
-    json_key(o, "max_depth");
-    json_integer(o, f->max);
-    json_key(o, "min_depth");
-    json_integer(o, f->min);
+    json_integer_member(o, "max_depth", f->max);
+    json_integer_member(o, "min_depth", f->min);
     json_end(o);
 }
 
 void find_schema(json_out *o)
 {
-    json_key(o, "oneOf");
-    json_raw(o, "[{\"const\":\"max_depth\"},{\"type\":\"object\",\"additionalProperties\":false,"
-                "\"required\":[\"max_depth\"],\"properties\":{"
-                "\"max_depth\":{\"type\":\"integer\",\"minimum\":1},"
-                "\"min_depth\":{\"type\":\"integer\",\"minimum\":1}}}]");
+    json_raw_member(
+        o, "oneOf",
+        "[{\"const\":\"max_depth\"},{\"type\":\"object\",\"additionalProperties\":false,"
+        "\"required\":[\"max_depth\"],\"properties\":{"
+        "\"max_depth\":{\"type\":\"integer\",\"minimum\":1},"
+        "\"min_depth\":{\"type\":\"integer\",\"minimum\":1}}}]");
 }

@@ -153,8 +153,7 @@ static void note(json_out *list,
     char path[256];
     snprintf(path, sizeof path, "%s%s%s", inside ? inside : "", inside ? "." : "", name);
     json_begin_object(list);
-    json_key(list, "field");
-    json_string(list, path);
+    json_string_member(list, "field", path);
     json_key(list, "value");
     write_value(list, value);
     json_key(list, why ? "why" : "became");
@@ -165,25 +164,17 @@ static void note(json_out *list,
     json_end(list);
 }
 
-static void text_member(json_out *o, const char *key, const char *value)
-{
-    json_key(o, key);
-    json_string(o, value);
-}
-
 static char *write_report(const hf_model *model, report *r)
 {
     json_out o = {0};
     json_begin_object(&o);
-    text_member(&o, "model_type", model->entry.name);
-    text_member(&o, "summary", model->entry.summary);
-    json_key(&o, "always");
-    json_raw(&o, model->job);
+    json_string_member(&o, "model_type", model->entry.name);
+    json_string_member(&o, "summary", model->entry.summary);
+    json_raw_member(&o, "always", model->job);
     for (int i = 0; i < N_LISTS; i++) {
         json_end(&r->lists[i]);
         o.failed = o.failed || r->lists[i].failed;
-        json_key(&o, list_names[i]);
-        json_raw(&o, r->lists[i].text);
+        json_raw_member(&o, list_names[i], r->lists[i].text);
     }
     json_end(&o);
     return json_take(&o);

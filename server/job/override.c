@@ -163,21 +163,12 @@ void override_write(json_out *o, const spec_strategy *s)
     json_end(o);
 }
 
-static void key_string(json_out *o, const char *key, const char *value)
-{
-    json_key(o, key);
-    json_string(o, value);
-}
-
 static void schema_layers(json_out *o)
 {
-    json_key(o, "layers");
+    json_object_member(o, "layers");
+    json_array_member(o, "oneOf");
     json_begin_object(o);
-    json_key(o, "oneOf");
-    json_begin_array(o);
-    json_begin_object(o);
-    json_key(o, "enum");
-    json_begin_array(o);
+    json_array_member(o, "enum");
     for (int i = LAYERS_ALL; i < N_NAMES; i++) json_string(o, names[i]);
     json_end(o);
     json_end(o);
@@ -191,24 +182,19 @@ static void schema_layers(json_out *o)
 void override_schema(json_out *o)
 {
     json_begin_object(o);
-    key_string(o, "type", "object");
-    json_key(o, "additionalProperties");
-    json_bool(o, false);
-    json_key(o, "required");
-    json_raw(o, "[\"layers\"]");
-    json_key(o, "minProperties");
-    json_integer(o, 2);
-    json_key(o, "properties");
-    json_begin_object(o);
+    json_string_member(o, "type", "object");
+    json_bool_member(o, "additionalProperties", false);
+    json_raw_member(o, "required", "[\"layers\"]");
+    json_integer_member(o, "minProperties", 2);
+    json_object_member(o, "properties");
     schema_layers(o);
     for (int id = 0; id < FIELD_COUNT; id++) {
         if (!field_table[id].override) continue;
         char reference[FIELD_PATH + 16] = "#/$defs/", path[FIELD_PATH];
         field_path(path, &field_table[id]);
         strncat(reference, path, FIELD_PATH);
-        json_key(o, field_table[id].name);
-        json_begin_object(o);
-        key_string(o, "$ref", reference);
+        json_object_member(o, field_table[id].name);
+        json_string_member(o, "$ref", reference);
         json_end(o);
     }
     json_end(o);

@@ -60,14 +60,11 @@ static void add_reason(gathering *g, const prediction *p)
 {
     json_out *o = &g->reasons;
     json_begin_object(o);
-    json_key(o, "metric");
-    json_string(o, metric_registry.rows[p->metric]->name);
-    json_key(o, "law");
-    json_string(o, p->reason == REASON_NO_LAW ? NULL : law_registry.rows[p->law]->name);
-    json_key(o, "reason");
-    json_string(o, reason_name(p->reason));
-    json_key(o, "sentence");
-    json_string(o, reason_sentence(p->reason));
+    json_string_member(o, "metric", metric_registry.rows[p->metric]->name);
+    json_string_member(o, "law",
+                       p->reason == REASON_NO_LAW ? NULL : law_registry.rows[p->law]->name);
+    json_string_member(o, "reason", reason_name(p->reason));
+    json_string_member(o, "sentence", reason_sentence(p->reason));
     json_end(o);
 }
 
@@ -96,21 +93,16 @@ static void on_predict(void *user, const prediction *p, size_t n)
 static void write_list(json_out *o, const char *key, json_out *list)
 {
     json_end(list);
-    json_key(o, key);
-    json_raw(o, list->text);
+    json_raw_member(o, key, list->text);
 }
 
 static void write_curve(json_out *o, curve *c)
 {
     json_begin_object(o);
-    json_key(o, "site");
-    json_string(o, site_registry.rows[c->site]->name);
-    json_key(o, "metric");
-    json_string(o, metric_registry.rows[c->metric]->name);
-    json_key(o, "param");
-    json_string(o, c->param);
-    json_key(o, "law");
-    json_string(o, law_registry.rows[c->law]->name);
+    json_string_member(o, "site", site_registry.rows[c->site]->name);
+    json_string_member(o, "metric", metric_registry.rows[c->metric]->name);
+    json_string_member(o, "param", c->param);
+    json_string_member(o, "law", law_registry.rows[c->law]->name);
     write_list(o, "layers", &c->layers);
     write_list(o, "values", &c->values);
     write_list(o, "tolerances", &c->tolerances);
@@ -151,14 +143,10 @@ static err_code write_arm(json_out *o, const job_run *run, error *err)
     err_code code = e->predict(&run->spec, &to, err);
     double took = now_ms() - began;
     json_begin_object(o);
-    json_key(o, "arm");
-    json_raw(o, run->arm);
-    json_key(o, "depth");
-    json_integer(o, run->spec.depth);
-    json_key(o, "wall_ms");
-    json_double(o, took);
-    json_key(o, "predictions");
-    json_begin_array(o);
+    json_raw_member(o, "arm", run->arm);
+    json_integer_member(o, "depth", run->spec.depth);
+    json_number_member(o, "wall_ms", took);
+    json_array_member(o, "predictions");
     for (size_t i = 0; i < (size_t)SITE_COUNT * METRIC_COUNT; i++)
         for (curve *c = g.curves[i]; c; c = c->next) write_curve(o, c);
     json_end(o);
@@ -174,17 +162,14 @@ err_code predict_write(json_out *o, const job *j, error *err)
 {
     err_code code = ERR_OK;
     json_begin_object(o);
-    json_key(o, "name");
-    json_string(o, j->name);
-    json_key(o, "hash");
-    json_string(o, j->hash);
-    json_key(o, "resolved");
-    json_raw(o, j->resolved);
-    json_key(o, "tolerance");
-    json_string(o, "of one seed: on ln of the value where the metric's scale is log, else on the "
-                   "value; expectations stand for the data");
-    json_key(o, "arms");
-    json_begin_array(o);
+    json_string_member(o, "name", j->name);
+    json_string_member(o, "hash", j->hash);
+    json_raw_member(o, "resolved", j->resolved);
+    json_string_member(
+        o, "tolerance",
+        "of one seed: on ln of the value where the metric's scale is log, else on the "
+        "value; expectations stand for the data");
+    json_array_member(o, "arms");
     for (int i = 0; i < j->n_runs && !code; i++)
         if (i == 0 || strcmp(j->runs[i].arm, j->runs[i - 1].arm) != 0)
             code = write_arm(o, &j->runs[i], err);

@@ -192,10 +192,8 @@ void sweep_overlay(draft *to, const sweep *s, const sweep_arm *arm)
 void sweep_arm_text(json_out *o, const sweep *s, const sweep_arm *arm)
 {
     json_begin_object(o);
-    for (int a = 0; a < s->n; a++) {
-        json_key(o, s->axes[a].path);
-        json_raw(o, s->axes[a].values[arm->value[a]].text);
-    }
+    for (int a = 0; a < s->n; a++)
+        json_raw_member(o, s->axes[a].path, s->axes[a].values[arm->value[a]].text);
     json_end(o);
 }
 
@@ -211,8 +209,7 @@ void sweep_text(json_out *o, const sweep *s)
     json_begin_object(o);
     for (int a = 0; a < s->n; a++) {
         if (s->axes[a].hidden) continue;
-        json_key(o, s->axes[a].path);
-        json_begin_array(o);
+        json_array_member(o, s->axes[a].path);
         for (int i = 0; i < s->axes[a].n; i++) json_raw(o, s->axes[a].values[i].text);
         json_end(o);
     }

@@ -29,20 +29,13 @@ char *provenance_json(int threads)
     json_out o = {0};
     cpu_name(cpu, sizeof cpu);
     json_begin_object(&o);
-    json_key(&o, "version");
-    json_string(&o, NORMSCOPE_VERSION);
-    json_key(&o, "build");
-    json_string(&o, version_build());
-    json_key(&o, "blas");
-    json_string(&o, blas_library());
-    json_key(&o, "blas_kernel");
-    json_string(&o, blas_kernel());
-    json_key(&o, "cpu");
-    json_string(&o, cpu);
-    json_key(&o, "cpu_vectors");
-    json_string(&o, blas_cpu_vectors());
-    json_key(&o, "threads");
-    json_integer(&o, threads);
+    json_string_member(&o, "version", NORMSCOPE_VERSION);
+    json_string_member(&o, "build", version_build());
+    json_string_member(&o, "blas", blas_library());
+    json_string_member(&o, "blas_kernel", blas_kernel());
+    json_string_member(&o, "cpu", cpu);
+    json_string_member(&o, "cpu_vectors", blas_cpu_vectors());
+    json_integer_member(&o, "threads", threads);
     json_end(&o);
     return json_take(&o);
 }

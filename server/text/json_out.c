@@ -204,6 +204,48 @@ void json_double(json_out *o, double value)
     json_number(o, value, REASON_NONE);
 }
 
+void json_string_member(json_out *o, const char *key, const char *text)
+{
+    json_key(o, key);
+    json_string(o, text);
+}
+
+void json_integer_member(json_out *o, const char *key, int64_t value)
+{
+    json_key(o, key);
+    json_integer(o, value);
+}
+
+void json_bool_member(json_out *o, const char *key, bool value)
+{
+    json_key(o, key);
+    json_bool(o, value);
+}
+
+void json_raw_member(json_out *o, const char *key, const char *text)
+{
+    json_key(o, key);
+    json_raw(o, text ? text : "null");
+}
+
+void json_number_member(json_out *o, const char *key, double value)
+{
+    json_key(o, key);
+    json_double(o, value);
+}
+
+void json_object_member(json_out *o, const char *key)
+{
+    json_key(o, key);
+    json_begin_object(o);
+}
+
+void json_array_member(json_out *o, const char *key)
+{
+    json_key(o, key);
+    json_begin_array(o);
+}
+
 void json_double_member(json_out *o, const char *key, double value)
 {
     if (key) json_key(o, key);

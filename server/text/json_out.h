@@ -44,7 +44,16 @@ void json_null(json_out *o);
  * A value that is not finite though reason is REASON_NONE is treated by reason_of(value). */
 void json_number(json_out *o, double value, reason why);
 void json_double(json_out *o, double value); /* json_number(o, value, reason_of(value)) */
-/* A member (key NULL: an element); NaN, which here says that there is no number, is null. */
+
+/* A member of an object: its key and its value; json_object_member and json_array_member open it. */
+void json_string_member(json_out *o, const char *key, const char *text); /* NULL gives null */
+void json_integer_member(json_out *o, const char *key, int64_t value);
+void json_bool_member(json_out *o, const char *key, bool value);
+void json_raw_member(json_out *o, const char *key, const char *text); /* NULL gives null */
+void json_number_member(json_out *o, const char *key, double value);  /* as json_double */
+void json_object_member(json_out *o, const char *key);
+void json_array_member(json_out *o, const char *key);
+/* key NULL: an element. NaN, which here says that there is no number, is null. */
 void json_double_member(json_out *o, const char *key, double value);
 
 /* A complete JSON value that is already text; json_raw takes all of it, json_raw_n n bytes. */

@@ -341,29 +341,21 @@ static const char *verdict_name(coordinates_verdict v)
     return v == COORDINATES_NONE ? NULL : v == COORDINATES_PASS ? "pass" : "fail";
 }
 
-static void member(json_out *o, const char *key, const char *text)
-{
-    json_key(o, key);
-    json_string(o, text);
-}
-
 static void
 write_row(json_out *o, const arm *a, const coordinate_point *p, enum place at, row_result r)
 {
     json_begin_object(o);
-    member(o, "site", site_registry.rows[p->site]->name);
-    member(o, "at", place_names[at]);
-    member(o, "metric", metric_registry.rows[p->metric]->name);
-    json_key(o, "step");
-    json_integer(o, p->step);
-    json_key(o, "values");
-    json_begin_array(o);
+    json_string_member(o, "site", site_registry.rows[p->site]->name);
+    json_string_member(o, "at", place_names[at]);
+    json_string_member(o, "metric", metric_registry.rows[p->metric]->name);
+    json_integer_member(o, "step", p->step);
+    json_array_member(o, "values");
     for (int i = 0; i < a->n; i++) json_double_member(o, NULL, a->means[i]);
     json_end(o);
     json_double_member(o, "slope", r.slope);
     json_double_member(o, "spread", r.spread);
-    member(o, "judged", !r.judged ? NULL : r.above_only ? "above" : "both");
-    member(o, "verdict", verdict_name(r.verdict));
+    json_string_member(o, "judged", !r.judged ? NULL : r.above_only ? "above" : "both");
+    json_string_member(o, "verdict", verdict_name(r.verdict));
     json_end(o);
 }
 
@@ -447,12 +439,9 @@ static void sentence_of(char *out, size_t size, const arm *a)
 
 static void write_arm_head(json_out *o, const arm *a)
 {
-    json_key(o, "arm");
-    json_raw(o, a->rest);
-    json_key(o, "seeds");
-    json_integer(o, a->n_seeds);
-    json_key(o, "values");
-    json_begin_array(o);
+    json_raw_member(o, "arm", a->rest);
+    json_integer_member(o, "seeds", a->n_seeds);
+    json_array_member(o, "values");
     for (int i = 0; i < a->n; i++) json_double(o, a->along[i]);
     json_end(o);
     json_key(o, "rows");
@@ -472,8 +461,8 @@ write_arm(json_out *o, FILE *table, coordinates *c, const char *rest, bool ended
         json_end(o);
         if (a.judged && ended) v = a.failed ? COORDINATES_FAIL : COORDINATES_PASS;
         sentence_of(sentence, sizeof sentence, &a);
-        member(o, "verdict", verdict_name(v));
-        member(o, "sentence", sentence);
+        json_string_member(o, "verdict", verdict_name(v));
+        json_string_member(o, "sentence", sentence);
         json_end(o);
         if (table) {
             fprintf(table, "%s %s: %s\n", v ? verdict_name(v) : "-", rest, sentence);
@@ -499,19 +488,17 @@ coordinates_verdict coordinates_write(json_out *o, FILE *table, coordinates *c, 
 {
     coordinates_verdict whole = COORDINATES_NONE;
     if (c->n_points) qsort(c->points, c->n_points, sizeof *c->points, by_row);
-    member(o, "axis", c->axis);
-    member(o, "judged_by", "delta_mean_abs");
-    json_key(o, "threshold");
-    json_double(o, COORDINATES_SLOPE);
-    json_key(o, "arms");
-    json_begin_array(o);
+    json_string_member(o, "axis", c->axis);
+    json_string_member(o, "judged_by", "delta_mean_abs");
+    json_number_member(o, "threshold", COORDINATES_SLOPE);
+    json_array_member(o, "arms");
     for (int i = 0; i < c->n_runs && !c->failed; i++) {
         if (!is_first(c, i)) continue;
         coordinates_verdict v = write_arm(o, table, c, c->runs[i].rest, ended);
         if (v > whole) whole = v;
     }
     json_end(o);
-    member(o, "verdict", verdict_name(whole));
+    json_string_member(o, "verdict", verdict_name(whole));
     if (c->failed) o->failed = true;
     return whole;
 }

@@ -11,12 +11,9 @@ static const char *name_of(const ranking_term *t)
 static void write_term(json_out *o, const ranking_term *t)
 {
     json_begin_object(o);
-    json_key(o, "metric");
-    json_string(o, name_of(t));
-    json_key(o, "weight");
-    json_double(o, t->weight);
-    json_key(o, "measured");
-    json_bool(o, t->measured);
+    json_string_member(o, "metric", name_of(t));
+    json_number_member(o, "weight", t->weight);
+    json_bool_member(o, "measured", t->measured);
     json_double_member(o, "tau", t->tau);
     json_double_member(o, "soft_tau", t->soft_tau);
     json_end(o);
@@ -25,10 +22,8 @@ static void write_term(json_out *o, const ranking_term *t)
 static void write_other(json_out *o, const ranking_term *t)
 {
     json_begin_object(o);
-    json_key(o, "metric");
-    json_string(o, name_of(t));
-    json_key(o, "direction");
-    json_string(o, metric_registry.rows[t->metric]->direction);
+    json_string_member(o, "metric", name_of(t));
+    json_string_member(o, "direction", metric_registry.rows[t->metric]->direction);
     json_double_member(o, "tau", t->tau);
     json_end(o);
 }
@@ -48,15 +43,12 @@ static void write_value(json_out *o, const ranking *r, int arm, int column)
     const ranking_value *v = value_at(r, arm, column);
     bool scaled = is_scaled(r, column);
     json_begin_object(o);
-    json_key(o, "metric");
-    json_string(o, name_of(&r->columns[column]));
+    json_string_member(o, "metric", name_of(&r->columns[column]));
     json_double_member(o, "mean", v->mean);
     json_double_member(o, "std", v->std);
-    json_key(o, "seeds");
-    json_integer(o, v->n);
+    json_integer_member(o, "seeds", v->n);
     json_double_member(o, scaled ? "scaled" : "rank", scaled ? v->scaled : v->rank);
-    json_key(o, "reason");
-    json_string(o, v->why ? reason_name(v->why) : NULL);
+    json_string_member(o, "reason", v->why ? reason_name(v->why) : NULL);
     json_end(o);
 }
 
@@ -64,17 +56,14 @@ static void write_arm(json_out *o, const ranking *r, int a)
 {
     const ranking_arm *arm = &r->arms[a];
     json_begin_object(o);
-    json_key(o, "arm");
-    json_raw(o, arm->arm);
+    json_raw_member(o, "arm", arm->arm);
     json_double_member(o, "rank", arm->rank);
     json_double_member(o, "score", arm->score);
-    json_key(o, "runs");
-    json_integer(o, arm->runs);
+    json_integer_member(o, "runs", arm->runs);
     json_double_member(o, "parameters", arm->parameters);
     json_double_member(o, "flops", arm->flops);
     json_double_member(o, "final_loss", arm->loss);
-    json_key(o, "values");
-    json_begin_array(o);
+    json_array_member(o, "values");
     for (int i = 0; i < r->n_columns; i++)
         if (r->columns[i].measured) write_value(o, r, a, i);
     json_end(o);
@@ -103,23 +92,17 @@ static const char *note(const ranking *r)
 
 void ranking_json(const ranking *r, json_out *o)
 {
-    json_key(o, "method");
-    json_string(o, r->weighted ? "robot" : "borda");
-    json_key(o, "few_seeds");
-    json_bool(o, r->n_arms && r->fewest < RANKING_SEEDS);
-    json_key(o, "note");
-    json_string(o, note(r));
-    json_key(o, "terms");
-    json_begin_array(o);
+    json_string_member(o, "method", r->weighted ? "robot" : "borda");
+    json_bool_member(o, "few_seeds", r->n_arms && r->fewest < RANKING_SEEDS);
+    json_string_member(o, "note", note(r));
+    json_array_member(o, "terms");
     for (int i = 0; i < r->n_terms; i++) write_term(o, &r->columns[i]);
     json_end(o);
-    json_key(o, "others");
-    json_begin_array(o);
+    json_array_member(o, "others");
     for (int i = r->n_terms; i < r->n_columns; i++)
         if (r->columns[i].measured) write_other(o, &r->columns[i]);
     json_end(o);
-    json_key(o, "arms");
-    json_begin_array(o);
+    json_array_member(o, "arms");
     for (int i = 0; i < r->n_arms && has_columns(r); i++) write_arm(o, r, r->order[i]);
     json_end(o);
 }

@@ -6,12 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void text_member(json_out *o, const char *key, const char *value)
-{
-    json_key(o, key);
-    json_string(o, value);
-}
-
 static void integer_or_null(json_out *o, const char *key, int value, bool there)
 {
     json_key(o, key);
@@ -31,21 +25,21 @@ static void write_rule(json_out *o, const rule *r, const verdict_finding *f)
     json_out says = {0};
     study_says(&says, r, f);
     json_begin_object(o);
-    text_member(o, "rule", r->entry.name);
-    text_member(o, "verdict", verdict_level_name(f->level));
+    json_string_member(o, "rule", r->entry.name);
+    json_string_member(o, "verdict", verdict_level_name(f->level));
     json_double_member(o, "value", f->value);
     json_double_member(o, "threshold", r->kind == RULE_FOUND ? (double)NAN : threshold);
-    text_member(o, "comparison",
-                r->kind == RULE_FOUND ? "none found"
-                : at_most             ? "at most"
-                                      : "at least");
-    text_member(o, "metric", *r->metric ? r->metric : NULL);
-    text_member(o, "site", r->site < SITE_COUNT ? site_registry.rows[r->site]->name : NULL);
+    json_string_member(o, "comparison",
+                       r->kind == RULE_FOUND ? "none found"
+                       : at_most             ? "at most"
+                                             : "at least");
+    json_string_member(o, "metric", *r->metric ? r->metric : NULL);
+    json_string_member(o, "site", r->site < SITE_COUNT ? site_registry.rows[r->site]->name : NULL);
     integer_or_null(o, "step", f->step, f->level != LEVEL_NONE);
     int layer = f->layer != VERDICT_NO_LAYER ? f->layer : f->worst;
     integer_or_null(o, "layer", layer, layer != VERDICT_NO_LAYER);
-    text_member(o, "says", says.text);
-    text_member(o, "source", r->entry.source);
+    json_string_member(o, "says", says.text);
+    json_string_member(o, "source", r->entry.source);
     json_end(o);
     o->failed = o->failed || says.failed;
     json_deinit(&says);
@@ -56,16 +50,13 @@ static void write_rule(json_out *o, const rule *r, const verdict_finding *f)
 static void write_arm(json_out *o, const study *s, const study_arm *a)
 {
     json_begin_object(o);
-    json_key(o, "arm");
-    json_raw(o, a->arm);
+    json_raw_member(o, "arm", a->arm);
     integer_or_null(o, "rank", a->of.rank, a->of.rank > 0);
-    text_member(o, "verdict", verdict_level_name(a->of.level));
-    text_member(o, "sentence", a->sentence);
+    json_string_member(o, "verdict", verdict_level_name(a->of.level));
+    json_string_member(o, "sentence", a->sentence);
     json_double_member(o, "confidence", a->of.confidence);
-    json_key(o, "seeds");
-    json_integer(o, a->of.seeds);
-    json_key(o, "rules");
-    json_begin_array(o);
+    json_integer_member(o, "seeds", a->of.seeds);
+    json_array_member(o, "rules");
     for (int i = 0; i < s->rules->n && a->of.level; i++)
         write_rule(o, s->rules->at[i], &a->findings[i]);
     json_end(o);
@@ -95,8 +86,7 @@ static void write_depths(json_out *o, const study *s, int at)
 {
     study_depths d = study_depths_of(s, at);
     json_begin_object(o);
-    json_key(o, "arm");
-    json_raw(o, s->arms[at].others);
+    json_raw_member(o, "arm", s->arms[at].others);
     integer_or_null(o, "deepest_pass", d.pass ? d.pass->depth : 0, d.pass);
     integer_or_null(o, "shallowest_fail", d.fail ? d.fail->depth : 0, d.fail);
     json_end(o);
@@ -115,16 +105,14 @@ static void write_max_depth(json_out *o, const study *s)
 
 void study_json(json_out *o, const study *s, const char *differs)
 {
-    text_member(o, "verdict", verdict_level_name(s->level));
-    text_member(o, "sentence", s->sentence);
-    json_key(o, "rules_version");
-    json_integer(o, RULES_VERSION);
+    json_string_member(o, "verdict", verdict_level_name(s->level));
+    json_string_member(o, "sentence", s->sentence);
+    json_integer_member(o, "rules_version", RULES_VERSION);
     json_key(o, "arms");
     write_arms(o, s);
     json_key(o, "max_depth");
     write_max_depth(o, s);
-    json_key(o, "differs");
-    json_raw(o, differs ? differs : "[]");
+    json_raw_member(o, "differs", differs ? differs : "[]");
 }
 
 /* --- the table -------------------------------------------------------------------------------- */

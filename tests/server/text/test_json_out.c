@@ -210,6 +210,29 @@ START_TEST(test_commas_come_by_themselves)
 }
 END_TEST
 
+START_TEST(test_a_member_is_its_key_and_its_value)
+{
+    json_begin_object(&o);
+    json_string_member(&o, "text", "a");
+    json_string_member(&o, "no_text", NULL);
+    json_raw_member(&o, "no_value", NULL);
+    json_bool_member(&o, "bool", true);
+    json_integer_member(&o, "integer", -1);
+    json_number_member(&o, "number", NAN);
+    json_double_member(&o, "no_number", NAN);
+    json_array_member(&o, "list");
+    json_double_member(&o, NULL, 2);
+    json_end(&o);
+    json_object_member(&o, "object");
+    json_raw_member(&o, "value", "[1]");
+    json_end(&o);
+    json_end(&o);
+    ck_assert_str_eq(o.text, "{\"text\":\"a\",\"no_text\":null,\"no_value\":null,\"bool\":true,"
+                             "\"integer\":-1,\"number\":\"NaN\",\"no_number\":null,\"list\":[2],"
+                             "\"object\":{\"value\":[1]}}");
+}
+END_TEST
+
 START_TEST(test_nesting_beyond_64_fails_and_does_not_overrun)
 {
     for (int i = 0; i < 70; i++) json_begin_array(&o);
@@ -248,6 +271,7 @@ int main(void)
     tcase_add_loop_test(c, test_string_is_escaped, 0, sizeof strings / sizeof *strings);
     tcase_add_test(c, test_csv_is_quoted_where_it_must_be);
     tcase_add_test(c, test_commas_come_by_themselves);
+    tcase_add_test(c, test_a_member_is_its_key_and_its_value);
     tcase_add_test(c, test_nesting_beyond_64_fails_and_does_not_overrun);
     tcase_add_test(c, test_nothing_written_is_an_empty_text);
     suite_add_tcase(s, c);
