@@ -52,7 +52,7 @@ $(BUILD)/server/%.o: server/%.c
 
 # Files carried inside the program (server/machine/embed.h). D3 is Debian's.
 D3 = /usr/share/nodejs/d3/dist/d3.min.js
-EMBED := $(filter-out %.md,$(sort $(wildcard schema/*.sql schema/*.json static/*.* static/*/*.* tests/jobs/demo.json)))
+EMBED := $(filter-out %.md %.d.ts,$(sort $(wildcard schema/*.sql schema/*.json static/*.* static/*/*.* tests/jobs/demo.json)))
 $(BUILD)/embedded.c: $(EMBED) $(D3) server/machine/embed.sh Makefile $(BUILD)/embed-list
 	@server/machine/embed.sh $(EMBED) static/vendor/d3.min.js=$(D3) >$@
 $(BUILD)/embed-list: always

@@ -15,7 +15,7 @@ DOCKER ?= docker
 # What `install` writes; `uninstall` removes these and nothing else.
 INSTALLED = $(BINDIR)/normscope $(MANDIR)/normscope.1 $(BASHDIR)/normscope $(ZSHDIR)/_normscope \
     $(FISHDIR)/normscope.fish $(UNITDIR)/normscope.service $(UNITDIR)/normscope.socket
-SHARED = $(filter-out %.md,$(wildcard schema/*.sql schema/*.json static/*.* static/*/*.* deploy/normscope.default LICENSE))
+SHARED = $(filter-out %.md %.d.ts,$(wildcard schema/*.sql schema/*.json static/*.* static/*/*.* deploy/normscope.default LICENSE))
 
 install: all ## program, manual, completions, unit, schema, dashboard files (PREFIX= DESTDIR=)
 	@$(MAKE) --no-print-directory install-files

@@ -6,9 +6,15 @@ const cache = new Map();
 
 /* What the server said no with: application/problem+json, or the failure of the connection. */
 export class Problem extends Error {
+  /** @param {Record<string, any>} body of application/problem+json */
   constructor(body) {
     super(body.detail || body.title || 'the request failed');
-    Object.assign(this, { status: 0, code: '', pointer: undefined, title: '' }, body);
+    this.status = 0;
+    this.code = '';
+    this.title = '';
+    /** @type {string | undefined} JSON Pointer of the field */
+    this.pointer = undefined;
+    Object.assign(this, body);
   }
 }
 
@@ -35,6 +41,11 @@ async function problemOf(response) {
     retryAfter: response.headers.get('retry-after') });
 }
 
+/**
+ * @param {string} method
+ * @param {string} path below /api/v1
+ * @param {{query?: Record<string, any>, body?: any, type?: string, signal?: AbortSignal}} [options]
+ */
 async function send(method, path, { query, body, type, signal } = {}) {
   const headers = { Accept: 'application/json' };
   if (type) headers['Content-Type'] = type;

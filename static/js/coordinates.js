@@ -1,7 +1,7 @@
 /* The coordinate check of a job: does what updates change keep its size when the network grows? A table
  * per arm, one row per site, and one site at a time as a picture on log-log axes, a line per step. */
 
-import { h, clear, button, scrollBox } from './dom.js';
+import { h, clear, button, scrollBox, focusIn } from './dom.js';
 import { get } from './api.js';
 import { setQuery } from './router.js';
 import { cell, number } from './format.js';
@@ -62,7 +62,8 @@ export function coordinatesPanel() {
   } });
   const root = h('section', { class: 'card coordinates-card', hidden: true, 'aria-labelledby': 'coordinates-title' }, head, text, body, pictureTitle, fig.root);
   const state = { hidden: null };
-  let loaded = { key: '', answer: null }; /* answer: to be awaited */
+  /** @type {{key: string, answer: any}} answer: to be awaited */
+  let loaded = { key: '', answer: null };
   let asked = null; /* the address as it is now: it may change while an answer is on its way */
   let last = null;
   let drawn = '';
@@ -102,8 +103,8 @@ export function coordinatesPanel() {
 
   const draw = (query, job, axes, answer) => {
     const lists = answer.arms.map((a) => sitesOf(a, answer.judged_by));
-    const focus = root.contains(document.activeElement) ? document.activeElement.dataset.site : null;
-    const focusAxis = root.contains(document.activeElement) && document.activeElement.name === 'axis';
+    const focus = focusIn(root)?.dataset.site;
+    const focusAxis = focusIn(root)?.name === 'axis';
     const [want, site, at] = (query.get('coord') || '').split('.');
     const i = lists[Number(want)]?.length && want !== '' ? Number(want) : Math.max(0, answer.arms.findIndex((a, k) => lists[k].length && a.verdict === answer.verdict));
     const chosen = lists[i]?.find((s) => s.site === site && s.at === at) || (lists[i]?.length ? worstOf(lists[i]) : null);

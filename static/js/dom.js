@@ -20,7 +20,11 @@ function fill(el, children) {
   return el;
 }
 
-/* h('p', {class: 'note'}, 'text', element, [more]) */
+/** h('p', {class: 'note'}, 'text', element, [more])
+ * @param {string} tag
+ * @param {Record<string, any>} [props]
+ * @param {...any} children
+ * @returns {any} an element: which one, the tag says */
 export function h(tag, props, ...children) {
   const el = document.createElement(tag);
   fill(el, children);
@@ -33,6 +37,18 @@ export function svg(tag, props, ...children) {
   fill(el, children);
   apply(el, props);
   return el;
+}
+
+/** An element that index.html has.
+ * @param {string} id
+ * @returns {HTMLElement} */
+export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** The focused element inside el, so that what is drawn anew can give the focus back.
+ * @param {Element} el
+ * @returns {(HTMLElement & {name?: string}) | null} */
+export function focusIn(el) {
+  return el.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement) : null;
 }
 
 export function clear(el) {

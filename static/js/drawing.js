@@ -125,7 +125,7 @@ function wires(part, rows, bottom) {
       }
     }
     out.push(turns.map((t) => svg('path', { class: 'wire halo', d: t.halo + t.d })), turns.map((t) => svg('path', { class: 'wire', d: t.from + t.d })),
-      turns.filter((t) => t.joint).map((t) => svg('circle', { class: 'joint', cx: t.joint[0], cy: t.joint[1], r: 3.2 })));
+      turns.flatMap(({ joint }) => (joint ? [svg('circle', { class: 'joint', cx: joint[0], cy: joint[1], r: 3.2 })] : [])));
   }
   return out;
 }

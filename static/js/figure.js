@@ -1,7 +1,7 @@
 /* A chart with everything that belongs to it: legend, readout by pointer and by keyboard, notes on
  * what cannot be drawn, the table twin, and saving as SVG and PNG. Used for depth and for loss. */
 
-import { h, clear, button, icon, scrollBox, announce } from './dom.js';
+import { h, clear, button, icon, scrollBox, announce, focusIn } from './dom.js';
 import { plot } from './plot.js';
 import { swatch } from './swatch.js';
 import { readout } from './readout.js';
@@ -74,7 +74,7 @@ export function figure({ name, height = 0.5, onState, compact = false }) {
   };
 
   const redrawLegend = ({ spec, state }) => {
-    const focused = document.activeElement?.closest?.('.legend-item')?.dataset.key;
+    const focused = focusIn(document.body)?.closest('.legend-item')?.getAttribute('data-key');
     const had = legendBox.contains(document.activeElement);
     clear(legendBox).append(...legend(spec.lines, visible(spec.lines, state.hidden), (hidden) => {
       onState({ hidden });

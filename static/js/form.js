@@ -119,6 +119,135 @@ function unusedView(made, model) {
   return { boxOf, show };
 }
 
+/** What the functions of the page share: the job as it stands, whether its text is one, and what shows it.
+ * @returns {any} */
+function makeForm({ fields, rowsOf, shorthands }, job) {
+  const form = { job, broken: null };
+  const edit = (f) => change(form, f(form.job));
+  form.model = jobModel(shorthands, [...new Set(fields.map((f) => f.path.split('.')[0]))]);
+  form.made = makeControls(fields, rowsOf, form.model, edit);
+  form.corpus = corpusPart(form.model, edit);
+  form.hf = hfPart(form.model, edit);
+  form.made.all.set('data.corpus', form.corpus);
+  form.made.all.set('model.hf_config', form.hf);
+  form.area = h('textarea', { id: 'job-json', rows: '16', spellcheck: 'false', 'aria-describedby': 'json-error', oninput: () => typed(form) });
+  form.jsonError = h('p', { class: 'field-error', id: 'json-error', hidden: true });
+  form.problemBox = h('div', { id: 'form-problem' });
+  form.noteBox = h('div');
+  form.submit = h('button', { type: 'submit', class: 'primary', text: 'Submit' });
+  form.away = unusedView(form.made, form.model);
+  form.estimate = estimateView((problem) => showProblem(form, problem, false), (e, of) => showEstimate(form, e, of));
+  return form;
+}
+
+function showEstimate(form, estimate, of) {
+  form.away.show(estimate.unused, of);
+  form.hf.showCoverage(estimate.coverage);
+  clear(form.noteBox).append(...[noteList(estimate.notes)].filter(Boolean));
+  showDefaults(form.made, estimate.resolved);
+}
+
+function clearProblem(form) {
+  clear(form.problemBox);
+  for (const c of form.made.all.values()) c.setError('');
+  form.jsonError.hidden = true;
+  form.area.removeAttribute('aria-invalid');
+}
+
+function showProblem(form, problem, moveFocus) {
+  clearProblem(form);
+  if (!problem) return;
+  const path = form.model.pathOf(problem.pointer);
+  const at = form.made.all.get(path);
+  at?.setError(problem.message || problem.title, problem.pointer);
+  clear(form.problemBox).append(errorNote({ title: problem.title, detail: problem.detail, pointer: problem.pointer },
+    at ? `Please mend ${path}` : 'The job was refused'));
+  if (moveFocus && at) at.focus();
+}
+
+/* The controls show the job; the address keeps it; its cost is asked for. */
+function showJob(form) {
+  for (const c of form.made.all.values()) c.show(form.job);
+  setQuery({ job: JSON.stringify(form.job), from: null, model: null }, true);
+  form.estimate.later(form.job);
+}
+
+function showText(form) {
+  form.area.value = pretty(form.job, '', 52);
+}
+
+/* By a control. */
+function change(form, next) {
+  form.job = next;
+  form.broken = null;
+  clearProblem(form);
+  showText(form);
+  showJob(form);
+}
+
+/* By hand, as JSON. */
+function typed(form) {
+  clearProblem(form);
+  try {
+    const value = JSON.parse(form.area.value);
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new Error('a job is an object: { … }');
+    form.job = value;
+    form.broken = null;
+    showJob(form);
+  } catch (e) {
+    form.broken = e.message;
+    form.jsonError.textContent = `Not yet a job: ${e.message}`;
+    form.jsonError.hidden = false;
+    form.area.setAttribute('aria-invalid', 'true');
+  }
+}
+
+async function submitJob(form) {
+  if (form.broken) {
+    form.area.focus();
+    return;
+  }
+  form.submit.disabled = true;
+  try {
+    const answer = await post('jobs', form.area.value);
+    go(['jobs', String(answer.id)]);
+  } catch (e) {
+    if (e.code === undefined) throw e;
+    const problem = e.retryAfter ? { ...e, detail: `${e.message}; try again in ${e.retryAfter} s`, title: e.title, message: e.message } : e;
+    showProblem(form, problem, true);
+  } finally {
+    form.submit.disabled = false;
+  }
+}
+
+const card = (title, ...children) => h('section', { class: 'card' }, h('h2', {}, title), ...children);
+const fieldsOf = (controls) => h('div', { class: 'fields' }, controls);
+
+function fieldSide({ made, corpus, hf, away }) {
+  const after = { 'data.source': corpus.root, 'model.preset': hf.root };
+  const simple = made.simple.flatMap((c) => (after[c.path] ? [c.root, after[c.path]] : [c.root]));
+  const groups = [...made.groups].map(([group, list]) => h('details', { class: 'group' },
+    h('summary', {}, GROUPS[group] || 'Other', made.counts.get(group)), fieldsOf(list.map((c) => c.root)), away.boxOf(group)));
+  return h('div', { class: 'form-left' }, card('What to compare', fieldsOf(simple)),
+    card('What is asked of it', h('p', { class: 'hint', text: 'Every run is judged by the rules of the registry in any case.' }),
+      fieldsOf(made.judged.map((c) => c.root))),
+    card('All fields', h('p', { class: 'hint', text: 'Empty means the default, shown in grey. In a field of numbers, several values separated by commas make a sweep: one run for each combination and seed.' }), groups));
+}
+
+function textSide(form) {
+  return h('div', { class: 'form-right' }, card(h('label', { for: 'job-json', text: 'The job as JSON' }),
+    form.area, form.jsonError, form.estimate.root, form.noteBox, form.problemBox,
+    h('div', { class: 'actions' }, button('Estimate', () => form.estimate.now(form.job)), form.submit)));
+}
+
+function examplePicker(form, examples) {
+  const pick = h('select', { name: 'example', onchange: () => {
+    const example = examples.find((e) => e.name === pick.value);
+    if (example) change(form, { name: example.name, ...example.job });
+  } }, h('option', { value: '', text: 'choose …' }), examples.map((e) => h('option', { value: e.name, text: e.name, title: e.summary })));
+  return field('Begin with one of the gallery', pick);
+}
+
 export async function formPage(root, { query }) {
   document.title = 'New job · Normscope';
   let tables;
@@ -130,113 +259,15 @@ export async function formPage(root, { query }) {
     clear(root).append(h('h1', { text: 'New job' }), errorNote({ detail: e.message }, 'The form could not be made'));
     return {};
   }
-  const { fields, rowsOf, examples } = tables;
-  const model = jobModel(tables.shorthands, [...new Set(fields.map((f) => f.path.split('.')[0]))]);
-  const made = makeControls(fields, rowsOf, model, (f) => change(f(job)));
-  const corpus = corpusPart(model, (f) => change(f(job)));
-  made.all.set('data.corpus', corpus);
-  const hf = hfPart(model, (f) => change(f(job)));
-  made.all.set('model.hf_config', hf);
-  const noteBox = h('div');
-  const area = h('textarea', { id: 'job-json', rows: '16', spellcheck: 'false', 'aria-describedby': 'json-error' });
-  const jsonError = h('p', { class: 'field-error', id: 'json-error', hidden: true });
-  const problemBox = h('div', { id: 'form-problem' });
-  const away = unusedView(made, model);
-  const estimate = estimateView((problem) => showProblem(problem, false), (e, of) => {
-    away.show(e.unused, of);
-    hf.showCoverage(e.coverage);
-    clear(noteBox).append(...[noteList(e.notes)].filter(Boolean));
-    showDefaults(made, e.resolved);
-  });
-  let broken = null;
-
-  const clearProblem = () => {
-    clear(problemBox);
-    for (const c of made.all.values()) c.setError('');
-    jsonError.hidden = true;
-    area.removeAttribute('aria-invalid');
-  };
-  const showProblem = (problem, moveFocus) => {
-    clearProblem();
-    if (!problem) return;
-    const path = model.pathOf(problem.pointer);
-    const at = made.all.get(path);
-    const text = problem.message || problem.title;
-    at?.setError(text, problem.pointer);
-    clear(problemBox).append(errorNote({ title: problem.title, detail: problem.detail, pointer: problem.pointer },
-      at ? `Please mend ${path}` : 'The job was refused'));
-    if (moveFocus && at) at.focus();
-  };
-  const showControls = () => { for (const c of made.all.values()) c.show(job); };
-  const sync = () => {
-    setQuery({ job: JSON.stringify(job), from: null, model: null }, true);
-    estimate.later(job);
-  };
-  const change = (next) => {
-    job = next;
-    broken = null;
-    clearProblem();
-    area.value = pretty(job, '', 52);
-    showControls();
-    sync();
-  };
-  area.addEventListener('input', () => {
-    clearProblem();
-    try {
-      const value = JSON.parse(area.value);
-      if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new Error('a job is an object: { … }');
-      job = value;
-      broken = null;
-      showControls();
-      sync();
-    } catch (e) {
-      broken = e.message;
-      jsonError.textContent = `Not yet a job: ${e.message}`;
-      jsonError.hidden = false;
-      area.setAttribute('aria-invalid', 'true');
-    }
-  });
-  const submit = h('button', { type: 'submit', class: 'primary', text: 'Submit' });
-  const form = h('form', { class: 'form-page', novalidate: true, onsubmit: async (event) => {
+  const form = makeForm(tables, job);
+  const page = h('form', { class: 'form-page', novalidate: true, onsubmit: (event) => {
     event.preventDefault();
-    if (broken) {
-      area.focus();
-      return;
-    }
-    submit.disabled = true;
-    try {
-      const answer = await post('jobs', area.value);
-      go(['jobs', String(answer.id)]);
-    } catch (e) {
-      if (e.code === undefined) throw e;
-      showProblem(e.retryAfter ? { ...e, detail: `${e.message}; try again in ${e.retryAfter} s`, title: e.title, message: e.message } : e, true);
-    } finally {
-      submit.disabled = false;
-    }
-  } });
-
-  hf.dropOn(form);
-  const after = { 'data.source': corpus.root, 'model.preset': hf.root };
-  const simple = made.simple.flatMap((c) => (after[c.path] ? [c.root, after[c.path]] : [c.root]));
-  const groups = [...made.groups].map(([group, list]) => h('details', { class: 'group' },
-    h('summary', {}, GROUPS[group] || 'Other', made.counts.get(group)),
-    h('div', { class: 'fields' }, list.map((c) => c.root)), away.boxOf(group)));
-  form.append(h('div', { class: 'form-left' },
-    h('section', { class: 'card' }, h('h2', { text: 'What to compare' }), h('div', { class: 'fields' }, simple)),
-    h('section', { class: 'card' }, h('h2', { text: 'What is asked of it' }),
-      h('p', { class: 'hint', text: 'Every run is judged by the rules of the registry in any case.' }), h('div', { class: 'fields' }, made.judged.map((c) => c.root))),
-    h('section', { class: 'card' }, h('h2', { text: 'All fields' }),
-      h('p', { class: 'hint', text: 'Empty means the default, shown in grey. In a field of numbers, several values separated by commas make a sweep: one run for each combination and seed.' }), groups)),
-  h('div', { class: 'form-right' }, h('section', { class: 'card' }, h('h2', {}, h('label', { for: 'job-json', text: 'The job as JSON' })),
-    area, jsonError, estimate.root, noteBox, problemBox, h('div', { class: 'actions' },
-      button('Estimate', () => estimate.now(job)), submit))));
-  const pick = h('select', { name: 'example', onchange: () => {
-    const example = examples.find((e) => e.name === pick.value);
-    if (example) change({ name: example.name, ...example.job });
-  } }, h('option', { value: '', text: 'choose …' }), examples.map((e) => h('option', { value: e.name, text: e.name, title: e.summary })));
-  clear(root).append(h('div', { class: 'form-head' }, h('h1', { text: 'New job' }), field('Begin with one of the gallery', pick)), form);
-  area.value = pretty(job, '', 52);
-  showControls();
-  estimate.later(job);
-  return { update: () => true, destroy: estimate.stop };
+    return submitJob(form);
+  } }, fieldSide(form), textSide(form));
+  form.hf.dropOn(page);
+  clear(root).append(h('div', { class: 'form-head' }, h('h1', { text: 'New job' }), examplePicker(form, tables.examples)), page);
+  showText(form);
+  for (const c of form.made.all.values()) c.show(form.job);
+  form.estimate.later(form.job);
+  return { update: () => true, destroy: form.estimate.stop };
 }

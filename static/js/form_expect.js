@@ -1,7 +1,7 @@
 /* Rules of the job's own ("expect") as rows: a metric, where, when, and what it must keep within. A row
  * becomes part of the job when it has a metric and a bound; until then it says what it lacks. */
 
-import { h, clear, button, icon } from './dom.js';
+import { h, clear, button, icon, focusIn } from './dom.js';
 import { direction } from './format.js';
 import { asText, frame } from './form_frame.js';
 import { parseOne } from './form_model.js';
@@ -89,7 +89,7 @@ export function expectControl(f, tables, label, model, change) {
   }, { class: 'quiet small' }));
 
   function draw() {
-    const name = box.contains(document.activeElement) ? document.activeElement.name : null;
+    const name = focusIn(box)?.name;
     clear(list).append(...rows.map((row, i) => (isObject(row) ? ruleRow(row, i) : foreign(row, i))));
     add.disabled = rows.length >= MOST;
     if (name) box.querySelector(`[name="${CSS.escape(name)}"]`)?.focus();

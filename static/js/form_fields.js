@@ -1,7 +1,7 @@
 /* One control per field of the job, made from its row of the field table. A control is
  * {root, path, show(job), setError(text), focus()}; it calls change(f) with a function job -> job. */
 
-import { h, clear } from './dom.js';
+import { h, clear, focusIn } from './dom.js';
 import { expectControl } from './form_expect.js';
 import { findControl } from './form_find.js';
 import { asText, defaultText, frame } from './form_frame.js';
@@ -87,7 +87,7 @@ function choiceControl(f, rows, label, model, change, open) {
       'aria-label': `Compare several values of ${f.path}`, onclick: () => { many = true; draw(); box.querySelector('input')?.focus(); } })];
   };
   const draw = () => {
-    const name = box.contains(document.activeElement) ? document.activeElement.name : null;
+    const name = focusIn(box)?.name;
     clear(box).append(...(many || chosen().length > 1 ? [boxes()] : single()));
     if (name) box.querySelector(`[name="${CSS.escape(name)}"]`)?.focus();
   };
@@ -113,7 +113,7 @@ function rowsControl(f, rows, label, model, change) {
   };
   const build = (job) => {
     const now = current(job);
-    const name = box.contains(document.activeElement) ? document.activeElement.name : null;
+    const name = focusIn(box)?.name;
     clear(box).append(...rows.map((r) => {
       const input = h('input', { type: 'checkbox', name: `${f.path}=${r.name}`, checked: now.has(r.name), onchange: () => change((j) => {
         const next = current(j);
@@ -129,7 +129,12 @@ function rowsControl(f, rows, label, model, change) {
   return { ...frame(f, box, label, true), show: build };
 }
 
-/* rows: the registry the field chooses from, or null; of expect {metrics, sites}. open: boxes from the start (what is compared). */
+/** rows: the registry the field chooses from, or null; of expect {metrics, sites}. open: boxes from the start (what is compared).
+ * @param {any} f
+ * @param {any} rows
+ * @param {any} model
+ * @param {(next: (job: any) => any) => void} change
+ * @param {{label?: string, open?: boolean}} [options] */
 export function control(f, rows, model, change, { label, open } = {}) {
   const text = label || f.path.split('.').pop();
   if (f.type === 'strategy') return strategyControl(f, rows || [], text, model, change);

@@ -47,6 +47,7 @@ export function cell(v, digits = 4) {
   return `${v < 0 ? MINUS : ''}${mantissa}×10${superscript(Number(exponent))}`;
 }
 
+/** @type {[number, string][]} */
 const SI = [[1e18, 'E'], [1e15, 'P'], [1e12, 'T'], [1e9, 'G'], [1e6, 'M'], [1e3, 'k']];
 
 export function si(v, unit = '') {

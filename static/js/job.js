@@ -22,7 +22,7 @@ function downloads(job, say) {
   const items = FILES.map(([label, path]) => h('li', {}, `${label}: `,
     ['csv', 'json'].map((format) => [button([icon('download'), format.toUpperCase()],
       () => download(`jobs/${job.id}/${path}`, { format }, `normscope-job-${job.id}-${path}.${format}`,
-        format === 'csv' ? 'text/csv' : 'application/json').catch((e) => say(e.message)),
+        format === 'csv' ? 'text/csv' : 'application/json').catch(say),
       { class: 'quiet', 'aria-label': `${label} of all runs as ${format.toUpperCase()}` }), ' '])));
   return h('section', { class: 'card', 'aria-labelledby': 'files-title' }, h('h2', { id: 'files-title', text: 'Download' }),
     h('ul', { class: 'plain' }, items), h('p', { class: 'definition', text: 'Every number of every run; nothing is sampled or left out. The chart itself is saved with the SVG and PNG buttons under it.' }));
@@ -51,107 +51,122 @@ function notFound(e, id) {
     h('p', {}, h('a', { href: href([]), text: 'All jobs' }))];
 }
 
+/** What the functions of the page share.
+ * @returns {any} */
+function makePage(id, query, [job, { runs }], metrics) {
+  const page = { id, query, job, runs, live: true, asked: stateKey(job), waiting: 0, stop: () => {} };
+  page.sayBox = h('p', { class: 'note error', role: 'alert', hidden: true });
+  page.say = (e) => { page.sayBox.textContent = e.message; page.sayBox.hidden = false; };
+  page.head = jobHead((next) => take(page, next));
+  page.verdict = verdictPanel();
+  page.expected = h('div');
+  page.coordinates = coordinatesPanel();
+  page.picture = picturePanel(metrics);
+  page.growth = growthPanel();
+  page.ranking = rankingPanel(metrics);
+  page.losses = lossPanel();
+  page.table = runsPanel();
+  return page;
+}
+
+/** @returns {Promise<[Job, {runs: Run[]}]>} */
+const load = (id) => Promise.all([get(`jobs/${encodeURIComponent(id)}`), get(`jobs/${encodeURIComponent(id)}/runs`)]);
+
+/* A change of it makes the page load again. */
+const stateKey = (job) => `${job.state} ${job.runs_done} ${job.runs_failed}`;
+
+function showOne(page, panel) {
+  panel.update(page.query, page.job, page.runs).catch(page.say);
+}
+
+function show(page) {
+  const { job, runs } = page;
+  page.head.update(job);
+  page.table.update(runs);
+  page.verdict.update(job, runs).catch(page.say);
+  page.picture.update(page.query, job, runs, (step) => page.growth.update(job, runs, step).catch(page.say));
+  for (const panel of [page.coordinates, page.ranking, page.losses]) showOne(page, panel);
+}
+
+/* What a gallery job was expected to show, beside what it shows. */
+async function compare(page) {
+  const answer = await get(`jobs/${encodeURIComponent(page.id)}/expectations`);
+  if (page.live) clear(page.expected).append(...[outcome(answer, page.id)].filter(Boolean));
+}
+
+async function reload(page) {
+  page.waiting = 0;
+  try {
+    const [full, list] = await load(page.id);
+    if (!page.live) return;
+    page.job = { ...full, progress: full.progress || page.job.progress };
+    page.runs = list.runs;
+    show(page);
+    await compare(page);
+  } catch (e) {
+    if (page.live) page.say(e);
+  }
+}
+
+/* An event says less than the job object; what it does not say stays. Runs and pictures are loaded
+ * again when a run or the job has ended, and at most every REFRESH_MS while it goes on. */
+function take(page, part) {
+  if (!page.live) return;
+  page.job = { ...page.job, ...part, progress: part.progress || page.job.progress };
+  page.head.update(page.job);
+  if (stateKey(page.job) === page.asked) return;
+  page.asked = stateKey(page.job);
+  if (!isActive(page.job.state)) {
+    clearTimeout(page.waiting);
+    reload(page);
+  } else if (!page.waiting) {
+    page.waiting = setTimeout(() => reload(page), REFRESH_MS);
+  }
+}
+
+/* Another state of the same page; where only one panel's keys changed, only that is drawn again. */
+function turn(page, query) {
+  const changed = differing(page.query, query);
+  page.query = query;
+  const alone = [[page.coordinates, COORDINATES_QUERY], [page.ranking, RANKING_QUERY]]
+    .find(([, own]) => changed.length && changed.every((k) => own.includes(k)));
+  if (alone) showOne(page, alone[0]);
+  else show(page);
+}
+
+function layout(root, page) {
+  clear(root).append(h('p', { class: 'crumbs' }, h('a', { href: href([]), text: 'Jobs' }), ` / ${page.job.id}`),
+    page.head.root, page.sayBox, page.verdict.root, page.expected, page.coordinates.root, page.picture.root, page.growth.root,
+    page.ranking.root, page.losses.root, page.table.root, ...[readAs(page.job)].filter(Boolean),
+    h('div', { class: 'two' }, resolved(page.job), downloads(page.job, page.say)));
+}
+
 export async function jobPage(root, { parts, query }) {
   const id = parts[1];
-  let job;
-  let runs;
-  let metrics;
+  let page;
   try {
-    [job, { runs }, metrics] = await Promise.all([get(`jobs/${encodeURIComponent(id)}`),
-      get(`jobs/${encodeURIComponent(id)}/runs`), registry('metrics')]);
+    page = makePage(id, query, await load(id), await registry('metrics'));
   } catch (e) {
     clear(root).append(...notFound(e, id));
     return {};
   }
-  const sayBox = h('p', { class: 'note error', role: 'alert', hidden: true });
-  const say = (text) => { sayBox.textContent = text; sayBox.hidden = false; };
-  let live = true;
-  let asked = '';
-  let waiting = 0;
-  let stop = () => {};
-  const head = jobHead((next) => take(next));
-  const picture = picturePanel(metrics);
-  const growth = growthPanel();
-  const coordinates = coordinatesPanel();
-  const ranking = rankingPanel(metrics);
-  const losses = lossPanel();
-  const table = runsPanel();
-  const verdict = verdictPanel();
-  const expected = h('div');
-
-  const showOne = (panel) => panel.update(query, job, runs).catch((e) => say(e.message));
-  const show = () => {
-    head.update(job);
-    table.update(runs);
-    verdict.update(job, runs).catch((e) => say(e.message));
-    picture.update(query, job, runs, (step) => growth.update(job, runs, step).catch((e) => say(e.message)));
-    showOne(coordinates);
-    showOne(ranking);
-    showOne(losses);
-  };
-  const compare = async () => {
-    const answer = await get(`jobs/${encodeURIComponent(id)}/expectations`);
-    if (live) clear(expected).append(...[outcome(answer, id)].filter(Boolean));
-  };
-
-  const reload = async () => {
-    waiting = 0;
-    try {
-      const [full, list] = await Promise.all([get(`jobs/${id}`), get(`jobs/${id}/runs`)]);
-      if (!live) return;
-      job = { ...full, progress: full.progress || job.progress };
-      runs = list.runs;
-      show();
-      await compare();
-    } catch (e) {
-      if (live) say(e.message);
-    }
-  };
-
-  /* An event says less than the job object; what it does not say stays. Runs and pictures are loaded
-   * again when a run or the job has ended, and at most every REFRESH_MS while it goes on. */
-  const take = (part) => {
-    if (!live) return;
-    job = { ...job, ...part, progress: part.progress || job.progress };
-    const key = `${job.state} ${job.runs_done} ${job.runs_failed}`;
-    head.update(job);
-    if (key === asked) return;
-    asked = key;
-    if (!isActive(job.state)) {
-      clearTimeout(waiting);
-      reload();
-    } else if (!waiting) {
-      waiting = setTimeout(reload, REFRESH_MS);
-    }
-  };
-
-  clear(root).append(h('p', { class: 'crumbs' }, h('a', { href: href([]), text: 'Jobs' }), ` / ${job.id}`),
-    head.root, sayBox, verdict.root, expected, coordinates.root, picture.root, growth.root, ranking.root, losses.root, table.root,
-    ...[readAs(job)].filter(Boolean), h('div', { class: 'two' }, resolved(job), downloads(job, say)));
-  asked = `${job.state} ${job.runs_done} ${job.runs_failed}`;
-  show();
-  compare().catch((e) => say(e.message));
-  if (isActive(job.state)) stop = follow(id, take);
-
+  layout(root, page);
+  show(page);
+  compare(page).catch(page.say);
+  if (isActive(page.job.state)) page.stop = follow(id, (part) => take(page, part));
   return {
     update(route) {
       if (route.parts[1] !== id) return false;
-      const changed = differing(query, route.query);
-      query = route.query;
-      const alone = [[coordinates, COORDINATES_QUERY], [ranking, RANKING_QUERY]].find(([, own]) => changed.length && changed.every((k) => own.includes(k)));
-      if (alone) showOne(alone[0]);
-      else show();
+      turn(page, route.query);
       return true;
     },
     redraw() {
-      coordinates.redraw();
-      picture.redraw();
-      losses.redraw();
+      for (const panel of [page.coordinates, page.picture, page.losses]) panel.redraw();
     },
     destroy() {
-      live = false;
-      clearTimeout(waiting);
-      stop();
+      page.live = false;
+      clearTimeout(page.waiting);
+      page.stop();
     },
   };
 }

@@ -36,7 +36,8 @@ export function progressBar(job) {
   return h('progress', { max: '100', value, 'aria-label': `Progress: ${value} percent` });
 }
 
-/* The strategies a job names, by itself or in its sweep; a name that was resolved away left its placement. */
+/** The strategies a job names, by itself or in its sweep; a name that was resolved away left its placement.
+ * @returns {[string, string[]]} what they are, names */
 function strategiesOf(job) {
   const of = job.resolved || {};
   const swept = of.sweep?.strategy || of.sweep?.['strategy.name'] || [];

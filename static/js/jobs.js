@@ -1,6 +1,6 @@
 /* The first page: the newest result beside the list of jobs; with an empty database, what this is. */
 
-import { h, clear, badge, button } from './dom.js';
+import { h, clear, badge, button, focusIn } from './dom.js';
 import { get, post } from './api.js';
 import { ago, clock, count } from './format.js';
 import { go, href, setQuery } from './router.js';
@@ -9,6 +9,8 @@ import { smallPicture } from './picture.js';
 import { verdictBadge } from './rules.js';
 
 const PAGE = 25;
+const ACTIVE_MS = 1500; /* between two looks at the list, while a job runs and otherwise */
+const IDLE_MS = 8000;
 const STATES = ['queued', 'running', 'done', 'failed', 'cancelled'];
 
 function welcome() {
@@ -51,105 +53,114 @@ function newest(job) {
   return { root, box };
 }
 
-export async function jobsPage(root, { query }) {
-  let live = true;
-  let timer = 0;
-  let jobs = [];
-  let next = null;
-  let pages = 1;
-  let pictured = '';
-  let fig = null;
-  const filter = () => (STATES.includes(query.get('state')) ? query.get('state') : '');
-  const listBox = h('ul', { class: 'job-list' });
-  const moreBox = h('div');
-  const problemBox = h('div');
-  const heroBox = h('div', { class: 'hero-box' });
-  const select = h('select', { name: 'state', 'aria-label': 'Show jobs in state',
-    onchange: () => setQuery({ state: select.value || null }, true) },
+/** What the functions of the page share.
+ * @returns {any} */
+function makePage(root, query) {
+  const page = { root, query, live: true, timer: 0, jobs: [], next: null, pages: 1, pictured: '', fig: null };
+  page.list = h('ul', { class: 'job-list' });
+  page.more = h('div');
+  page.problem = h('div');
+  page.hero = h('div', { class: 'hero-box' });
+  page.select = h('select', { name: 'state', 'aria-label': 'Show jobs in state',
+    onchange: () => setQuery({ state: page.select.value || null }, true) },
   ['', ...STATES].map((s) => h('option', { value: s, text: s || 'all states' })));
-  const page = h('div', { class: 'jobs-page' },
+  page.body = h('div', { class: 'jobs-page' },
     h('section', { class: 'jobs-side', 'aria-labelledby': 'jobs-title' },
-      h('div', { class: 'list-head' }, h('h1', { id: 'jobs-title', text: 'Jobs' }), select,
-        h('a', { class: 'button primary', href: href(['new']) }, 'New job')), problemBox, listBox, moreBox), heroBox);
+      h('div', { class: 'list-head' }, h('h1', { id: 'jobs-title', text: 'Jobs' }), page.select,
+        h('a', { class: 'button primary', href: href(['new']) }, 'New job')), page.problem, page.list, page.more), page.hero);
+  return page;
+}
 
-  const hero = async () => {
-    const best = jobs.find((j) => j.runs_done > 0);
-    if (!best) {
-      clear(heroBox);
-      pictured = '';
-      return;
-    }
-    const key = `${best.id} ${best.runs_done}`;
-    if (key === pictured) return;
-    const anew = !pictured.startsWith(`${best.id} `);
-    pictured = key;
-    const made = newest(best);
-    if (anew) clear(heroBox).append(made.root);
-    try {
-      const drawn = await smallPicture(made.box, await get(`jobs/${best.id}`));
-      if (!live || pictured !== key) return;
-      clear(heroBox).append(made.root);
-      fig = drawn;
-    } catch (e) {
-      clear(made.box).append(h('p', { class: 'hint', text: `No picture: ${e.message}` }));
-    }
-  };
+const filterOf = ({ query }) => (STATES.includes(query.get('state')) ? query.get('state') : '');
 
-  const draw = () => {
-    const focused = document.activeElement?.closest?.('.job-row')?.dataset.id;
-    if (!jobs.length && !filter()) {
-      if (!root.querySelector('.welcome')) clear(root).append(welcome());
-      return;
-    }
-    if (!page.isConnected) clear(root).append(page);
-    select.value = filter();
-    clear(listBox).append(...jobs.map(row));
-    if (!jobs.length) listBox.append(h('li', { class: 'hint', text: `No job is ${filter()}.` }));
-    clear(moreBox);
-    if (next) moreBox.append(button('More jobs', () => { pages += 1; refresh(); }, { class: 'quiet' }));
-    if (focused) listBox.querySelector(`[data-id="${focused}"] a`)?.focus();
-    hero();
-  };
+/* The newest job with a result, drawn again when more of its runs are done. */
+async function drawHero(page) {
+  const best = page.jobs.find((j) => j.runs_done > 0);
+  if (!best) {
+    clear(page.hero);
+    page.pictured = '';
+    return;
+  }
+  const key = `${best.id} ${best.runs_done}`;
+  if (key === page.pictured) return;
+  const anew = !page.pictured.startsWith(`${best.id} `);
+  page.pictured = key;
+  const made = newest(best);
+  if (anew) clear(page.hero).append(made.root);
+  try {
+    const drawn = await smallPicture(made.box, await get(`jobs/${best.id}`));
+    if (!page.live || page.pictured !== key) return;
+    clear(page.hero).append(made.root);
+    page.fig = drawn;
+  } catch (e) {
+    clear(made.box).append(h('p', { class: 'hint', text: `No picture: ${e.message}` }));
+  }
+}
 
-  const refresh = async () => {
-    clearTimeout(timer);
-    try {
-      if (!document.hidden || !jobs.length) {
-        const list = [];
-        let before = null;
-        for (let i = 0; i < pages; i++) {
-          const body = await get('jobs', { state: filter(), limit: PAGE, before });
-          list.push(...body.jobs);
-          before = body.next;
-          if (!before) break;
-        }
-        if (!live) return;
-        jobs = list;
-        next = before;
-        clear(problemBox);
-        draw();
-      }
-    } catch (e) {
-      if (!live) return;
-      if (!page.isConnected) clear(root).append(page);
-      clear(problemBox).append(errorNote({ detail: e.message }, 'The list could not be loaded'));
-    }
-    if (live) timer = setTimeout(refresh, jobs.some((j) => isActive(j.state)) ? 1500 : 8000);
-  };
+function draw(page) {
+  const { root, jobs, list } = page;
+  const filter = filterOf(page);
+  const focused = focusIn(document.body)?.closest('.job-row')?.getAttribute('data-id');
+  if (!jobs.length && !filter) {
+    if (!root.querySelector('.welcome')) clear(root).append(welcome());
+    return;
+  }
+  if (!page.body.isConnected) clear(root).append(page.body);
+  page.select.value = filter;
+  clear(list).append(...jobs.map(row));
+  if (!jobs.length) list.append(h('li', { class: 'hint', text: `No job is ${filter}.` }));
+  clear(page.more);
+  if (page.next) page.more.append(button('More jobs', () => { page.pages += 1; refresh(page); }, { class: 'quiet' }));
+  if (focused) list.querySelector(`[data-id="${focused}"] a`)?.focus();
+  drawHero(page);
+}
 
+/* As many pages of the list as are shown -> the jobs, and where the next page begins. */
+async function loadPages(filter, pages) {
+  const jobs = [];
+  let next = null;
+  for (let i = 0; i < pages; i++) {
+    const body = await get('jobs', { state: filter, limit: PAGE, before: next });
+    jobs.push(...body.jobs);
+    next = body.next;
+    if (!next) break;
+  }
+  return { jobs, next };
+}
+
+async function refresh(page) {
+  clearTimeout(page.timer);
+  try {
+    if (!document.hidden || !page.jobs.length) {
+      const loaded = await loadPages(filterOf(page), page.pages);
+      if (!page.live) return;
+      Object.assign(page, loaded);
+      clear(page.problem);
+      draw(page);
+    }
+  } catch (e) {
+    if (!page.live) return;
+    if (!page.body.isConnected) clear(page.root).append(page.body);
+    clear(page.problem).append(errorNote({ detail: e.message }, 'The list could not be loaded'));
+  }
+  if (page.live) page.timer = setTimeout(() => refresh(page), page.jobs.some((j) => isActive(j.state)) ? ACTIVE_MS : IDLE_MS);
+}
+
+export async function jobsPage(root, { query }) {
+  const page = makePage(root, query);
   document.title = 'Normscope';
-  await refresh();
+  await refresh(page);
   return {
     update(route) {
-      query = route.query;
-      pages = 1;
-      refresh();
+      page.query = route.query;
+      page.pages = 1;
+      refresh(page);
       return true;
     },
-    redraw: () => fig?.redraw(),
+    redraw: () => page.fig?.redraw(),
     destroy() {
-      live = false;
-      clearTimeout(timer);
+      page.live = false;
+      clearTimeout(page.timer);
     },
   };
 }

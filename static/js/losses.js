@@ -1,6 +1,6 @@
 /* What happened at every step of the training probe: loss, gradient norm, learning rate. */
 
-import { h, clear } from './dom.js';
+import { h, clear, focusIn } from './dom.js';
 import { get } from './api.js';
 import { setQuery } from './router.js';
 import { armsOf, styles } from './arms.js';
@@ -16,7 +16,7 @@ const QUANTITIES = {
   lr: { label: 'lr', text: 'learning rate of the update that follows', log: false },
 };
 
-function chooser(query, name, log) {
+function chooser(name, log) {
   const select = h('select', { name: 'loss', onchange: () => setQuery({ loss: select.value === 'loss' ? null : select.value, lossy: null }) },
     Object.keys(QUANTITIES).map((q) => h('option', { value: q, selected: q === name }, q)));
   const box = h('input', { type: 'checkbox', name: 'lossy', checked: log,
@@ -45,8 +45,8 @@ export function lossPanel() {
     lines = styles(all.map((a) => a.arm), all.map((a) => a.label)).map((s) => ({ ...s,
       points: (measured.get(s.key) || []).map((p) => ({ ...p, name: `step ${p.x}` })) }));
     root.hidden = !lines.some((l) => l.points.length > 1);
-    const focused = controlBox.contains(document.activeElement) ? document.activeElement.name : null;
-    clear(controlBox).append(...chooser(query, name, log));
+    const focused = focusIn(controlBox)?.name;
+    clear(controlBox).append(...chooser(name, log));
     if (focused) controlBox.querySelector(`[name="${focused}"]`)?.focus();
     text.textContent = `${name}: ${q.text}.`;
     fig.show({ title: `${name} over steps`, subtitle: job.name || `job ${job.id}`, file: `normscope-job-${job.id}-${name}`,

@@ -1,6 +1,6 @@
 /* Starts the dashboard: shell, theme, health, token, and the page the address names. */
 
-import { h, clear, button } from './dom.js';
+import { h, clear, button, byId } from './dom.js';
 import { health, setToken } from './api.js';
 import { href, onRoute, startRouter } from './router.js';
 import { mountTheme } from './theme.js';
@@ -12,9 +12,14 @@ import { galleryPage } from './gallery.js';
 import { strategiesPage } from './strategies.js';
 
 const NAV = [['Jobs', []], ['New job', ['new']], ['Gallery', ['gallery']], ['Strategies', ['strategies']], ['Catalogue', ['catalogue']]];
-const main = document.getElementById('main');
-let page = { name: null };
+const main = byId('main');
+/** @type {{name: string | null, view: View | null, route: Route | null}} */
+let page = { name: null, view: null, route: null };
 
+/**
+ * @param {string[]} parts
+ * @returns {[string, (root: Element, route: Route) => Promise<View>]}
+ */
 function pageOf(parts) {
   if (!parts.length || (parts[0] === 'jobs' && parts.length === 1)) return ['jobs', jobsPage];
   if (parts[0] === 'jobs' && parts.length === 2) return [`job ${parts[1]}`, jobPage];
@@ -33,10 +38,11 @@ async function missingPage(root) {
 
 function drawNav(parts) {
   const here = !parts.length ? 'jobs' : parts[0];
-  clear(document.getElementById('nav')).append(...NAV.map(([text, to]) => h('a', { href: href(to),
+  clear(byId('nav')).append(...NAV.map(([text, to]) => h('a', { href: href(to),
     'aria-current': (to[0] || 'jobs') === here ? 'page' : null, text })));
 }
 
+/** @param {Route} r */
 async function route(r) {
   drawNav(r.parts);
   const [name, open] = pageOf(r.parts);
@@ -45,6 +51,7 @@ async function route(r) {
     if (page.view?.update?.(r) !== false) return;
   }
   page.view?.destroy?.();
+  /** @type {typeof page} */
   const mine = { name, view: null, route: r };
   const first = page.name === null;
   page = mine;
@@ -58,12 +65,12 @@ async function route(r) {
     return;
   }
   mine.view = view;
-  if (mine.route !== r) view.update?.(mine.route);
+  if (mine.route && mine.route !== r) view.update?.(mine.route);
 }
 
 /* One line on whether the service can compute, from /healthz. */
 async function watchHealth() {
-  const box = document.getElementById('health');
+  const box = byId('health');
   const show = (kind, text, title) => {
     if (box.textContent === text) return;
     box.className = `health health-${kind}`;
@@ -95,12 +102,12 @@ function askToken() {
   dialog.showModal();
 }
 
-document.getElementById('skip').addEventListener('click', (event) => {
+byId('skip').addEventListener('click', (event) => {
   event.preventDefault();
   main.focus();
 });
 document.addEventListener('normscope-token', askToken);
-mountTheme(document.getElementById('theme'), () => page.view?.redraw?.());
+mountTheme(byId('theme'), () => page.view?.redraw?.());
 onRoute(route);
 startRouter();
 watchHealth();

@@ -1,6 +1,6 @@
 /* The choosers around the one picture. Each change goes to the address; the address draws. */
 
-import { h, clear } from './dom.js';
+import { h, clear, focusIn } from './dom.js';
 import { setQuery } from './router.js';
 
 const ONE_LAYER = ['embed', 'final_norm', 'lm_logits'];
@@ -48,7 +48,7 @@ function place(c) {
 }
 
 export function controls(box, c, lines, data, available) {
-  const focused = box.contains(document.activeElement) ? document.activeElement.name : null;
+  const focused = focusIn(box)?.name;
   const arms = [['', 'nothing'], ...lines.map((l, i) => [String(i), l.label])];
   const site = c.metric.group === 'parameter'
     ? select('param', [['', data.params.map((p) => [p, p])]], data.param, (v) => setQuery({ param: v }))

@@ -18,6 +18,7 @@ export function picturePanel(metrics) {
   } });
   const root = h('section', { class: 'card picture', 'aria-labelledby': 'picture-title' },
     h('h2', { id: 'picture-title', text: 'Over depth' }), controlBox, definitionBox, errorBox, fig.root);
+  /** @type {{key: string, data: any, available: any}} */
   let loaded = { key: '', data: null, available: null };
   let turn = 0;
 

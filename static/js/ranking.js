@@ -1,7 +1,7 @@
 /* The ranking of a job's arms by their initial networks: shown where a job has measured proxies. What
  * is a column, how it is sorted and what is weighed is kept in the address. */
 
-import { h, clear, button, icon } from './dom.js';
+import { h, clear, button, icon, focusIn } from './dom.js';
 import { Problem, download } from './api.js';
 import { direction, number } from './format.js';
 import { setQuery } from './router.js';
@@ -56,7 +56,8 @@ export function rankingPanel(metrics) {
   const body = h('div');
   const root = h('section', { class: 'card', hidden: true, 'aria-labelledby': 'ranking-title' },
     h('h2', { id: 'ranking-title', text: 'Ranking by the initial network' }), body);
-  let loaded = { key: '', answer: null }; /* answer: to be awaited */
+  /** @type {{key: string, answer: any}} answer: to be awaited */
+  let loaded = { key: '', answer: null };
   let asked = null; /* the address as it is now: it may change while an answer is on its way */
   const draft = { text: null };
   let drawn = '';
@@ -73,7 +74,7 @@ export function rankingPanel(metrics) {
   };
 
   const draw = (query, job, done, { data, problem }) => {
-    const focus = body.contains(document.activeElement) ? document.activeElement : null;
+    const focus = focusIn(body);
     const again = focus && (focus.dataset.sort ? `[data-sort="${CSS.escape(focus.dataset.sort)}"]` : focus.name && `[name="${CSS.escape(focus.name)}"]`);
     const at = body.querySelector('.scroll');
     open = Boolean(problem) || (body.querySelector('details')?.open ?? open);

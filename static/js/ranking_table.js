@@ -9,7 +9,8 @@ export const confounded = (metric) => /size-confounded/.test(metric.summary);
 
 export const sizeChip = () => h('span', { class: 'chip', title: 'Most of what this number knows is the size of the network', text: 'size-confounded' });
 
-/* Columns that are there whatever was measured: [key, head, title, value of an arm, as text]. */
+/** Columns that are there whatever was measured: key, head, title, value of an arm, as text.
+ * @returns {{key: string, head: string, title: string, value: (arm: any) => any, text: (v: any) => string}[]} */
 function fixed(data, shown) {
   const robot = data.method === 'robot';
   const columns = !data.ranked ? [] : [
@@ -17,8 +18,8 @@ function fixed(data, shown) {
     { key: 'score', head: robot ? 'Weighted sum' : 'Mean rank', title: robot ? 'weights times values scaled to 0 … 1 over the arms' : 'Borda: the mean of the ranks by each term',
       value: (a) => a.score, text: (v) => cell(v, 3) }];
   const has = (name) => shown.some((m) => m.name === name);
-  if (!has('param_count')) columns.push({ key: 'parameters', head: 'Parameters', title: 'of the network', value: (a) => a.parameters, text: si });
-  if (!has('pass_flops')) columns.push({ key: 'flops', head: 'FLOPs', title: 'of the whole run', value: (a) => a.flops, text: si });
+  if (!has('param_count')) columns.push({ key: 'parameters', head: 'Parameters', title: 'of the network', value: (a) => a.parameters, text: (v) => si(v) });
+  if (!has('pass_flops')) columns.push({ key: 'flops', head: 'FLOPs', title: 'of the whole run', value: (a) => a.flops, text: (v) => si(v) });
   if (data.arms.some((a) => a.loss !== null)) {
     columns.push({ key: 'loss', head: 'Final loss', title: 'mean over seeds, where the job has trained; less is better', value: (a) => a.loss, text: (v) => cell(v, 4) });
   }
@@ -41,7 +42,7 @@ function sorted(data, columns, sort) {
   };
   return [...data.arms].sort((a, b) => {
     const [x, y] = [value(a), value(b)];
-    if (x === null || y === null) return (x === null) - (y === null);
+    if (x === null || y === null) return Number(x === null) - Number(y === null);
     return sign * (x - y) || (a.rank ?? 0) - (b.rank ?? 0);
   });
 }

@@ -2,7 +2,7 @@
  * on a log scale, a difference where it does not. */
 
 export function relate(lines, ref, ratio) {
-  const base = lines.find((l, i) => String(i) === ref);
+  const base = lines.find((_, i) => String(i) === ref);
   if (!base) return { lines, text: '', notes: [], active: false };
   const at = new Map(base.points.map((p) => [p.x, p.y]));
   const op = (v, b) => (typeof v !== 'number' ? null : ratio ? v / b : v - b);

@@ -3,8 +3,9 @@
 
 import { h, button } from './dom.js';
 
-/* cells(opener): the cells of the row, with the button where it belongs. fill(box) is called when the
- * row is opened for the first time; opened: set of keys that stay open when the table is drawn anew. */
+/** cells(opener): the cells of the row, with the button where it belongs. fill(box) is called when the
+ * row is opened for the first time; opened: set of keys that stay open when the table is drawn anew.
+ * @param {{key: any, opened: Set<any>, columns: number, text: string, label: string, fill: (box: Element) => void, props?: Record<string, any>}} of */
 export function expandable({ key, opened, columns, text, label, fill, props }, cells) {
   const box = h('div', { class: 'row-details' });
   const below = h('tr', { class: 'details-row' }, h('td', { colspan: columns }, box));

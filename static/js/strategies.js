@@ -1,7 +1,7 @@
 /* The catalogue of strategies: a list to search, and for each its equation, drawing, parameters and what
  * is known of it. */
 
-import { h, clear } from './dom.js';
+import { h, clear, focusIn } from './dom.js';
 import { gallery as getGallery, get, strategies as getStrategies } from './api.js';
 import { href, setQuery } from './router.js';
 import { errorNote } from './job_head.js';
@@ -10,6 +10,7 @@ import { pretty } from './json_view.js';
 import { field } from './picture_controls.js';
 
 /* Where a norm can stand, by the end of its place's name; the first that fits. */
+/** @type {[string, RegExp][]} */
 const PLACES = [['q, k, v', /\.[qkv]_norm$/], ['branch input', /\.norm_in$/], ['branch output', /\.norm_out$/], ['stream', /\.norm_(post|y)$/],
   ['inside a branch', /\.norm_inner$/], ['embedding', /^embed_norm$/], ['end', /^final_norm/]];
 
@@ -100,7 +101,7 @@ export async function strategiesPage(root, route) {
   const drawList = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = list.filter((s) => matches(s, words, place.value));
-    const focused = listBox.contains(document.activeElement) ? document.activeElement.closest('li')?.dataset.name : null;
+    const focused = focusIn(listBox)?.closest('li')?.dataset.name;
     count.textContent = found.length === list.length ? `${list.length} strategies` : `${found.length} of ${list.length} strategies`;
     clear(listBox).append(...found.map((s) => item(s, chosen)));
     if (focused) listBox.querySelector(`[data-name="${focused}"] a`)?.focus();
