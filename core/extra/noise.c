@@ -15,6 +15,7 @@
 #include "core/run/session.h"
 #include "core/run/train.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { CHOSEN = 16 }; /* parameters */
@@ -31,8 +32,9 @@ typedef struct noise {
 
 noise_scale noise_scale_of(double batch_sq, double mean_sq, int batch)
 {
-    double b = batch;
-    return (noise_scale){.grad_sq = (b * batch_sq - mean_sq) / (b - 1),
+    double b = batch, left = b * batch_sq - mean_sq;
+    bool rounding = fabs(left) <= 16 * REAL_EPSILON * mean_sq;
+    return (noise_scale){.grad_sq = rounding ? 0 : left / (b - 1),
                          .trace = (mean_sq - batch_sq) / (1 - 1 / b)};
 }
 
