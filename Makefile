@@ -69,16 +69,15 @@ $(BUILD)/engine_f64.o: $(OBJ64)
 $(BUILD)/normscope: $(SERVER_OBJ) $(ENGINES) $(BASE_OBJ)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) $(CORE_LIBS)
 
-# Tests of core see the inside of one precision; each runs in both. engine_for.c needs both at once.
-ONE_BASE = $(filter-out %/engine_for.o,$(BASE_OBJ))
+# Tests of core see the inside of one precision; each runs in both.
 CORE_TESTS = $(patsubst tests/core/%.c,%,$(wildcard tests/core/*/test_*.c))
 SERVER_TESTS = $(patsubst tests/server/%.c,%,$(wildcard tests/server/*/test_*.c))
 TEST_BINS = $(CORE_TESTS:%=$(BUILD)/tests/core_f32/%) $(CORE_TESTS:%=$(BUILD)/tests/core_f64/%) \
             $(SERVER_TESTS:%=$(BUILD)/tests/server/%)
-$(BUILD)/tests/core_f32/%: tests/core/%.c $(OBJ32) $(ONE_BASE)
+$(BUILD)/tests/core_f32/%: tests/core/%.c $(OBJ32) $(BASE_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) $(NUM) -DREAL_BITS=32 $(SAN) $(CFLAGS_USER) -pie -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(CORE_LIBS)
-$(BUILD)/tests/core_f64/%: tests/core/%.c $(OBJ64) $(ONE_BASE)
+$(BUILD)/tests/core_f64/%: tests/core/%.c $(OBJ64) $(BASE_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) $(NUM) -DREAL_BITS=64 $(SAN) $(CFLAGS_USER) -pie -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(CORE_LIBS)
 $(BUILD)/tests/server/%: tests/server/%.c $(filter-out $(BUILD)/server/main.o,$(SERVER_OBJ)) $(ENGINES) $(BASE_OBJ)

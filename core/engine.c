@@ -12,6 +12,7 @@
 #include "core/optimizer/optimizer.h"
 #include "core/placement/placement.h"
 #include "core/proxy/proxy.h"
+#include "core/run/metric_cost.h"
 #include "core/run/profile.h"
 #include "core/run/report.h"
 #include "core/run/train.h"

@@ -6,7 +6,7 @@
 #ifndef CORE_DATA_DATA_H
 #define CORE_DATA_DATA_H
 
-#include "core/engine.h"
+#include "core/result.h"
 #include "core/real.h"
 
 typedef struct data_source {

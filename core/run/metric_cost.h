@@ -3,9 +3,7 @@
 #ifndef CORE_RUN_METRIC_COST_H
 #define CORE_RUN_METRIC_COST_H
 
-#include "core/base/catalog.h"
-
-#include <stdbool.h>
+#include "core/result.h"
 
 /* clang-format off */
 /* A multiply-add counts 2. N entries of a site, n = min(T, width), m = max(T, width), per sequence:
@@ -32,16 +30,9 @@
  * The factor is what the time of it is of the forward and backward passes that are measured: 0.1 is
  * a tenth more, 20 makes a measured pass 21 times as long. Meant to be right within a factor of 2,
  * or 0.05 where that is more; `normscope bench --metrics` prints predicted beside measured. Where
- * training steps lie between probed ones, the factor is of the probed ones alone. */
+ * training steps lie between probed ones, the factor is of the probed ones alone. The struct is in
+ * core/result.h. */
 /* clang-format on */
-typedef struct metric_cost {
-    const char *group; /* a literal */
-    bool wanted;       /* some metric of it is */
-    double flops;      /* arithmetic of its own */
-    double passes;     /* forward and backward, of its own */
-    double factor;
-} metric_cost;
-
 struct session;
 
 /* Of one measured pass: flops, and passes of the groups that have some at each probed step. */

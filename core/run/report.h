@@ -2,7 +2,7 @@
 #ifndef CORE_RUN_REPORT_H
 #define CORE_RUN_REPORT_H
 
-#include "core/engine.h"
+#include "core/result.h"
 #include "core/run/session.h"
 
 typedef struct report_pass {

@@ -17,7 +17,7 @@
 #define CORE_THEORY_THEORY_H
 
 #include "core/base/arena.h"
-#include "core/engine.h"
+#include "core/result.h"
 #include "core/theory/setting.h"
 
 enum { THEORY_KEPT = 1 << 27, THEORY_KEPT_RUN = 1 << 23 };

@@ -2,7 +2,7 @@
 #ifndef CORE_THEORY_WALK_H
 #define CORE_THEORY_WALK_H
 
-#include "core/engine.h"
+#include "core/result.h"
 #include "core/theory/setting.h"
 
 enum { WALK_ROWS = 128 };
