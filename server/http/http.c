@@ -3,6 +3,7 @@
 #include "server/http/listen.h"
 #include "server/http/private.h"
 #include "server/http/request.h"
+#include "server/http/send.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,13 +4,14 @@
 
 #include "server/http/auth.h"
 #include "server/http/conn.h"
-#include "server/http/http.h"
+#include "server/http/options.h"
+#include "server/queue/scheduler.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
-struct http {
+typedef struct http {
     store *store;
     scheduler *scheduler;
     http_options options; /* strings inside are copies */
@@ -20,6 +21,6 @@ struct http {
     struct MHD_Daemon *daemon;
     int port;
     atomic_bool stopping; /* streams end */
-};
+} http;
 
 #endif

@@ -1,6 +1,6 @@
-/* application/problem+json (RFC 9457). The code is ours and stable, the title its sentence, the
- * detail says what was found and what is allowed. */
-#include "server/http/reply.h"
+/* The code is ours and stable, the title its sentence, the detail says what was found and what is
+ * allowed. */
+#include "server/http/problem.h"
 
 #include <ctype.h>
 #include <stdarg.h>

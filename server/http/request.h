@@ -9,7 +9,7 @@
 #include "server/http/conn.h"
 #include "server/http/framing.h"
 #include "server/http/private.h"
-#include "server/http/reply.h"
+#include "server/http/problem.h"
 #include "server/http/route.h"
 
 enum { REQUEST_PARAMS = 16, REQUEST_CAPTURES = 2, REQUEST_LIST = 256 };
