@@ -1,9 +1,12 @@
 /* The coordinate check of a job along a swept field: coordinates.h over its finished runs. */
 #include "server/api/api.h"
 
+#include "server/job/field.h"
 #include "server/verdict/coordinates.h"
 
 #include <string.h>
+
+_Static_assert(sizeof((coordinates *)0)->axis >= FIELD_PATH, "an axis holds the path of any field");
 
 static bool add_run(coordinates *c, sqlite3_stmt *s, int64_t run_id)
 {

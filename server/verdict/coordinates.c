@@ -1,4 +1,4 @@
-#include "server/verdict/coordinates.h"
+#include "server/verdict/coordinates_private.h"
 
 #include <cJSON.h>
 #include <math.h>
@@ -14,7 +14,7 @@ static const cJSON *find_axis(const cJSON *arm, const char *path, const cJSON **
     const char *dot = strchr(path, '.');
     *top = cJSON_GetObjectItemCaseSensitive(arm, path);
     if (*top || !dot) return *top;
-    char group[FIELD_PATH];
+    char group[COORDINATES_AXIS];
     snprintf(group, sizeof group, "%.*s", (int)(dot - path), path);
     *top = cJSON_GetObjectItemCaseSensitive(arm, group);
     return *top ? cJSON_GetObjectItemCaseSensitive(*top, dot + 1) : NULL;
@@ -124,10 +124,7 @@ void coordinates_add(coordinates *c, int step, int layer, site s, metric m, doub
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-enum place { AT_EMBEDDING, AT_FIRST, AT_MIDDLE, AT_LAST, AT_HEAD, PLACES };
-static const char *const place_names[PLACES] = {"embedding", "first", "middle", "last", "head"};
-
-static int layer_of(enum place at, int depth)
+static int layer_of(coordinate_place at, int depth)
 {
     switch (at) {
     case AT_EMBEDDING:
@@ -146,26 +143,10 @@ static int layer_of(enum place at, int depth)
 }
 
 /* Networks of one block have but a last one, of two no middle. */
-static bool has_place(enum place at, int least_depth)
+static bool has_place(coordinate_place at, int least_depth)
 {
     return at == AT_FIRST ? least_depth > 1 : at == AT_MIDDLE ? least_depth > 2 : true;
 }
-
-/* One row at work: the series of the seeds along the axis. */
-typedef struct series {
-    const double *along; /* [n] the values of the axis */
-    int n;
-    const uint64_t *seeds; /* [n_seeds] */
-    int n_seeds;
-    double *values; /* [n_seeds, n]; NaN: none */
-} series;
-
-typedef struct row_result {
-    double slope, spread; /* NaN: none */
-    bool not_finite;
-    bool judged, above_only;
-    coordinates_verdict verdict;
-} row_result;
 
 /* Least squares of log2 y on log2 x; NaN when there are less than two points. */
 static double slope_of(const double *x, const double *y, int n)
@@ -182,12 +163,12 @@ static double slope_of(const double *x, const double *y, int n)
     return used > 1 && d > 1e-12 * sxx * used ? (used * sxy - sx * sy) / d : (double)NAN;
 }
 
-static double mean_at(const series *s, int i)
+static double mean_at(const coordinate_arm *a, int i)
 {
     double sum = 0;
     int n = 0;
-    for (int k = 0; k < s->n_seeds; k++) {
-        double v = s->values[k * s->n + i];
+    for (int k = 0; k < a->n_seeds; k++) {
+        double v = a->values[k * a->n + i];
         if (isnan(v)) continue;
         sum += v;
         n++;
@@ -195,12 +176,12 @@ static double mean_at(const series *s, int i)
     return n ? sum / n : (double)NAN;
 }
 
-static double spread_of(const series *s)
+static double spread_of(const coordinate_arm *a)
 {
     double sum = 0, square = 0;
     int n = 0;
-    for (int k = 0; k < s->n_seeds; k++) {
-        double slope = slope_of(s->along, s->values + k * s->n, s->n);
+    for (int k = 0; k < a->n_seeds; k++) {
+        double slope = slope_of(a->along, a->values + k * a->n, a->n);
         if (isnan(slope)) continue;
         sum += slope, square += slope * slope;
         n++;
@@ -210,21 +191,24 @@ static double spread_of(const series *s)
 }
 
 /* What may fall along the axis, and fails above only. */
-static bool may_fall(const char *axis, site s, enum place at)
+static bool may_fall(const char *axis, site s, coordinate_place at)
 {
     if (s == SITE_logits || s == SITE_attn_prob || s == SITE_lm_logits) return true;
     bool deeper = strcmp(axis, "depth") == 0;
     return deeper && (at == AT_FIRST || s == SITE_attn_branch || s == SITE_mlp_branch);
 }
 
-static row_result
-judge(const series *s, const double *means, const coordinate_point *like, bool above_only)
+static coordinate_row
+judge(const coordinate_arm *a, const coordinate_point *like, coordinate_place at)
 {
-    row_result r = {.slope = slope_of(s->along, means, s->n), .spread = spread_of(s)};
-    for (int i = 0; i < s->n; i++) r.not_finite |= isinf(means[i]) != 0;
+    coordinate_row r = {.like = like,
+                        .at = at,
+                        .slope = slope_of(a->along, a->means, a->n),
+                        .spread = spread_of(a),
+                        .above_only = may_fall(a->c->axis, like->site, at)};
+    for (int i = 0; i < a->n; i++) r.not_finite |= isinf(a->means[i]) != 0;
     r.judged = like->metric == METRIC_delta_mean_abs && like->step > 0 &&
                (r.not_finite || !isnan(r.slope));
-    r.above_only = above_only;
     if (!r.judged) return r;
     bool beyond = r.slope > COORDINATES_SLOPE || (!r.above_only && r.slope < -COORDINATES_SLOPE);
     r.verdict = r.not_finite || beyond ? COORDINATES_FAIL : COORDINATES_PASS;
@@ -233,56 +217,35 @@ judge(const series *s, const double *means, const coordinate_point *like, bool a
 
 /* --- one arm ---------------------------------------------------------------------------------- */
 
-typedef struct worst {
-    site site;
-    enum place at;
-    int step;
-    double slope;
-    bool not_finite, any;
-    double bad; /* failing rows before others, then by slope */
-} worst;
-
-typedef struct arm {
-    coordinates *c;
-    const char *rest;
-    double *along, *means, *values;
-    uint64_t *seeds;
-    int n, n_seeds, least_depth, last_step;
-    size_t n_points;
-    int judged, failed;
-    worst worst;
-} arm;
-
 static int by_number(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-static int index_of(const arm *a, double along)
+static int index_of(const coordinate_arm *a, double along)
 {
     for (int i = 0; i < a->n; i++)
         if (a->along[i] == along) return i;
     return -1;
 }
 
-static int seed_of(const arm *a, uint64_t seed)
+static int seed_of(const coordinate_arm *a, uint64_t seed)
 {
     for (int i = 0; i < a->n_seeds; i++)
         if (a->seeds[i] == seed) return i;
     return -1;
 }
 
-static bool in_arm(const arm *a, int run)
+static bool in_arm(const coordinate_arm *a, int run)
 {
     return strcmp(a->c->runs[run].rest, a->rest) == 0 && !isnan(a->c->runs[run].along);
 }
 
-/* The values of the axis, the seeds, the shallowest network. */
-static bool arm_init(arm *a, coordinates *c, const char *rest)
+bool coordinate_arm_init(coordinate_arm *a, coordinates *c, const char *rest)
 {
     size_t n = (size_t)c->n_runs;
-    *a = (arm){.c = c, .rest = rest, .least_depth = INT32_MAX};
+    *a = (coordinate_arm){.c = c, .rest = rest, .least_depth = INT32_MAX};
     a->along = calloc(n, sizeof *a->along);
     a->means = calloc(n, sizeof *a->means);
     a->seeds = calloc(n, sizeof *a->seeds);
@@ -299,7 +262,7 @@ static bool arm_init(arm *a, coordinates *c, const char *rest)
     return a->values != NULL;
 }
 
-static void arm_deinit(arm *a)
+void coordinate_arm_deinit(coordinate_arm *a)
 {
     free(a->along);
     free(a->means);
@@ -321,12 +284,12 @@ static int by_row(const void *x, const void *y)
     return 0;
 }
 
-/* Fills the values of the row of points first..end-1 at this place; false: it has none. */
-static bool fill_row(arm *a, size_t first, size_t end, enum place at)
+/* Fills the values of the points at hand at this place; false: it has none. */
+static bool fill_row(coordinate_arm *a, coordinate_place at)
 {
     bool any = false;
     for (int i = 0; i < a->n * a->n_seeds; i++) a->values[i] = (double)NAN;
-    for (size_t k = first; k < end; k++) {
+    for (size_t k = a->first; k < a->end; k++) {
         const coordinate_point *p = &a->c->points[k];
         const coordinate_run *r = &a->c->runs[p->run];
         if (p->layer != layer_of(at, r->depth) || !in_arm(a, p->run)) continue;
@@ -336,169 +299,59 @@ static bool fill_row(arm *a, size_t first, size_t end, enum place at)
     return any;
 }
 
-static const char *verdict_name(coordinates_verdict v)
+/* The next points that make one row at each place; false: there are none. */
+static bool next_points(coordinate_arm *a)
 {
-    return v == COORDINATES_NONE ? NULL : v == COORDINATES_PASS ? "pass" : "fail";
+    const coordinates *c = a->c;
+    a->first = a->end;
+    a->at = AT_EMBEDDING;
+    if (a->first == c->n_points) return false;
+    const coordinate_point *p = &c->points[a->first];
+    for (a->end = a->first + 1; a->end < c->n_points; a->end++) {
+        const coordinate_point *q = &c->points[a->end];
+        if (q->metric != p->metric || q->site != p->site || q->step != p->step) break;
+    }
+    return true;
 }
 
-static void
-write_row(json_out *o, const arm *a, const coordinate_point *p, enum place at, row_result r)
+bool coordinate_arm_next(coordinate_arm *a, coordinate_row *out)
 {
-    json_begin_object(o);
-    json_string_member(o, "site", site_registry.rows[p->site]->name);
-    json_string_member(o, "at", place_names[at]);
-    json_string_member(o, "metric", metric_registry.rows[p->metric]->name);
-    json_integer_member(o, "step", p->step);
-    json_array_member(o, "values");
-    for (int i = 0; i < a->n; i++) json_double_member(o, NULL, a->means[i]);
-    json_end(o);
-    json_double_member(o, "slope", r.slope);
-    json_double_member(o, "spread", r.spread);
-    json_string_member(o, "judged", !r.judged ? NULL : r.above_only ? "above" : "both");
-    json_string_member(o, "verdict", verdict_name(r.verdict));
-    json_end(o);
+    for (;; a->at++) {
+        bool there = a->end > 0 && a->at < PLACES;
+        if (!there && !next_points(a)) break;
+        if (!has_place(a->at, a->least_depth) || !fill_row(a, a->at)) continue;
+        for (int i = 0; i < a->n; i++) a->means[i] = mean_at(a, i);
+        *out = judge(a, &a->c->points[a->first], a->at++);
+        return true;
+    }
+    a->end = 0; /* from the first again */
+    return false;
 }
 
-static void count_row(arm *a, const coordinate_point *p, enum place at, row_result r)
+void coordinate_arm_count(coordinate_arm *a, const coordinate_row *r)
 {
-    if (!r.judged) return;
-    bool fails = r.verdict == COORDINATES_FAIL;
+    if (!r->judged) return;
+    bool fails = r->verdict == COORDINATES_FAIL;
     a->judged++;
     a->failed += fails;
-    if (p->step > a->last_step) a->last_step = p->step;
-    double bad = r.not_finite ? 1e5 : fabs(r.slope);
-    if (!fails && r.above_only && r.slope < 0) return; /* as it should */
-    if (a->worst.any && bad + 1e6 * fails <= a->worst.bad) return;
-    a->worst = (worst){.site = p->site,
-                       .at = at,
-                       .step = p->step,
-                       .slope = r.slope,
-                       .not_finite = r.not_finite,
-                       .any = true,
-                       .bad = bad + 1e6 * fails};
+    if (r->like->step > a->last_step) a->last_step = r->like->step;
+    double bad = (r->not_finite ? 1e5 : fabs(r->slope)) + 1e6 * fails;
+    if (!fails && r->above_only && r->slope < 0) return; /* as it should */
+    if (a->any_worst && bad <= a->bad) return;
+    a->any_worst = true;
+    a->worst = *r;
+    a->bad = bad;
 }
 
-static void print_row(FILE *to, const coordinate_point *p, enum place at, row_result r)
+void coordinates_sort(coordinates *c)
 {
-    fprintf(to, "%-5s %-13s %-9s %4d  %6.2f  ", r.verdict == COORDINATES_FAIL ? "fail" : "pass",
-            site_registry.rows[p->site]->name, place_names[at], p->step, r.slope);
-    if (isnan(r.spread))
-        fprintf(to, "     -\n");
-    else
-        fprintf(to, "%6.2f\n", r.spread);
+    if (c->n_points) qsort(c->points, c->n_points, sizeof *c->points, by_row);
 }
 
-/* Rows of the arm, in the order of the points; with table only the judged ones of the last step. */
-static void arm_rows(arm *a, json_out *o, FILE *table)
-{
-    coordinates *c = a->c;
-    series s = {a->along, a->n, a->seeds, a->n_seeds, a->values};
-    for (size_t first = 0, end; first < c->n_points; first = end) {
-        const coordinate_point *p = &c->points[first];
-        for (end = first + 1; end < c->n_points; end++) {
-            const coordinate_point *q = &c->points[end];
-            if (q->metric != p->metric || q->site != p->site || q->step != p->step) break;
-        }
-        for (int at = 0; at < PLACES; at++) {
-            if (!has_place((enum place)at, a->least_depth) ||
-                !fill_row(a, first, end, (enum place)at))
-                continue;
-            for (int i = 0; i < a->n; i++) a->means[i] = mean_at(&s, i);
-            row_result r = judge(&s, a->means, p, may_fall(c->axis, p->site, (enum place)at));
-            if (table) {
-                if (r.judged && p->step == a->last_step) print_row(table, p, (enum place)at, r);
-                continue;
-            }
-            count_row(a, p, (enum place)at, r);
-            write_row(o, a, p, (enum place)at, r);
-        }
-    }
-}
-
-static void sentence_of(char *out, size_t size, const arm *a)
-{
-    const worst *w = &a->worst;
-    const char *site_name = site_registry.rows[w->site]->name;
-    if (!a->judged)
-        snprintf(out, size,
-                 "nothing to judge: it needs delta_mean_abs after an update at two values of %s",
-                 a->c->axis);
-    else if (w->not_finite)
-        snprintf(out, size, "the change of %s (%s) is not finite after %d update%s", site_name,
-                 place_names[w->at], w->step, w->step == 1 ? "" : "s");
-    else if (!w->any)
-        snprintf(out, size, "no change grows with %s", a->c->axis);
-    else
-        snprintf(
-            out, size,
-            "the change of %s (%s) goes as %s^%.2f after %d update%s; %d of %d rows are beyond "
-            "%g",
-            site_name, place_names[w->at], a->c->axis, w->slope, w->step, w->step == 1 ? "" : "s",
-            a->failed, a->judged, COORDINATES_SLOPE);
-}
-
-static void write_arm_head(json_out *o, const arm *a)
-{
-    json_raw_member(o, "arm", a->rest);
-    json_integer_member(o, "seeds", a->n_seeds);
-    json_array_member(o, "values");
-    for (int i = 0; i < a->n; i++) json_double(o, a->along[i]);
-    json_end(o);
-    json_key(o, "rows");
-}
-
-static coordinates_verdict
-write_arm(json_out *o, FILE *table, coordinates *c, const char *rest, bool ended)
-{
-    arm a;
-    char sentence[256];
-    coordinates_verdict v = COORDINATES_NONE;
-    if (arm_init(&a, c, rest)) {
-        json_begin_object(o);
-        write_arm_head(o, &a);
-        json_begin_array(o);
-        arm_rows(&a, o, NULL);
-        json_end(o);
-        if (a.judged && ended) v = a.failed ? COORDINATES_FAIL : COORDINATES_PASS;
-        sentence_of(sentence, sizeof sentence, &a);
-        json_string_member(o, "verdict", verdict_name(v));
-        json_string_member(o, "sentence", sentence);
-        json_end(o);
-        if (table) {
-            fprintf(table, "%s %s: %s\n", v ? verdict_name(v) : "-", rest, sentence);
-            if (a.judged) fprintf(table, "      %-13s %-9s step   slope  spread\n", "site", "at");
-            arm_rows(&a, o, table);
-        }
-    } else {
-        c->failed = true;
-    }
-    arm_deinit(&a);
-    return v;
-}
-
-static bool is_first(const coordinates *c, int run)
+bool coordinates_is_first(const coordinates *c, int run)
 {
     for (int i = 0; i < run; i++)
         if (!isnan(c->runs[i].along) && strcmp(c->runs[i].rest, c->runs[run].rest) == 0)
             return false;
     return !isnan(c->runs[run].along);
-}
-
-coordinates_verdict coordinates_write(json_out *o, FILE *table, coordinates *c, bool ended)
-{
-    coordinates_verdict whole = COORDINATES_NONE;
-    if (c->n_points) qsort(c->points, c->n_points, sizeof *c->points, by_row);
-    json_string_member(o, "axis", c->axis);
-    json_string_member(o, "judged_by", "delta_mean_abs");
-    json_number_member(o, "threshold", COORDINATES_SLOPE);
-    json_array_member(o, "arms");
-    for (int i = 0; i < c->n_runs && !c->failed; i++) {
-        if (!is_first(c, i)) continue;
-        coordinates_verdict v = write_arm(o, table, c, c->runs[i].rest, ended);
-        if (v > whole) whole = v;
-    }
-    json_end(o);
-    json_string_member(o, "verdict", verdict_name(whole));
-    if (c->failed) o->failed = true;
-    return whole;
 }

@@ -21,12 +21,13 @@
 #define SERVER_VERDICT_COORDINATES_H
 
 #include "core/engine.h"
-#include "server/job/field.h"
 #include "server/text/json_out.h"
 
 #include <stdio.h>
 
 #define COORDINATES_SLOPE 0.1
+
+enum { COORDINATES_AXIS = 48 }; /* bytes that hold the path of any field */
 
 typedef struct coordinate_run {
     char *rest;   /* the arm without the axis: canonical JSON text; heap */
@@ -43,7 +44,7 @@ typedef struct coordinate_point {
 } coordinate_point;
 
 typedef struct coordinates {
-    char axis[FIELD_PATH]; /* "": none found */
+    char axis[COORDINATES_AXIS]; /* "": none found */
     coordinate_run *runs;
     int n_runs, max_runs;
     coordinate_point *points;
