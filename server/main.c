@@ -1,17 +1,17 @@
 #include "server/api/openapi.h"
 #include "server/bench/bench.h"
+#include "server/catalogue/schema.h"
 #include "server/command/backup.h"
 #include "server/command/completion.h"
 #include "server/command/describe.h"
 #include "server/command/health.h"
 #include "server/command/manual.h"
 #include "server/command/option.h"
+#include "server/command/predict.h"
 #include "server/command/rank.h"
 #include "server/command/run.h"
 #include "server/command/serve.h"
 #include "server/command/token.h"
-#include "server/job/predict.h"
-#include "server/job/reader.h"
 #include "server/machine/blas.h"
 #include "server/machine/provenance.h"
 #include "server/machine/version.h"
@@ -32,7 +32,7 @@ static int put(char *text)
 static int schema_main(const options *o)
 {
     if (o->n_arguments == 0 || (o->n_arguments == 1 && strcmp(o->arguments[0], "job") == 0))
-        return put(reader_job_schema());
+        return put(schema_job());
     if (o->n_arguments == 1 && strcmp(o->arguments[0], "openapi") == 0) return put(openapi_text());
     fprintf(stderr, "normscope: schema takes job or openapi, not %.40s\n", o->arguments[0]);
     return 2;

@@ -72,7 +72,7 @@ static void refuse(reply *out, error *e)
 void api_corpora_put(request *r, reply *out)
 {
     error e = {0};
-    char hash[JOB_HASH];
+    char hash[TEXT_SHA256];
     bool replaced = false;
     const char *name = r->capture[0];
     if (store_put_corpus(r->http->store, name, r->body ? r->body : "", r->body_n, hash, &replaced,

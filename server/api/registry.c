@@ -3,7 +3,8 @@
 
 #include "server/api/openapi.h"
 #include "server/catalogue/catalogue.h"
-#include "server/job/reader.h"
+#include "server/catalogue/schema.h"
+#include "server/catalogue/tables.h"
 #include "server/job/strategy.h"
 #include "server/machine/embed.h"
 
@@ -19,7 +20,7 @@ static void tagged(reply *out, const char *type, char *text)
 void api_registries(request *r, reply *out)
 {
     (void)r;
-    tagged(out, "application/json", reader_registries());
+    tagged(out, "application/json", tables_registries());
 }
 
 static void no_such(reply *out, const char *what, const char *name)
@@ -31,7 +32,7 @@ static void no_such(reply *out, const char *what, const char *name)
 
 void api_registries_kind(request *r, reply *out)
 {
-    char *text = reader_registry(r->capture[0]);
+    char *text = tables_registry(r->capture[0]);
     if (text)
         tagged(out, "application/json", text);
     else
@@ -41,7 +42,7 @@ void api_registries_kind(request *r, reply *out)
 void api_presets(request *r, reply *out)
 {
     (void)r;
-    tagged(out, "application/json", reader_presets());
+    tagged(out, "application/json", tables_presets());
 }
 
 void api_strategies(request *r, reply *out)
@@ -61,7 +62,7 @@ void api_strategies_get(request *r, reply *out)
 void api_fields(request *r, reply *out)
 {
     (void)r;
-    tagged(out, "application/json", reader_fields());
+    tagged(out, "application/json", tables_fields());
 }
 
 void api_openapi(request *r, reply *out)
@@ -112,7 +113,7 @@ void api_schema(request *r, reply *out)
 {
     char name[64];
     if (strcmp(r->capture[0], "job") == 0) {
-        tagged(out, "application/schema+json", reader_job_schema());
+        tagged(out, "application/schema+json", schema_job());
         return;
     }
     for (const embed *e = embed_files; e->path; e++) {

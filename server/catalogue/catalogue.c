@@ -3,6 +3,7 @@
 #include "server/catalogue/drawing.h"
 #include "server/job/base.h"
 #include "server/job/canonical.h"
+#include "server/job/choice.h"
 #include "server/job/reader.h"
 #include "server/job/strategy.h"
 #include "server/text/wrap.h"
@@ -209,7 +210,7 @@ static void paragraph(json_out *o, const char *term, const char *text)
 static void allowed_text(char *out, size_t size, const field *f)
 {
     enum { NAMES = 7 };
-    const registry *r = f->choices ? field_registry(f->choices) : NULL;
+    const registry *r = f->choices ? choice_registry(f->choices) : NULL;
     if (r && r->n > NAMES)
         snprintf(out, size, "normscope describe %s", f->choices);
     else

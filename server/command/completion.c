@@ -1,6 +1,7 @@
 #include "server/command/completion.h"
 
 #include "server/catalogue/gallery.h"
+#include "server/job/choice.h"
 #include "server/job/field.h"
 #include "server/job/preset.h"
 #include "server/job/strategy.h"
@@ -51,7 +52,7 @@ static void argument_words(words *w, option_command c)
         add(w, "", "fields", 6);
         add(w, "", "hf", 2);
         for (int i = 0; i < 3; i++) add(w, "", special[i]->kind, strlen(special[i]->kind));
-        for (int i = 0; (r = field_registry_at(i)); i++)
+        for (int i = 0; (r = choice_registry_at(i)); i++)
             if (r != special[0] && r != special[1] && r != special[2])
                 add(w, "", r->kind, strlen(r->kind));
     } else {

@@ -70,7 +70,7 @@ static bool has_text(store *s)
 {
     void *bytes = NULL;
     size_t n;
-    char hash[JOB_HASH];
+    char hash[TEXT_SHA256];
     error ignored;
     bool found = store_get_corpus(s, corpus_name, &bytes, &n, hash, &ignored) == ERR_OK;
     free(bytes);
@@ -79,7 +79,7 @@ static bool has_text(store *s)
 
 err_code demo_store_text(store *s, const char *path, size_t most, error *err)
 {
-    char *text = NULL, hash[JOB_HASH];
+    char *text = NULL, hash[TEXT_SHA256];
     size_t n = 0;
     if (!path && has_text(s)) return ERR_OK;
     err_code code =

@@ -5,10 +5,10 @@
 #include "server/catalogue/tables.h"
 #include "server/command/hf_print.h"
 #include "server/command/job_edit.h"
+#include "server/job/choice.h"
 #include "server/job/draft.h"
 #include "server/job/hf_config.h"
 #include "server/job/preset.h"
-#include "server/job/reader.h"
 #include "server/job/strategy.h"
 #include "server/text/file_read.h"
 #include "server/text/text.h"
@@ -49,7 +49,7 @@ static const registry *find_registry(const char *kind)
 {
     for (int i = 0; i < SPECIAL; i++)
         if (strcmp(kind, special[i]->kind) == 0) return special[i];
-    return field_registry(kind);
+    return choice_registry(kind);
 }
 
 static void find_kinds(names *n)
@@ -58,7 +58,7 @@ static void find_kinds(names *n)
     *n = (names){0};
     add(n, "fields", "everything a job can say, with ranges and defaults");
     for (int i = 0; i < SPECIAL; i++) add(n, special[i]->kind, special[i]->summary);
-    for (int i = 0; (r = field_registry_at(i)); i++)
+    for (int i = 0; (r = choice_registry_at(i)); i++)
         if (registry_find(&n->list, r->kind) < 0) add(n, r->kind, r->summary);
 }
 
@@ -82,11 +82,11 @@ static void find_rows(names *n, const char *kind)
 static char *kind_json(const char *kind)
 {
     const registry *r = find_registry(kind);
-    if (!r) return reader_fields();
+    if (!r) return tables_fields();
     if (r == &strategy_registry) return catalogue_strategies();
-    if (r == &preset_registry) return reader_presets();
+    if (r == &preset_registry) return tables_presets();
     if (r == &gallery_registry) return gallery_json();
-    return reader_registry(kind);
+    return tables_registry(kind);
 }
 
 static char *row_json(const char *kind, int row)
@@ -96,18 +96,18 @@ static char *row_json(const char *kind, int row)
     if (r == &strategy_registry) return catalogue_strategy(r->rows[row]->name);
     if (r == &gallery_registry) return gallery_row_json(row);
     if (!r)
-        reader_write_field(&o, &field_table[row]);
+        tables_write_field(&o, &field_table[row]);
     else if (r == &preset_registry)
-        reader_write_preset(&o, row);
+        tables_write_preset(&o, row);
     else
-        reader_write_entry(&o, r, row);
+        tables_write_entry(&o, r, row);
     return json_take(&o);
 }
 
 static char *all_json(void)
 {
     json_out o = {0};
-    char *parts[] = {reader_fields(), reader_presets(), reader_registries(), gallery_json()};
+    char *parts[] = {tables_fields(), tables_presets(), tables_registries(), gallery_json()};
     static const char *const keys[] = {"job", "starts", "choices", "gallery"};
     json_begin_object(&o);
     for (int i = 0; i < 4; i++) {

@@ -1,7 +1,9 @@
 /* normscope predict: as JSON, or a table for people. */
-#include "server/job/predict.h"
+#include "server/command/predict.h"
+
 #include "server/command/hf_print.h"
 #include "server/command/job_text.h"
+#include "server/job/predict.h"
 #include "server/job/reader.h"
 #include "server/text/text.h"
 

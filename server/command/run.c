@@ -39,7 +39,7 @@ typedef struct corpus {
     char name[SPEC_CORPUS_NAME];
     char *bytes;
     size_t n;
-    char hash[JOB_HASH];
+    char hash[TEXT_SHA256];
 } corpus;
 
 typedef struct run_state {

@@ -4,8 +4,6 @@
 
 #include "server/command/option.h"
 
-enum { RUN_WARNED = 3, RUN_UNEXPECTED = 4 };
-
 /* The exit status: 0 done (a run that diverged is done), 1 failed, 2 bad input, RUN_UNEXPECTED when
  * a job of the gallery has not come out as expected or, with --check, the verdict is fail;
  * RUN_WARNED when, with --check --strict, it is warn. Errors are one line on standard error,

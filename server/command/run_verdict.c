@@ -1,6 +1,6 @@
 #include "server/command/run_verdict.h"
 
-#include "server/command/run.h"
+#include "server/job/differs.h"
 #include "server/job/expect.h"
 #include "server/job/find.h"
 
@@ -114,7 +114,7 @@ err_code run_verdict_end(run_verdict *v, error *err)
     json_out differs = {0}, o = {0};
     add_arms(v);
     bool ok = study_end(&v->study);
-    study_differs(&differs, v->job);
+    job_differs(&differs, v->job);
     json_begin_object(&o);
     if (ok) study_json(&o, &v->study, differs.text);
     json_end(&o);

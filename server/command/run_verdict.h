@@ -2,6 +2,7 @@
 #ifndef SERVER_COMMAND_RUN_VERDICT_H
 #define SERVER_COMMAND_RUN_VERDICT_H
 
+#include "server/job/job.h"
 #include "server/verdict/study.h"
 
 typedef struct run_verdict {
@@ -27,6 +28,7 @@ err_code run_verdict_end(run_verdict *v, error *err);
 void run_verdict_deinit(run_verdict *v);
 
 /* The exit status with --check. */
+enum { RUN_WARNED = 3, RUN_UNEXPECTED = 4 };
 int run_verdict_status(verdict_level level, bool strict);
 
 #endif

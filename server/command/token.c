@@ -68,7 +68,7 @@ static err_code put_file(const char *path, const char *line, bool replace, error
 
 err_code token_make(char out[TOKEN_TEXT], const char *path, bool replace, error *err)
 {
-    char hash[JOB_HASH], line[sizeof hash + sizeof HTTP_AUTH_HASHED + 1];
+    char hash[TEXT_SHA256], line[sizeof hash + sizeof HTTP_AUTH_HASHED + 1];
     if (!random_token(out)) return error_set(err, ERR_IO, "/token_file", "no random bytes");
     text_sha256(hash, out, strlen(out));
     snprintf(line, sizeof line, HTTP_AUTH_HASHED "%s\n", hash);

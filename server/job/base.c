@@ -1,6 +1,5 @@
 #include "server/job/base.h"
 
-#include "server/job/expand.h"
 #include "server/job/preset.h"
 #include "server/job/strategy.h"
 
@@ -13,7 +12,7 @@ static err_code read_members(draft *out, const cJSON *tree, int depth_max, error
     cJSON_ArrayForEach(member, tree)
     {
         err_code code;
-        if (!expand_read_member(out, member, depth_max, &code, err)) {
+        if (!draft_read_member(out, member, depth_max, &code, err)) {
             draft_names names;
             draft_field_names(&names, -1);
             code = draft_unknown(err, ERR_UNKNOWN_FIELD, "part of a preset called", member->string,

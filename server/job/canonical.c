@@ -1,5 +1,6 @@
 #include "server/job/canonical.h"
 
+#include "server/job/choice.h"
 #include "server/job/override.h"
 #include "server/job/preset.h"
 #include "server/job/strategy.h"
@@ -47,7 +48,7 @@ void canonical_value(json_out *o, const field *f, const run_spec *spec)
         json_bool(o, *(const bool *)at);
         break;
     case FIELD_CHOICE: {
-        const registry *r = field_registry(f->choices);
+        const registry *r = choice_registry(f->choices);
         int row = *(const int *)at;
         json_string(o, r && row >= 0 && row < r->n ? r->rows[row]->name : NULL);
         break;
@@ -114,7 +115,7 @@ static void write_named(json_out *o, const field *f, const canonical_names *name
 
 static bool is_default_choice(const field *f, const run_spec *spec)
 {
-    const registry *r = field_registry(f->choices);
+    const registry *r = choice_registry(f->choices);
     return *(const int *)((const char *)spec + f->offset) == registry_find(r, f->text);
 }
 

@@ -1,5 +1,6 @@
 #include "server/job/draft.h"
 
+#include "server/job/choice.h"
 #include "server/job/override.h"
 #include "server/job/preset.h"
 #include "server/job/strategy.h"
@@ -120,7 +121,7 @@ static err_code check_number(const field *f, const cJSON *v, double max, int dep
 
 static err_code read_choice(int *out, const field *f, const cJSON *v, error *err)
 {
-    const registry *r = field_registry(f->choices);
+    const registry *r = choice_registry(f->choices);
     if (!cJSON_IsString(v)) return draft_refuse(err, ERR_TYPE, f, v, 0);
     if (!r) return error_set(err, ERR_INTERNAL, "", "there is no registry %s", f->choices);
     *out = registry_find(r, v->valuestring);
@@ -374,6 +375,17 @@ err_code draft_read_group(draft *d, int group, const cJSON *value, int depth_max
     return error_set(err, ERR_TYPE, "", "%s is %s; allowed: an object%s%s",
                      field_groups[group].name, text, id >= 0 ? ", or the value of its field " : "",
                      id >= 0 ? field_table[id].name : "");
+}
+
+bool draft_read_member(draft *d, const cJSON *member, int depth_max, err_code *code, error *err)
+{
+    int group = field_group_find(member->string);
+    int id = group < 0 ? field_find("", member->string) : -1;
+    if (group < 0 && (id < 0 || !field_table[id].size)) return false;
+    *code = group >= 0 ? draft_read_group(d, group, member, depth_max, err)
+                       : draft_read_field(d, (field_id)id, member, depth_max, err);
+    if (*code) error_prefix(err, member->string);
+    return true;
 }
 
 void draft_overlay(draft *to, const draft *from)

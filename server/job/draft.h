@@ -33,6 +33,10 @@ draft_read_field(draft *d, field_id id, const struct cJSON *value, int depth_max
 err_code
 draft_read_group(draft *d, int group, const struct cJSON *value, int depth_max, error *err);
 
+/* The top-level members of a job or preset that run_spec stores. false: the member is not one. */
+bool draft_read_member(
+    draft *d, const struct cJSON *member, int depth_max, err_code *code, error *err);
+
 /* Every field that `from` was given replaces that of `to`. */
 void draft_overlay(draft *to, const draft *from);
 

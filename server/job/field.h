@@ -87,11 +87,6 @@ bool field_sweepable(const field *f);
 enum { FIELD_PATH = 48 };
 void field_path(char out[FIELD_PATH], const field *f);
 
-/* The registry of a kind: those of the engine, and masks, decays, precisions. NULL: none such. */
-const registry *field_registry(const char *kind);
-/* Registry number i, engine's first; NULL after the last. */
-const registry *field_registry_at(int i);
-
 /* "integers 1 to 65536", "relu, gelu, …": what a value may be, for messages. depth_max:
  * limits.depth or 0. Always terminated, cut with an ellipsis. */
 void field_allowed(char *out, size_t size, const field *f, int depth_max);

@@ -1,7 +1,6 @@
 #include "server/job/hf_config.h"
 
 #include "server/job/canonical.h"
-#include "server/job/expand.h"
 
 #include <cJSON.h>
 #include <stdio.h>
@@ -373,7 +372,7 @@ static err_code read_always(hf_mapping *m, error *err)
     const cJSON *member;
     cJSON_ArrayForEach(member, tree)
     {
-        if (!code && !expand_read_member(&m->out->part, member, 0, &code, err))
+        if (!code && !draft_read_member(&m->out->part, member, 0, &code, err))
             code = error_set(err, ERR_INTERNAL, "", "a part of a job has %s", member->string);
     }
     cJSON_Delete(tree);

@@ -1,5 +1,4 @@
-/* The rows of server/job/hf_model.def. */
-#include "server/job/hf_config.h"
+#include "server/job/hf_model.h"
 
 /* The JSON parts are read by the preprocessor: commas inside them make them variadic. */
 #define HF_MODEL(name, class, what, lacks, ...) static const char job_##name[] = #__VA_ARGS__;

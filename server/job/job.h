@@ -8,13 +8,9 @@
 #define SERVER_JOB_JOB_H
 
 #include "core/engine.h"
+#include "server/text/text.h"
 
-enum {
-    JOB_NAME_CHARACTERS = 120,
-    JOB_NAME = 4 * JOB_NAME_CHARACTERS + 1,
-    JOB_HASH = 65,
-    JOB_ARM = 1024
-};
+enum { JOB_NAME_CHARACTERS = 120, JOB_NAME = 4 * JOB_NAME_CHARACTERS + 1, JOB_ARM = 1024 };
 
 typedef struct limits {
     size_t body_bytes;   /* default 256 KiB */
@@ -36,8 +32,8 @@ typedef struct job_run {
 
 typedef struct job {
     char name[JOB_NAME];
-    char hash[JOB_HASH]; /* lower-case hex SHA-256 of resolved */
-    char *resolved;      /* canonical JSON text of the whole job */
+    char hash[TEXT_SHA256]; /* lower-case hex SHA-256 of resolved */
+    char *resolved;         /* canonical JSON text of the whole job */
     char *coverage; /* JSON text: what became of its hf_config (hf_config.h); NULL: it has none */
     char *notes;    /* JSON text: a list of sentences about what was made of it */
     struct expectations *expect; /* its own rules; heap, NULL: none */

@@ -16,7 +16,6 @@
 #ifndef SERVER_JOB_PREDICT_H
 #define SERVER_JOB_PREDICT_H
 
-#include "server/command/option.h"
 #include "server/job/job.h"
 #include "server/text/json_out.h"
 
@@ -26,7 +25,5 @@ enum { PREDICT_DEPTH = 1000000, PREDICT_BLOCKS = 50000, PREDICT_LAYERS = 256 };
 limits predict_limits(const limits *of_runs, bool for_service);
 /* The whole object. ERR_MEMORY, and what engine.predict refuses. */
 err_code predict_write(json_out *o, const job *j, error *err);
-
-int predict_main(const options *o);
 
 #endif

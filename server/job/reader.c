@@ -2,6 +2,7 @@
 
 #include "server/job/canonical.h"
 #include "server/job/expand.h"
+#include "server/job/resolved.h"
 #include "server/text/json_scan.h"
 #include "server/text/text.h"
 
@@ -67,7 +68,7 @@ static err_code unknown_member(const cJSON *member, error *err)
 static err_code read_member(reading *r, job *out, const cJSON *member, error *err)
 {
     err_code code;
-    if (expand_read_member(&r->base, member, r->lim->depth, &code, err)) return code;
+    if (draft_read_member(&r->base, member, r->lim->depth, &code, err)) return code;
     switch (field_find("", member->string)) {
     case FIELD__name:
         code = read_name(out, member, err);
@@ -137,7 +138,7 @@ static err_code finish(reading *r, bool echo, job *out, error *err)
     if (echo) return expand_echo(r, out, err);
     err_code code = expand_runs(r, out, err);
     if (code) return code;
-    out->resolved = expand_resolved(r, out);
+    out->resolved = resolved_text(r, out);
     if (!out->resolved) return no_memory(err);
     text_sha256(out->hash, out->resolved, strlen(out->resolved));
     return ERR_OK;
@@ -164,7 +165,7 @@ read_job(const char *bytes, size_t n, const limits *lim, bool echo, job *out, er
     } else {
         code = no_memory(err);
     }
-    if (r) expand_deinit(r);
+    if (r) reading_deinit(r);
     free(r);
     cJSON_Delete(tree);
     return code;

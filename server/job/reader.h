@@ -23,28 +23,4 @@ char *reader_run_text(const run_spec *spec);
 struct expectations;
 char *reader_run_text_with(const run_spec *spec, const struct expectations *expect);
 
-/* JSON texts generated from the field table and the registries. Heap; NULL when out of memory.
- *
- * reader_job_schema   JSON Schema 2020-12 of a job
- * reader_fields       {"groups":[{"name","shorthand" or null,"doc"}],
- *                      "fields":[{"path","group","name","type","doc","default","rule","unit","min","max",
- *                      "exclusive_min","exclusive_max","nullable","choices","values","needs","sweepable"}]}
- *                     type: integer number boolean choice text steps sites metrics numbers overrides
- *                     name preset hf_config strategy seeds sweep expect find;
- *                     default: a JSON value, null when rule says how it follows from other fields;
- *                     min, max: null when there are none; choices: a kind of registry, values its
- *                     names
- * reader_presets      {"presets":[{"name","summary","source","job"}]}
- * reader_registries   {"registries":[ registry, … ]}, presets included
- * reader_registry     {"kind","summary","rows":[{"name","summary","source"}]}; rows have more where
- *                     they have it: laws "predicts","validity"; what is not the derivative
- *                     "approximate"; sites and metrics "default"; metrics "group","unit",
- *                     "direction","scale"; rules "metric","site","comparison","warn","fail"
- */
-char *reader_job_schema(void);
-char *reader_fields(void);
-char *reader_presets(void);
-char *reader_registries(void);
-char *reader_registry(const char *kind); /* NULL also when unknown */
-
 #endif

@@ -1,6 +1,7 @@
 #include "server/job/resolve.h"
 
 #include "core/base/format.h"
+#include "server/job/choice.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static err_code set_default(run_spec *out, const field *f, error *err)
         return ERR_OK;
     case FIELD_CHOICE: {
         if (f->rule) return ERR_OK;
-        const registry *r = field_registry(f->choices);
+        const registry *r = choice_registry(f->choices);
         int row = r ? registry_find(r, f->text) : -1;
         if (row < 0)
             return error_set(err, ERR_INTERNAL, "", "%s has no row %s", f->choices, f->text);
@@ -96,7 +97,7 @@ static void apply_rules(run_spec *s, const bool *given)
 
 bool resolve_needs_corpus(const run_spec *spec)
 {
-    const registry *r = field_registry("data_sources");
+    const registry *r = choice_registry("data_sources");
     return r && spec->data.source == registry_find(r, "text");
 }
 

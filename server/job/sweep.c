@@ -189,6 +189,14 @@ void sweep_overlay(draft *to, const sweep *s, const sweep_arm *arm)
     for (int a = 0; a < s->n; a++) draft_overlay(to, &s->axes[a].values[arm->value[a]].given);
 }
 
+bool sweep_gives(const sweep *s, int id)
+{
+    for (int a = 0; a < s->n; a++)
+        for (int i = 0; i < s->axes[a].n; i++)
+            if (s->axes[a].values[i].given.given[id]) return true;
+    return false;
+}
+
 void sweep_arm_text(json_out *o, const sweep *s, const sweep_arm *arm)
 {
     json_begin_object(o);

@@ -44,6 +44,8 @@ typedef struct sweep_arm {
 } sweep_arm;
 void sweep_find_arm(sweep_arm *out, const sweep *s, int number);
 void sweep_overlay(draft *to, const sweep *s, const sweep_arm *arm);
+/* Does any value of any axis give this field? */
+bool sweep_gives(const sweep *s, int id);
 
 /* {"depth":6,"strategy":"pre_ln"} */
 void sweep_arm_text(json_out *o, const sweep *s, const sweep_arm *arm);

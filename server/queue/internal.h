@@ -20,6 +20,7 @@
 #include "server/queue/intake.h"
 #include "server/queue/live.h"
 #include "server/queue/proc.h"
+#include "server/queue/scheduler.h"
 
 enum {
     SLOTS_MAX = 256,
@@ -43,15 +44,15 @@ typedef struct slot {
     proc p;
     claimed_run run; /* while busy */
     intake in;
-    double reported;            /* of run.flops, to live_progress */
-    int64_t seen_ms;            /* newest frame, or when it was started or given a run */
-    int64_t silence_ms;         /* how long it may say nothing */
-    int64_t pinged_ms;          /* 0: no ping is out */
-    int64_t eof_ms;             /* when its pipe ended; 0: it is open */
-    int64_t spawn_ms;           /* when an empty slot is filled again */
-    int64_t backoff_ms;         /* grows while workers end without having done anything */
-    uint64_t held_bytes;        /* of its run, until the process is gone */
-    char corpus_hash[JOB_HASH]; /* what the process has */
+    double reported;               /* of run.flops, to live_progress */
+    int64_t seen_ms;               /* newest frame, or when it was started or given a run */
+    int64_t silence_ms;            /* how long it may say nothing */
+    int64_t pinged_ms;             /* 0: no ping is out */
+    int64_t eof_ms;                /* when its pipe ended; 0: it is open */
+    int64_t spawn_ms;              /* when an empty slot is filled again */
+    int64_t backoff_ms;            /* grows while workers end without having done anything */
+    uint64_t held_bytes;           /* of its run, until the process is gone */
+    char corpus_hash[TEXT_SHA256]; /* what the process has */
 } slot;
 
 typedef enum ending_kind {
@@ -98,9 +99,11 @@ struct scheduler {
     proc_text *text;  /* the corpus sent last */
 };
 
+/* log.c */
+void scheduler_log(scheduler *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* loop.c */
 void *scheduler_thread(void *arg);
-void scheduler_log(scheduler *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* slot.c: one worker and its run. */
 void slot_spawn(scheduler *s, slot *t);

@@ -7,7 +7,8 @@
 #ifndef SERVER_QUEUE_LIVE_H
 #define SERVER_QUEUE_LIVE_H
 
-#include "server/queue/scheduler.h"
+#include "server/queue/progress.h"
+#include "server/store/store.h"
 
 #include <pthread.h>
 

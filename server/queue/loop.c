@@ -2,23 +2,11 @@
 #include "server/queue/internal.h"
 
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { FDS_PER_SLOT = 3, READ_FD = 0, WRITE_FD = 1, PID_FD = 2 };
-
-void scheduler_log(scheduler *s, const char *format, ...)
-{
-    char line[512];
-    va_list args;
-    if (!s->o.log) return;
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    s->o.log(line);
-}
 
 /* -- giving out runs -- */
 

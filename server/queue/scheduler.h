@@ -18,6 +18,7 @@
 #ifndef SERVER_QUEUE_SCHEDULER_H
 #define SERVER_QUEUE_SCHEDULER_H
 
+#include "server/queue/progress.h"
 #include "server/store/store.h"
 
 typedef struct scheduler scheduler;
@@ -41,16 +42,6 @@ err_code scheduler_submit(
 err_code scheduler_cancel(scheduler *s, int64_t job_id, bool *was_active, error *err);
 
 /* Live state, from memory, for SSE and health. Jobs that ended are read from the store. */
-typedef struct job_progress {
-    char state[16];     /* as in the store */
-    int queue_position; /* runs ahead of its first queued run; 0 when running or ended */
-    int runs_total, runs_done, runs_failed;
-    int step, steps, layer, layers; /* of the run that reported last */
-    double fraction;                /* of the job, by cost */
-    double eta_s;                   /* NaN while unknown */
-    uint64_t version;               /* grows with every change: SSE sends only what is new */
-} job_progress;
-
 bool scheduler_progress(scheduler *s, int64_t job_id, job_progress *out); /* false: no such job */
 /* Waits until version of the job exceeds seen, or timeout. */
 bool scheduler_wait(scheduler *s, int64_t job_id, uint64_t seen, int timeout_ms, job_progress *out);

@@ -102,8 +102,8 @@ static err_code send_corpus(scheduler *s, slot *t, const claimed_run *run, error
         proc_text_unref(s->text);
         s->text = text;
     }
-    err_code code = proc_send(&t->p, FRAME_CORPUS, s->text->hash, JOB_HASH - 1, s->text, err);
-    if (code == ERR_OK) memcpy(t->corpus_hash, s->text->hash, JOB_HASH);
+    err_code code = proc_send(&t->p, FRAME_CORPUS, s->text->hash, TEXT_SHA256 - 1, s->text, err);
+    if (code == ERR_OK) memcpy(t->corpus_hash, s->text->hash, TEXT_SHA256);
     return code;
 }
 

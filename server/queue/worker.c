@@ -297,7 +297,7 @@ static void serve_run(worker *w, const frame_buffer *b)
 /* Takes the payload instead of copying it: a corpus is the largest thing that is ever sent. */
 static void serve_corpus(worker *w, frame_buffer *b)
 {
-    enum { HASH = JOB_HASH - 1 };
+    enum { HASH = TEXT_SHA256 - 1 };
     free(w->corpus);
     w->corpus = NULL;
     w->corpus_bytes = 0;

@@ -33,14 +33,14 @@ static err_code check_unused(store *s, const char *name, error *err)
 }
 
 static err_code
-stored_hash(store *s, const char *name, char hash[JOB_HASH], bool *found, error *err)
+stored_hash(store *s, const char *name, char hash[TEXT_SHA256], bool *found, error *err)
 {
     sqlite3_stmt *st = store_stmt(s, SQL_CORPUS_OF, err);
     if (!st) return ERR_STORE;
     store_bind_text(st, 1, name);
     int rc = sqlite3_step(st);
     *found = rc == SQLITE_ROW;
-    if (*found) store_column_copy(hash, JOB_HASH, st, 0);
+    if (*found) store_column_copy(hash, TEXT_SHA256, st, 0);
     sqlite3_reset(st);
     if (rc == SQLITE_ROW || rc == SQLITE_DONE) return ERR_OK;
     return store_fault(s, s->db, rc, "look up a corpus", err);
@@ -50,11 +50,11 @@ static err_code put_corpus(store *s,
                            const char *name,
                            const void *bytes,
                            size_t n,
-                           const char hash[JOB_HASH],
+                           const char hash[TEXT_SHA256],
                            bool *found,
                            error *err)
 {
-    char now[STORE_TIME], old[JOB_HASH];
+    char now[STORE_TIME], old[TEXT_SHA256];
     err_code code = stored_hash(s, name, old, found, err);
     if (code != ERR_OK || (*found && strcmp(old, hash) == 0)) return code;
     if (*found) code = check_unused(s, name, err);
@@ -76,7 +76,7 @@ err_code store_put_corpus(store *s,
                           const char *name,
                           const void *bytes,
                           size_t n,
-                          char hash[JOB_HASH],
+                          char hash[TEXT_SHA256],
                           bool *replaced,
                           error *err)
 {
@@ -100,7 +100,7 @@ static err_code not_found(const char *name, error *err)
 }
 
 static err_code
-copy_corpus(sqlite3_stmt *st, void **bytes, size_t *n, char hash[JOB_HASH], error *err)
+copy_corpus(sqlite3_stmt *st, void **bytes, size_t *n, char hash[TEXT_SHA256], error *err)
 {
     const void *blob = sqlite3_column_blob(st, 1);
     size_t size = (size_t)sqlite3_column_bytes(st, 1);
@@ -108,12 +108,12 @@ copy_corpus(sqlite3_stmt *st, void **bytes, size_t *n, char hash[JOB_HASH], erro
     if (!*bytes) return error_set(err, ERR_MEMORY, "", "cannot read a corpus: out of memory");
     memcpy(*bytes, blob, size);
     *n = size;
-    store_column_copy(hash, JOB_HASH, st, 0);
+    store_column_copy(hash, TEXT_SHA256, st, 0);
     return ERR_OK;
 }
 
 err_code store_get_corpus(
-    store *s, const char *name, void **bytes, size_t *n, char hash[JOB_HASH], error *err)
+    store *s, const char *name, void **bytes, size_t *n, char hash[TEXT_SHA256], error *err)
 {
     *bytes = NULL;
     *n = 0;
@@ -140,7 +140,7 @@ err_code store_get_corpus(
 
 static err_code delete_corpus(store *s, const char *name, error *err)
 {
-    char hash[JOB_HASH];
+    char hash[TEXT_SHA256];
     bool found;
     err_code code = stored_hash(s, name, hash, &found, err);
     if (code != ERR_OK) return code;

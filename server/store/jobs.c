@@ -1,4 +1,5 @@
 /* Jobs in the store: add, find, delete, cancel, and the state that follows from the runs. */
+#include "server/job/differs.h"
 #include "server/job/reader.h"
 #include "server/machine/version.h"
 #include "server/store/internal.h"
@@ -42,7 +43,7 @@ err_code store_derive_job(store *s, int64_t job_id, error *err)
 /* -- add -- */
 
 /* What a run reads, as it is now. hash "" when it reads nothing. */
-static err_code find_corpus(store *s, const run_spec *spec, char hash[JOB_HASH], error *err)
+static err_code find_corpus(store *s, const run_spec *spec, char hash[TEXT_SHA256], error *err)
 {
     const char *name = spec->data.corpus;
     hash[0] = 0;
@@ -53,7 +54,7 @@ static err_code find_corpus(store *s, const run_spec *spec, char hash[JOB_HASH],
     int rc = sqlite3_step(st);
     int64_t bytes = 0;
     if (rc == SQLITE_ROW) {
-        store_column_copy(hash, JOB_HASH, st, 0);
+        store_column_copy(hash, TEXT_SHA256, st, 0);
         bytes = sqlite3_column_int64(st, 1);
     }
     sqlite3_reset(st);
@@ -95,7 +96,7 @@ static void bind_choices(sqlite3_stmt *st, const run_spec *p)
 static err_code add_run(store *s, int64_t job_id, int idx, const job *j, error *err)
 {
     const job_run *r = &j->runs[idx];
-    char hash[JOB_HASH];
+    char hash[TEXT_SHA256];
     err_code code = find_corpus(s, &r->spec, hash, err);
     if (code != ERR_OK) return code;
     char *spec = reader_run_text_with(&r->spec, j->expect);
@@ -136,7 +137,7 @@ static err_code insert_job(store *s, const job *j, const char *request, int64_t 
     sqlite3_bind_text(st, 5, j->resolved ? j->resolved : "", -1, SQLITE_STATIC);
     sqlite3_bind_int(st, 6, j->n_runs);
     json_out differs = {0};
-    study_differs(&differs, j);
+    job_differs(&differs, j);
     store_bind_text(st, 7, differs.text);
     err_code code = store_do(s, st, "store a job", err);
     sqlite3_clear_bindings(st);

@@ -71,7 +71,7 @@ typedef struct claimed_run {
     double flops;
     int depth, steps;
     char corpus[SPEC_CORPUS_NAME]; /* "" when it needs none */
-    char corpus_hash[JOB_HASH];
+    char corpus_hash[TEXT_SHA256];
 } claimed_run;
 
 /* At start: every run that was running is queued again. */
@@ -136,14 +136,14 @@ err_code store_put_corpus(store *s,
                           const char *name,
                           const void *bytes,
                           size_t n,
-                          char hash[JOB_HASH],
+                          char hash[TEXT_SHA256],
                           bool *replaced,
                           error *err);
 err_code store_get_corpus(store *s,
                           const char *name,
                           void **bytes,
                           size_t *n,
-                          char hash[JOB_HASH],
+                          char hash[TEXT_SHA256],
                           error *err); /* heap copy; ERR_NOT_FOUND */
 err_code store_delete_corpus(store *s, const char *name, error *err);
 

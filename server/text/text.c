@@ -3,7 +3,7 @@
 #include <nettle/sha2.h>
 #include <stdio.h>
 
-void text_sha256(char out[JOB_HASH], const void *bytes, size_t n)
+void text_sha256(char out[TEXT_SHA256], const void *bytes, size_t n)
 {
     struct sha256_ctx context;
     uint8_t digest[SHA256_DIGEST_SIZE];

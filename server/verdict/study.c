@@ -1,7 +1,5 @@
 #include "server/verdict/study.h"
 
-#include "server/job/field.h"
-
 #include <cJSON.h>
 #include <math.h>
 #include <stdlib.h>
@@ -316,23 +314,4 @@ bool study_end(study *s)
     }
     free(arms);
     return !s->failed;
-}
-
-/* --- what differs ----------------------------------------------------------------------------- */
-
-void study_differs(json_out *o, const job *j)
-{
-    json_begin_array(o);
-    for (int id = 0; id < FIELD_COUNT; id++) {
-        const field *f = &field_table[id];
-        bool differs = false;
-        for (int i = 1; i < j->n_runs && f->size && !differs; i++)
-            differs = strcmp(j->runs[i].arm, j->runs[i - 1].arm) != 0 &&
-                      !field_equal(&j->runs[0].spec, &j->runs[i].spec, f);
-        if (!differs) continue;
-        char pointer[FIELD_PATH + 2];
-        snprintf(pointer, sizeof pointer, *f->group ? "/%s/%s" : "%s/%s", f->group, f->name);
-        json_string(o, pointer);
-    }
-    json_end(o);
 }

@@ -4,7 +4,6 @@
 #ifndef SERVER_VERDICT_STUDY_H
 #define SERVER_VERDICT_STUDY_H
 
-#include "server/job/job.h"
 #include "server/text/json_out.h"
 #include "server/verdict/verdict.h"
 
@@ -65,8 +64,5 @@ bool study_is_first(const study *s, int at);
 void study_says(json_out *o, const rule *r, const verdict_finding *f);
 /* The sentence of a run or arm: what is wrong, the cause first, or what is well. */
 void study_sentence(json_out *o, const rules *r, const verdict_finding *f, verdict_level by_rules);
-
-/* Pointers of the fields in which the arms of a job differ: ["/depth","/strategy/placement"]. */
-void study_differs(json_out *o, const job *j);
 
 #endif

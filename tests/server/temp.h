@@ -88,8 +88,8 @@ static inline void temp_job(job *j, const char *hash, int n_runs, uint64_t rows_
 {
     *j = (job){0};
     snprintf(j->name, sizeof j->name, "job %.32s", hash);
-    memset(j->hash, '.', JOB_HASH - 1);
-    memcpy(j->hash, hash, strnlen(hash, JOB_HASH - 1));
+    memset(j->hash, '.', TEXT_SHA256 - 1);
+    memcpy(j->hash, hash, strnlen(hash, TEXT_SHA256 - 1));
     j->resolved = strdup("{}");
     j->runs = calloc((size_t)n_runs, sizeof *j->runs);
     if (!j->resolved || !j->runs) abort();

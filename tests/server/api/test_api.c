@@ -1,6 +1,7 @@
 /* The API over stored results: rows as JSON and CSV, selections, charts, tags, slow readers,
  * events. */
 #include "server/api/openapi.h"
+#include "server/catalogue/schema.h"
 #include "server/http/http.h"
 #include "server/job/reader.h"
 #include "server/machine/embed.h"
@@ -393,7 +394,7 @@ END_TEST
 START_TEST(test_api_schema_files_are_current)
 {
     static const char *const paths[] = {"schema/job.json", "schema/openapi.json"};
-    char *now = _i ? openapi_text() : reader_job_schema();
+    char *now = _i ? openapi_text() : schema_job();
     const embed *file = embed_find(paths[_i]);
     ck_assert_ptr_nonnull(now);
     ck_assert_msg(file != NULL, "%s is missing: make schema", paths[_i]);

@@ -46,7 +46,7 @@ static void write_text(const char *text)
 static char *stored_text(size_t *n)
 {
     void *bytes;
-    char hash[JOB_HASH];
+    char hash[TEXT_SHA256];
     ck_assert_msg(store_get_corpus(s, "demo", &bytes, n, hash, &err) == ERR_OK, "%s", err.message);
     return bytes;
 }

@@ -1,4 +1,5 @@
 /* Hugging Face configs: what published ones become, what is refused and where, what is reported. */
+#include "server/job/choice.h"
 #include "server/job/field.h"
 #include "server/job/hf_config.h"
 #include "server/job/preset.h"
@@ -225,8 +226,9 @@ START_TEST(test_strategy_and_fields_win_over_the_config)
     const run_spec *s = &j.runs[0].spec;
     ck_assert_int_eq(s->depth, 5);
     ck_assert_double_eq(s->strategy.eps, 0.25);
-    ck_assert_int_eq(s->strategy.placement, registry_find(field_registry("placements"), "post_ln"));
-    ck_assert_int_eq(s->strategy.norm, registry_find(field_registry("norms"), "rmsnorm"));
+    ck_assert_int_eq(s->strategy.placement,
+                     registry_find(choice_registry("placements"), "post_ln"));
+    ck_assert_int_eq(s->strategy.norm, registry_find(choice_registry("norms"), "rmsnorm"));
     ck_assert_int_eq(s->model.d_ff, 96);
     ck_assert_ptr_null(strstr(j.resolved, "hf_config"));
     ck_assert_ptr_null(strstr(j.resolved, "preset"));

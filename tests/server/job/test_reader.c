@@ -1,5 +1,8 @@
 /* The job reader: every field, every refusal with its code and pointer, and one meaning, one text.
  */
+#include "server/catalogue/schema.h"
+#include "server/catalogue/tables.h"
+#include "server/job/choice.h"
 #include "server/job/field.h"
 #include "server/job/preset.h"
 #include "server/job/strategy.h"
@@ -10,7 +13,7 @@
 
 static int row(const char *kind, const char *name)
 {
-    int i = registry_find(field_registry(kind), name);
+    int i = registry_find(choice_registry(kind), name);
     ck_assert_int_ge(i, 0);
     return i;
 }
@@ -645,8 +648,8 @@ START_TEST(test_every_field_has_doc_default_and_registry)
     ck_assert(f->doc && *f->doc);
     ck_assert_int_eq(field_find(f->group, f->name), _i);
     if (f->type == FIELD_CHOICE) {
-        ck_assert_ptr_nonnull(field_registry(f->choices));
-        if (!f->rule) ck_assert_int_ge(registry_find(field_registry(f->choices), f->text), 0);
+        ck_assert_ptr_nonnull(choice_registry(f->choices));
+        if (!f->rule) ck_assert_int_ge(registry_find(choice_registry(f->choices), f->text), 0);
     }
     if (!f->rule && (f->type == FIELD_INTEGER || f->type == FIELD_DEPTH))
         ck_assert(f->number >= f->min && f->number <= f->max);
@@ -657,9 +660,9 @@ END_TEST
 
 START_TEST(test_tables_are_json)
 {
-    char *texts[] = {reader_job_schema(), reader_fields(), reader_presets(), reader_registries(),
-                     reader_registry("norms")};
-    ck_assert_ptr_null(reader_registry("nroms"));
+    char *texts[] = {schema_job(), tables_fields(), tables_presets(), tables_registries(),
+                     tables_registry("norms")};
+    ck_assert_ptr_null(tables_registry("nroms"));
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         job j;
         error err;

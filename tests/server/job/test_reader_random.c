@@ -1,5 +1,6 @@
 /* Jobs made at random from the table of fields: what is accepted resolves to itself, and no bytes
  * bring the reader down. */
+#include "server/job/choice.h"
 #include "server/job/field.h"
 #include "server/job/preset.h"
 #include "server/job/strategy.h"
@@ -91,7 +92,7 @@ static void out_value(const field *f)
         out("%s", pick(2) ? "true" : "false");
         break;
     case FIELD_CHOICE: {
-        const registry *r = field_registry(f->choices);
+        const registry *r = choice_registry(f->choices);
         out("\"%s\"", r->rows[pick((unsigned)r->n)]->name);
         break;
     }

@@ -2,6 +2,7 @@
  * tests/oracle/make_goldens.py, which documents their layout. One test per case; run from the root
  * of the repository.
  */
+#include "server/job/choice.h"
 #include "server/job/field.h"
 #include "server/job/reader.h"
 #include "server/job/strategy.h"
@@ -439,7 +440,7 @@ START_TEST(test_every_row_of_the_registries_is_in_a_golden)
         cJSON_Delete(k.json);
     }
     for (int r = 0; r < N_CHOSEN; r++) {
-        const registry *rows = field_registry(chosen[r].kind);
+        const registry *rows = choice_registry(chosen[r].kind);
         ck_assert_int_le(rows->n, ROWS);
         for (int i = 0; i < rows->n; i++)
             ck_assert_msg(seen[r][i], "no golden has %s of the %s", rows->rows[i]->name,

@@ -136,7 +136,7 @@ END_TEST
 
 START_TEST(test_corpus_reaches_the_worker)
 {
-    char hash[JOB_HASH];
+    char hash[TEXT_SHA256];
     job j;
     int64_t id;
     bool existing;

@@ -331,7 +331,7 @@ START_TEST(test_corpus_of_a_queued_run_does_not_change)
     job j;
     int64_t id;
     bool existing, active, replaced;
-    char hash[JOB_HASH], old[JOB_HASH];
+    char hash[TEXT_SHA256], old[TEXT_SHA256];
     use_corpus(&j, "book");
     ck_assert_int_eq(store_add_job(s, &j, "{}", &id, &existing, &err), ERR_NOT_FOUND);
     ck_assert_str_eq(err.pointer, "/data/corpus");
@@ -361,7 +361,7 @@ END_TEST
 
 START_TEST(test_corpus_reads_back)
 {
-    char hash[JOB_HASH], again[JOB_HASH];
+    char hash[TEXT_SHA256], again[TEXT_SHA256];
     void *bytes;
     size_t n;
     ck_assert_int_eq(store_put_corpus(s, "a", "x\0y", 3, hash, NULL, &err), ERR_OK);
