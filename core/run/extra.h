@@ -53,12 +53,16 @@ typedef struct extras {
     int step; /* the step that the states are about; -1: none */
 } extras;
 
+extern const extra *const extra_table[EXTRA_COUNT];
+
+bool extra_wanted(const run_spec *spec, const extra *e);
 /* Does the job ask for extras at all, and what must the plan keep for them? */
 bool extra_any(const run_spec *spec);
 bool extra_param_grads(const run_spec *spec);
 /* What the job has that fields of measure may need: bit per enum use. */
 use_set extra_uses(const run_spec *spec);
 
+/* With a session (extra_pass.c). */
 double extra_passes(const struct session *s); /* of one probed step, of all that are wanted */
 double extra_group_passes(const struct session *s, const char *group); /* of one; else 0 */
 uint64_t extra_rows(const run_spec *spec);                             /* of one step, at most */
