@@ -311,7 +311,7 @@ static void locate_gradient(runner *r)
 static err_code diverge(runner *r, double *found)
 {
     session *s = r->s;
-    s->x.probe = &s->probe;
+    s->x.watch = probe_watch(&s->probe);
     s->x.locate = true;
     err_code code = exec_forward(&s->x, on_stage, r, found);
     if (!code && s->backward) code = exec_backward(&s->x, on_stage, r);
@@ -346,11 +346,11 @@ static err_code eval_step(runner *r, error *err)
 {
     session *s = r->s;
     report_pass pass = {.step = r->step, .backward = s->backward};
-    s->x.probe = &s->probe;
+    s->x.watch = probe_watch(&s->probe);
     s->x.eval = true;
     err_code code = exec_forward(&s->x, on_stage, r, &pass.loss);
     if (!code && s->backward) code = exec_backward(&s->x, on_stage, r);
-    s->x.probe = NULL;
+    s->x.watch = NULL;
     s->x.eval = false;
     if (code) return exec_cancelled(err);
     if (s->probe.parameter) train_weight_norms(s);
@@ -366,7 +366,7 @@ static err_code train_step(runner *r, bool measured, bool reported, bool *stop, 
     bool update_follows = r->step < s->spec->train.steps;
     bool backward = s->backward && (measured || update_follows);
     step_record record = {.step = r->step, .grad_norm = (double)NAN};
-    s->x.probe = measured ? &s->probe : NULL;
+    s->x.watch = measured ? probe_watch(&s->probe) : NULL;
     if (exec_forward(&s->x, on_stage, r, &record.loss)) return exec_cancelled(err);
     bool bad = !isfinite(record.loss);
     if (!bad && backward) {

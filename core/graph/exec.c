@@ -152,5 +152,5 @@ void exec_slice(const exec *x, int p, int slice, const real *grad, size_t count)
 {
     size_t at = x->g->params[p].slices + (size_t)slice;
     x->slices[at] = sum_squares(grad, count);
-    if (x->spread && x->probe) x->spread[at] = grad_spread_of(grad, count);
+    if (x->spread && x->watch) x->spread[at] = grad_spread_of(grad, count);
 }

@@ -8,10 +8,22 @@
 
 #include "core/base/team.h"
 #include "core/graph/graph.h"
+#include "core/graph/op.h"
 #include "core/graph/plan.h"
 #include "core/metric/grad_spread.h"
 
-struct probe;
+struct exec;
+
+/* Who looks while a pass runs; calls come from the team's workers, one span each, but for stage, which
+ * comes between stages. */
+typedef struct watch {
+    void *user;
+    /* The node has made its outputs. */
+    void (*values)(void *user, const struct exec *x, const node *n, const span *s);
+    /* The gradients of its outputs are complete; after: its own backward pass has run too. */
+    void (*grads)(void *user, const struct exec *x, const node *n, const span *s, bool after);
+    void (*stage)(void *user, const struct exec *x, const stage *st); /* it has ended */
+} watch;
 
 typedef struct exec {
     const graph *g;
@@ -43,7 +55,7 @@ typedef struct exec {
     double loss_scale;        /* 1 / positions that carry the loss */
     double grad_scale;        /* a power of two on every gradient while the backward pass runs */
     int step;                 /* updates made: key of stochastic rounding */
-    struct probe *probe;      /* what is measured in this pass; NULL: nothing */
+    const watch *watch;       /* who looks at this pass; NULL: nobody */
     bool locate;              /* look for the first value of a pass that is not finite */
     /* In the forward pass the lowest node * NODE_OUTPUTS + (NODE_OUTPUTS - 1 - output) that made
      * one; in the backward pass, which runs the other way, the highest node the gradient of whose

@@ -2,7 +2,6 @@
 
 #include "core/graph/op.h"
 #include "core/graph/rounding.h"
-#include "core/probe/probe.h"
 
 #include <string.h>
 
@@ -51,7 +50,7 @@ static void forward_span(exec *x, const stage *st, const span *s)
         n->op->forward(x, n, s);
         if (x->g->spec->rounding.activations) round_outputs(x, n, s);
         if (x->locate) locate(x, i, s);
-        if (x->probe) probe_values(x->probe, x, n, s);
+        if (x->watch) x->watch->values(x->watch->user, x, n, s);
     }
     for (int i = end; i < end + st->n_next && !x->eval; i++)
         x->g->nodes[i].op->prepare(x, &x->g->nodes[i], s);
@@ -75,12 +74,12 @@ static void backward_span(exec *x, const stage *st, const span *s)
         const node *n = &x->g->nodes[i];
         if (round_clips(x->g->spec)) round_clip_grad(x, n, s);
         if (x->locate) locate_grad(x, i, s);
-        if (x->probe) probe_grads(x->probe, x, n, s, false);
+        if (x->watch) x->watch->grads(x->watch->user, x, n, s, false);
         if (i < first + st->n_heads)
             n->op->backward_prepare(x, n, s);
         else
             backward_node(x, n, s);
-        if (x->probe) probe_grads(x->probe, x, n, s, true);
+        if (x->watch) x->watch->grads(x->watch->user, x, n, s, true);
     }
 }
 
@@ -138,9 +137,7 @@ static err_code run_stages(exec *x, int first, int last, exec_progress *progress
     for (int i = first; i < last; i++) {
         const stage *st = &x->p->stages[i];
         run_stage(x, st);
-        if (x->probe) probe_cosine_stage(&x->probe->cosine, x, st);
-        if (x->probe) probe_correlation_stage(&x->probe->correlation, x, st);
-        if (x->probe && st->ends_segment) probe_spectra(x->probe, x->team, st->segment);
+        if (x->watch) x->watch->stage(x->watch->user, x, st);
         if (progress && !progress(user, i, x->p->n_stages, st->segment)) return ERR_CANCELLED;
     }
     return ERR_OK;
@@ -170,7 +167,7 @@ static void unscale(exec *x)
 {
     double down = 1 / x->grad_scale;
     for (size_t i = 0; i < x->p->slice_count; i++) x->slices[i] *= down * down;
-    for (size_t i = 0; i < x->p->slice_count && x->spread && x->probe; i++)
+    for (size_t i = 0; i < x->p->slice_count && x->spread && x->watch; i++)
         grad_spread_scale(&x->spread[i], down);
     for (int p = 0; p < x->g->n_params && x->p->keeps_param_grads; p++) {
         if (x->g->params[p].grad_buffer == NONE) continue;
@@ -281,9 +278,9 @@ static void profile_stage(exec *x, const stage *st)
 
 err_code exec_profile(exec *x, exec_progress *progress, void *user)
 {
-    struct probe *kept = x->probe;
+    const watch *kept = x->watch;
     err_code code = ERR_OK;
-    x->probe = NULL;
+    x->watch = NULL;
     x->profiling = true;
     begin_forward(x);
     for (int i = 0; i < x->p->n_forward && !code; i++) {
@@ -295,7 +292,7 @@ err_code exec_profile(exec *x, exec_progress *progress, void *user)
         if (progress && !progress(user, i, x->p->n_stages, st->segment)) code = ERR_CANCELLED;
     }
     x->profiling = false;
-    x->probe = kept;
+    x->watch = kept;
     return code;
 }
 

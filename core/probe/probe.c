@@ -300,8 +300,9 @@ add_outliers(probe *p, const tap *t, const probe_tap *pt, const exec *x, int b, 
                 p->outlier_work + p->outlier_numbers * (size_t)worker);
 }
 
-void probe_values(probe *p, const exec *x, const node *n, const span *s)
+static void watch_values(void *user, const exec *x, const node *n, const span *s)
 {
+    probe *p = user;
     for (int i = n->first_tap; i != NONE; i = p->g->taps[i].next)
         for (int b = s->b0; b < s->b1; b++) {
             probe_coordinate *c = &p->taps[i].coordinate;
@@ -348,8 +349,9 @@ tap_grads(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, i
     }
 }
 
-void probe_grads(probe *p, const exec *x, const node *n, const span *s, bool after)
+static void watch_grads(void *user, const exec *x, const node *n, const span *s, bool after)
 {
+    probe *p = user;
     if (!p->gradient && !p->format[1]) return;
     for (int i = n->first_tap; i != NONE; i = p->g->taps[i].next) {
         const tap *t = &p->g->taps[i];
@@ -418,13 +420,28 @@ static int group_matrices(probe *p, int slots)
     return groups;
 }
 
-void probe_spectra(probe *p, team *t, int segment)
+static void probe_spectra(probe *p, team *t, int segment)
 {
     int slots = 0;
     if (!p->spectrum[0] && !p->spectrum[1]) return;
     for (int i = p->segment_taps[segment]; i < p->segment_taps[segment + 1]; i++)
         if (p->taps[i].slot != NONE) p->slot_taps[slots++] = i;
     if (slots) team_run(t, spectra_task, p, group_matrices(p, slots));
+}
+
+static void watch_stage(void *user, const exec *x, const stage *st)
+{
+    probe *p = user;
+    probe_cosine_stage(&p->cosine, x, st);
+    probe_correlation_stage(&p->correlation, x, st);
+    if (st->ends_segment) probe_spectra(p, x->team, st->segment);
+}
+
+const watch *probe_watch(probe *p)
+{
+    p->watch =
+        (watch){.user = p, .values = watch_values, .grads = watch_grads, .stage = watch_stage};
+    return &p->watch;
 }
 
 double probe_grad_norm(const probe *p, int tap_index)

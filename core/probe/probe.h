@@ -71,6 +71,7 @@ typedef struct probe {
     double *paths;                /* [B, T, T] */
     char *contraction_work;       /* contraction_bytes for each worker */
     size_t contraction_bytes;
+    watch watch;
 } probe;
 
 void probe_init(probe *p, const graph *g);
@@ -78,10 +79,8 @@ void probe_init(probe *p, const graph *g);
 void probe_layout(probe *p, const graph *g, int n_threads, arena *a);
 bool probe_wants_backward(const probe *p);
 
-/* Called by exec. */
-void probe_values(probe *p, const exec *x, const node *n, const span *s);
-void probe_grads(probe *p, const exec *x, const node *n, const span *s, bool after);
-void probe_spectra(probe *p, team *t, int segment);
+/* What exec.watch is while this probe looks; valid until p is moved. */
+const watch *probe_watch(probe *p);
 
 /* Norm of the gradient at a tap over the whole batch; before probe_finish. */
 double probe_grad_norm(const probe *p, int tap);

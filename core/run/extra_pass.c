@@ -32,14 +32,14 @@ void extra_layout(session *s, int n_threads, arena *a)
 err_code extra_run(session *s, const extra_pass *how)
 {
     err_code code = ERR_OK;
-    probe *kept = s->x.probe;
-    s->x.probe = NULL;
+    const watch *kept = s->x.watch;
+    s->x.watch = NULL;
     s->extras.step = -1;
     for (int i = 0; i < EXTRA_COUNT && !code; i++)
         if (s->extras.states[i]) code = extra_table[i]->run(s, s->extras.states[i], how);
     if (!code) s->extras.step = how->step;
     s->x.skip_params = false;
-    s->x.probe = kept;
+    s->x.watch = kept;
     return code;
 }
 
