@@ -3,10 +3,10 @@
 
 #include "core/base/format.h"
 #include "core/graph/cost.h"
-#include "core/init/init.h"
 #include "core/loss/loss.h"
 #include "core/model/check.h"
 #include "core/model/model.h"
+#include "core/model/weights.h"
 #include "core/network/outline_walk.h"
 #include "core/network/slot.h"
 #include "core/optimizer/optimizer.h"

@@ -3,20 +3,12 @@
  * A row gives a rule, a law and its scale, for every matrix and table: a function of what the
  * parameter is (role, kind, layer, fan in and fan out) and of the spec (depth, width, init.std).
  * What is learned and no matrix starts at param.start; biases by distance are N(0, 1/D) whatever
- * the scheme, as with T5. init_rule_of is the rule that holds in the end: the row's, then
- * init.depth_scale and init.gain on the matrices of the blocks, then init.embed_std, position_std
- * and head_std, then what the placement makes of it while strategy.init_factor is on; with
- * train.parametrization mup all of this for the base network, scaled to the width
- * (parametrization.h).
- *
- * Numbers come from the stream (seed, "init", name of the parameter), number i for entry i, so they
- * depend neither on the other parameters nor on who draws them. Any team gives the same bits.
+ * the scheme, as with T5. The rule that holds in the end is core/model/weights.h's; numbers are drawn
+ * by draw.h.
  */
 #ifndef CORE_INIT_INIT_H
 #define CORE_INIT_INIT_H
 
-#include "core/base/arena.h"
-#include "core/base/team.h"
 #include "core/graph/graph.h"
 
 typedef enum init_law {
@@ -66,18 +58,5 @@ double init_fan_in(const param *p);                 /* of a table: D */
 double init_xavier_std(const param *p);             /* sqrt(2 / (fan in + fan out)) */
 double init_width_std(const run_spec *s, double a); /* sqrt(a / D) */
 double init_usual_std(const run_spec *s);           /* 0.02 */
-
-/* Default of init.std; 0.02 where the scheme has none. With mup that of the base network. */
-double init_default_std(const run_spec *spec);
-
-/* What init.embed_std (positions: init.position_std) has to say for the table to be as the scheme
- * has it; NaN where it is no such law. */
-double init_table_std(const run_spec *spec, bool positions);
-
-init_rule init_rule_of(const run_spec *spec, const param *p);
-
-/* What init_fill needs besides the parameters, for a team of n_threads. */
-size_t init_scratch_bytes(const graph *g, int n_threads);
-void init_fill(const graph *g, real *params, double *scratch, team *t);
 
 #endif

@@ -1,9 +1,9 @@
 #include "core/run/session.h"
 
 #include "core/graph/rounding.h"
-#include "core/init/init.h"
 #include "core/loss/loss.h"
 #include "core/model/model.h"
+#include "core/model/weights.h"
 #include "core/optimizer/optimizer.h"
 #include "core/theory/theory.h"
 

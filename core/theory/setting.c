@@ -1,8 +1,8 @@
 #include "core/theory/setting.h"
 
 #include "core/data/data.h"
-#include "core/init/init.h"
 #include "core/loss/loss.h"
+#include "core/model/weights.h"
 #include "core/network/parametrization.h"
 #include "core/network/slot.h"
 #include "core/network/strategy.h"

@@ -4,8 +4,8 @@
  * The seeds are fixed, so a test passes always or never. Statistics are held to four standard
  * errors of their estimator, which an unlucky seed would exceed once in 16 000. */
 #include "core/engine.h"
-#include "core/init/init.h"
 #include "core/math/orthogonal.h"
+#include "core/model/weights.h"
 #include "core/placement/placement.h"
 #include "core/run/session.h"
 #include "tests/spec_defaults.h"

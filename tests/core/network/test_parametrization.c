@@ -1,5 +1,6 @@
 /* The maximal update parametrization by its table: what starts smaller, what learns slower. What it
  * does to whole updates is in the goldens mup-*.json, what it is for in test_coordinates. */
+#include "core/model/weights.h"
 #include "core/network/parametrization.h"
 #include "core/optimizer/optimizer.h"
 #include "tests/spec_defaults.h"

@@ -2,7 +2,7 @@
  * the graph for every placement with all that it can have.
  */
 #include "core/engine.h"
-#include "core/init/init.h"
+#include "core/model/weights.h"
 #include "core/op/op.h"
 #include "core/placement/placement.h"
 #include "core/run/session.h"
