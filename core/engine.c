@@ -15,6 +15,7 @@
 #include "core/run/metric_cost.h"
 #include "core/run/profile.h"
 #include "core/run/report.h"
+#include "core/run/tensors.h"
 #include "core/run/train.h"
 #include "core/schedule/schedule.h"
 #include "core/theory/theory.h"

@@ -1,7 +1,7 @@
 #include "core/proxy/pass.h"
 
 #include "core/run/profile.h"
-#include "core/run/report.h"
+#include "core/run/tensors.h"
 #include "core/run/train.h"
 
 #include <string.h>

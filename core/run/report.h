@@ -18,9 +18,4 @@ void report_trace(session *s, int steps, const sink *to);
 /* Upper bound on the rows of one probed step. */
 uint64_t report_rows(const session *s);
 
-/* Tensors: all parameters and data arrays; false when the callback refused. */
-bool report_tensors(session *s, enum tensor_when when, int step, const sink *to);
-/* Site values, their gradients and the parameters' gradients of the last pass. */
-bool report_probe_tensors(session *s, int step, const sink *to);
-
 #endif
