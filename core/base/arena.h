@@ -1,5 +1,5 @@
 /* A bump allocator over one block that the caller owns. Only estimate, outline
- * and predict (core/engine.c) call malloc.
+ * and predict (core/estimate.c, core/engine.c) call malloc.
  *
  * arena_alloc returns 64-byte aligned, uninitialised memory, or NULL when the block is used up.
  * With base NULL the arena only counts: arena_alloc returns NULL but used still grows, which is how

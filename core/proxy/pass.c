@@ -95,7 +95,7 @@ static err_code profile(proxy_pass *p, error *err)
     return exec_profile(&p->s.x, on_stage, p) ? exec_cancelled(err) : ERR_OK;
 }
 
-/* As the run itself starts (core/engine.c). */
+/* As the run itself starts (core/run/runner.c). */
 err_code proxy_begin(proxy_pass *p, error *err)
 {
     session *s = &p->s;

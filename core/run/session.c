@@ -168,3 +168,14 @@ void session_use_batch(session *s, int step)
     }
     x->loss_scale = loss_table[s->spec->train.loss]->uses_tokens ? 1 / places : 1;
 }
+
+bool session_has_eval(const session *s)
+{
+    return s->spec->measure.eval && exec_sums_over_batch(&s->g);
+}
+
+double session_passes(const session *s)
+{
+    int probes = s->spec->measure.n_steps;
+    return s->spec->train.steps + 1 + (session_has_eval(s) ? probes : 0) + probes * extra_passes(s);
+}

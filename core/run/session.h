@@ -45,6 +45,11 @@ void session_fill(session *s, const run_input *input, team *t);
 /* Passes read the batch of this step from now on. */
 void session_use_batch(session *s, int step);
 
+/* measure.eval: probes have passes of their own where there are running statistics to use. */
+bool session_has_eval(const session *s);
+/* Passes of the run: one for each update and one after the last; extras at each probed step. */
+double session_passes(const session *s);
+
 /* Bytes of tables that session_build takes from meta: an upper bound. */
 size_t session_table_bytes(const run_spec *spec);
 
