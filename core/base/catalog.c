@@ -3,19 +3,19 @@
 #include <math.h>
 #include <string.h>
 
-#define SITE(n, def, is_value, text)                                                               \
+#define SITE(n, role, def, text)                                                                   \
     static const entry site_##n = {.name = #n, .summary = text, .is_default = def};
 #include "core/base/site.def"
 #undef SITE
 
 static const entry *const site_rows[SITE_COUNT] = {
-#define SITE(n, def, is_value, text) &site_##n,
+#define SITE(n, role, def, text) &site_##n,
 #include "core/base/site.def"
 #undef SITE
 };
 
-static const bool site_values[SITE_COUNT] = {
-#define SITE(n, def, is_value, text) is_value,
+static const site_role site_roles[SITE_COUNT] = {
+#define SITE(n, role, def, text) ROLE_##role,
 #include "core/base/site.def"
 #undef SITE
 };
@@ -82,9 +82,19 @@ metric_group metric_group_of(metric m)
     return metric_groups[m];
 }
 
+site_role site_role_of(site s)
+{
+    return site_roles[s];
+}
+
 bool site_is_value(site s)
 {
-    return site_values[s];
+    return site_roles[s] != ROLE_parameter && site_roles[s] != ROLE_run;
+}
+
+bool site_is_stream(site s)
+{
+    return site_roles[s] == ROLE_state || site_roles[s] == ROLE_stream;
 }
 
 const char *reason_name(reason r)

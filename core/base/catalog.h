@@ -6,8 +6,16 @@
 
 #include <stdint.h>
 
+/* What a value is, wherever it stands: role.def. */
+typedef enum site_role {
+#define ROLE(name, summary) ROLE_##name,
+#include "core/base/role.def"
+#undef ROLE
+    ROLE_COUNT
+} site_role;
+
 typedef enum site {
-#define SITE(name, is_default, is_value, summary) SITE_##name,
+#define SITE(name, role, is_default, summary) SITE_##name,
 #include "core/base/site.def"
 #undef SITE
     SITE_COUNT
@@ -57,7 +65,9 @@ typedef enum law {
 
 extern const registry site_registry, metric_registry, law_registry;
 
-bool site_is_value(site s);
+site_role site_role_of(site s);
+bool site_is_value(site s);  /* a value of a pass, with moments and a gradient */
+bool site_is_stream(site s); /* the residual stream, between blocks or inside one */
 metric_group metric_group_of(metric m);
 const char *reason_name(reason r);     /* "NAN", "POS_INF", "ZERO", … ; "" for REASON_NONE */
 const char *reason_sentence(reason r); /* "" for REASON_NONE */

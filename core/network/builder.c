@@ -374,7 +374,7 @@ void builder_pair_branches(graph *g)
     for (int i = 0; i < g->n_taps && !g->failed; i++) {
         tap *t = &g->taps[i];
         int first = g->values[t->value].producer, sum = NONE;
-        if (t->site != SITE_attn_branch && t->site != SITE_mlp_branch) continue;
+        if (site_role_of(t->site) != ROLE_branch) continue;
         for (int k = first + 1; k < g->n_nodes && g->nodes[k].segment == g->nodes[first].segment;
              k++)
             if (is_sum(&g->nodes[k], t->value)) sum = k;

@@ -16,8 +16,7 @@ void probe_correlation_init(probe_correlation *p, const graph *g)
 
 static bool is_stream(const tap *t)
 {
-    return !t->hidden && (t->site == SITE_embed || t->site == SITE_resid_in ||
-                          t->site == SITE_resid_mid || t->site == SITE_resid_out);
+    return !t->hidden && site_is_stream(t->site);
 }
 
 void probe_correlation_layout(probe_correlation *p, int n_threads, arena *a)

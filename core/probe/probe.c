@@ -80,7 +80,7 @@ static void layout_tap(probe *p, const tap *t, probe_tap *out, arena *a)
         pt.entropy = arena_alloc(a, batch * rows * sizeof *pt.entropy);
     if (p->coordinate && !t->hidden) probe_coordinate_layout(&pt.coordinate, g, t, a);
     if (p->rows && t->is_matrix) pt.rows = arena_alloc(a, batch * sizeof *pt.rows);
-    if (p->contraction && t->site == SITE_attn_prob)
+    if (p->contraction && site_role_of(t->site) == ROLE_pairs)
         pt.contraction = arena_alloc(a, batch * sizeof *pt.contraction);
     for (int i = 0; i < 2 && !t->hidden; i++)
         if (p->format[i]) pt.formats[i] = arena_alloc(a, batch * sizeof *pt.formats[i]);
@@ -128,7 +128,7 @@ static void layout_contraction(probe *p, int n_threads, arena *a)
     size_t length = (size_t)p->g->seq_len, batch = (size_t)p->g->batch;
     p->path_first = NONE;
     for (int i = p->g->n_taps - 1; i >= 0; i--)
-        if (p->g->taps[i].site == SITE_attn_prob) p->path_first = i;
+        if (site_role_of(p->g->taps[i].site) == ROLE_pairs) p->path_first = i;
     if (!p->contraction || p->path_first == NONE) return;
     p->contraction_bytes = contraction_work_bytes(length);
     p->contraction_work = arena_alloc(a, (size_t)n_threads * p->contraction_bytes);
@@ -283,12 +283,6 @@ tap_values(probe *p, const tap *t, probe_tap *pt, const exec *x, const node *n, 
 }
 
 /* Where massive activations are looked for. */
-static bool is_stream(const tap *t)
-{
-    return t->site == SITE_embed || t->site == SITE_resid_in || t->site == SITE_resid_mid ||
-           t->site == SITE_resid_out;
-}
-
 static void
 add_outliers(probe *p, const tap *t, const probe_tap *pt, const exec *x, int b, int worker)
 {
@@ -296,7 +290,7 @@ add_outliers(probe *p, const tap *t, const probe_tap *pt, const exec *x, int b, 
     size_t rows = (size_t)v->rows, cols = (size_t)v->cols;
     pt->outliers[b] = (outlier){0};
     outlier_add(&pt->outliers[b], exec_value(x, t->value, b), rows, cols, (size_t)v->ld,
-                is_stream(t), pt->col_sq + (size_t)b * cols,
+                site_is_stream(t->site), pt->col_sq + (size_t)b * cols,
                 p->outlier_work + p->outlier_numbers * (size_t)worker);
 }
 
@@ -482,7 +476,7 @@ void probe_finish(probe *p, int tap_index, bool with_grads, metric_value out[MET
     probe_cosine_finish(&p->cosine, tap_index, out);
     probe_correlation_finish(&p->correlation, tap_index, out);
     if (pt->outliers)
-        outlier_finish(&pt->outliers[0], is_stream(t), pt->col_sq, (size_t)g->batch,
+        outlier_finish(&pt->outliers[0], site_is_stream(t->site), pt->col_sq, (size_t)g->batch,
                        (size_t)g->values[t->value].cols, out);
     for (int kind = 0; pt->ranks && kind < 2; kind++)
         if (p->spectrum[kind]) ranks_finish(&pt->ranks[kind * g->batch], kind == 1, out);

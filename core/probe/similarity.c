@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-static bool is_stream(const tap *t)
+static bool is_state(const tap *t)
 {
-    return t->site == SITE_embed || t->site == SITE_resid_out;
+    return site_role_of(t->site) == ROLE_state;
 }
 
 void probe_similarity_init(probe_similarity *p, const graph *g)
@@ -26,7 +26,7 @@ void probe_similarity_layout(probe_similarity *p, int n_threads, arena *a)
     size_t batch = (size_t)p->g->batch, layers = (size_t)p->depth + 1;
     size_t chosen = p->map ? (size_t)p->n_chosen : 0;
     for (int i = 0; i < p->g->n_taps && !p->cols; i++)
-        if (is_stream(&p->g->taps[i])) p->cols = (size_t)p->g->values[p->g->taps[i].value].cols;
+        if (is_state(&p->g->taps[i])) p->cols = (size_t)p->g->values[p->g->taps[i].value].cols;
     if (p->angles) p->tokens = arena_alloc(a, layers * batch * p->cols * sizeof *p->tokens);
     if (!p->grams) return;
     p->matrices = arena_alloc(a, (chosen + 2) * batch * p->pairs * sizeof *p->matrices);
@@ -82,7 +82,7 @@ static void compare(probe_similarity *p, int layer, int b)
 
 void probe_similarity_add(probe_similarity *p, const exec *x, const tap *t, int b, int worker)
 {
-    if (!is_stream(t) || (!p->angles && !p->grams)) return;
+    if (!is_state(t) || (!p->angles && !p->grams)) return;
     const value *v = &p->g->values[t->value];
     const real *at = exec_value(x, t->value, b);
     if (p->angles)
@@ -97,7 +97,7 @@ void probe_similarity_add(probe_similarity *p, const exec *x, const tap *t, int 
 bool probe_similarity_has(const probe_similarity *p, const tap *t, int m)
 {
     bool chosen_one = p->n < SIMILARITY_LEAST || (p->map && chosen(p, t->layer) != NONE);
-    if (t->hidden || !is_stream(t) || !p->g->spec->measure.sites[SITE_resid_out]) return false;
+    if (t->hidden || !is_state(t) || !p->g->spec->measure.sites[SITE_resid_out]) return false;
     if (m == METRIC_angular_distance || m == METRIC_cka_prev) return t->layer > 0;
     if (m == METRIC_angular_distance_last) return t->layer < p->depth;
     return m == METRIC_cka_last && t->layer < p->depth && chosen_one;
@@ -141,7 +141,7 @@ metric_value probe_similarity_pair(const probe_similarity *p, int i, int j)
 void probe_similarity_finish(const probe_similarity *p, const tap *t, metric_value out[])
 {
     int last = p->n_chosen - 1, layer = t->layer;
-    if (t->hidden || !is_stream(t)) return;
+    if (t->hidden || !is_state(t)) return;
     if (p->angles && layer > 0) out[METRIC_angular_distance] = angle(p, layer, layer - 1);
     if (p->angles) out[METRIC_angular_distance_last] = angle(p, layer, p->depth);
     if (p->n < SIMILARITY_LEAST)

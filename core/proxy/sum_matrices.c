@@ -149,7 +149,7 @@ void proxy_sum_heads(proxy_pass *p)
     for (int l = 0; l < p->spec.depth + 2; l++) sums[l] = counts[l] = 0;
     for (int i = 0; i < g->n_taps; i++) {
         const tap *t = &g->taps[i];
-        if (t->site != SITE_attn_prob) continue;
+        if (site_role_of(t->site) != ROLE_pairs) continue;
         sums[t->layer] += largest_probability(p, t);
         counts[t->layer]++;
     }

@@ -54,12 +54,6 @@ static site_size size_of(const graph *g, const tap *t)
     return (site_size){v->rows, v->cols, (double)v->rows * v->cols};
 }
 
-static bool is_stream(const tap *t)
-{
-    return t->site == SITE_embed || t->site == SITE_resid_in || t->site == SITE_resid_mid ||
-           t->site == SITE_resid_out;
-}
-
 static double flops_of_none(const asked *a, const tap *t)
 {
     (void)a, (void)t;
@@ -125,7 +119,7 @@ static double flops_of_contraction(const asked *a, const tap *t)
     const double length = a->g->seq_len, heads = size_of(a->g, t).rows / length;
     const bool path = a->g->spec->measure.metrics[METRIC_attn_path_contraction];
     const double one = decomposition(length, length, 2);
-    if (t->site != SITE_attn_prob || t->hidden) return 0;
+    if (site_role_of(t->site) != ROLE_pairs || t->hidden) return 0;
     return heads * one + (path ? one + 2 * length * length * length : 0);
 }
 
@@ -142,7 +136,7 @@ static double flops_of_format(const asked *a, const tap *t)
 
 static double flops_of_branch(const asked *a, const tap *t)
 {
-    bool is_branch = t->site == SITE_attn_branch || t->site == SITE_mlp_branch;
+    bool is_branch = site_role_of(t->site) == ROLE_branch;
     return is_branch ? 8 * size_of(a->g, t).entries : 0;
 }
 
@@ -151,7 +145,7 @@ static double flops_of_outlier(const asked *a, const tap *t)
     const site_size s = size_of(a->g, t);
     bool correlated = wants_any(a->g, METRIC_feature_corr_rms, METRIC_batch_corr_rms);
     if (t->is_matrix || t->hidden) return 0;
-    return 400 * s.entries + (correlated && is_stream(t) ? 2 * s.cols * s.entries : 0);
+    return 400 * s.entries + (correlated && site_is_stream(t->site) ? 2 * s.cols * s.entries : 0);
 }
 
 static double flops_of_similarity(const asked *a, const tap *t)
@@ -159,7 +153,7 @@ static double flops_of_similarity(const asked *a, const tap *t)
     const site_size s = size_of(a->g, t);
     const bool *m = a->g->spec->measure.metrics;
     const bool map = m[METRIC_cka_last] || m[METRIC_cka_map];
-    if (t->hidden || (t->site != SITE_embed && t->site != SITE_resid_out)) return 0;
+    if (t->hidden || site_role_of(t->site) != ROLE_state) return 0;
     if (!map && !m[METRIC_cka_prev]) return 0;
     const double others = map ? fmin(t->layer, SIMILARITY_LAYERS) : 1;
     return decomposition(s.rows, s.cols, 0) + s.rows * (s.rows + 1) * s.cols +

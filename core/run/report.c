@@ -50,17 +50,12 @@ static bool in_group(int m, metric_group group)
     return metric_group_of((metric)m) == group;
 }
 
-static bool is_stream(site s)
-{
-    return s == SITE_embed || s == SITE_resid_in || s == SITE_resid_mid || s == SITE_resid_out;
-}
-
 /* Which metrics a tap has: those of the groups its kind of value supports. */
 static bool applies(const tap *t, const report_pass *pass, int m)
 {
     if (in_group(m, GROUP_outlier))
         return !t->is_matrix &&
-               (m == METRIC_mmr || m == METRIC_neuron_kurtosis || is_stream(t->site));
+               (m == METRIC_mmr || m == METRIC_neuron_kurtosis || site_is_stream(t->site));
     if (headroom_is_metric(m)) return pass->backward || !headroom_is_of_gradients(m);
     if (in_group(m, GROUP_branch))
         return t->added && m != METRIC_qk_to_v_grad_ratio &&
@@ -70,9 +65,10 @@ static bool applies(const tap *t, const report_pass *pass, int m)
     if (in_group(m, GROUP_moments))
         return !(t->is_matrix && (m == METRIC_var_feat || m == METRIC_var_token));
     if (in_group(m, GROUP_coordinate)) return true;
-    if (m >= METRIC_logit_scale && m <= METRIC_logit_max) return t->site == SITE_logits;
+    if (m >= METRIC_logit_scale && m <= METRIC_logit_max)
+        return site_role_of(t->site) == ROLE_pair_logits;
     if (m == METRIC_attn_participation || in_group(m, GROUP_contraction))
-        return t->site == SITE_attn_prob;
+        return site_role_of(t->site) == ROLE_pairs;
     if (in_group(m, GROUP_attention)) return t->entropy != NONE;
     if (m == METRIC_angle_exponent) return false; /* of the run */
     return !t->is_matrix && (in_group(m, GROUP_geometry) || in_group(m, GROUP_spectrum));
@@ -94,7 +90,7 @@ static double *series_of(session *s, enum series which)
 /* The stream after each block (and x_0) feeds the fits. */
 static void keep_series(session *s, const tap *t, const metric_value *v)
 {
-    if (t->site != SITE_resid_out && t->site != SITE_embed) return;
+    if (site_role_of(t->site) != ROLE_state) return;
     const int metrics[SERIES_APART] = {METRIC_var, METRIC_max_abs, METRIC_grad_norm,
                                        METRIC_grad_rms, METRIC_grad_max_abs};
     for (int i = 0; i < SERIES_APART; i++) {

@@ -66,7 +66,7 @@ void tell_kernel(
     double T = t->length, mean = 0, mean_sq = 0;
     law l = w->stream_law,
         kernel = l == LAW_target_kernel || l == LAW_identity_mixing ? l : LAW_token_kernel;
-    if (where != SITE_resid_out && where != SITE_resid_mid && where != SITE_resid_in) l = kernel;
+    if (where == SITE_embed || !site_is_stream(where)) l = kernel;
     for (int g = 0; mu && g < t->n; g++) {
         mean += t->size[g] * mu[g] / T;
         mean_sq += t->size[g] * mu[g] * mu[g] / T;

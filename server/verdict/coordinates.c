@@ -193,9 +193,10 @@ static double spread_of(const coordinate_arm *a)
 /* What may fall along the axis, and fails above only. */
 static bool may_fall(const char *axis, site s, coordinate_place at)
 {
-    if (s == SITE_logits || s == SITE_attn_prob || s == SITE_lm_logits) return true;
+    site_role role = site_role_of(s);
+    if (role == ROLE_pair_logits || role == ROLE_pairs || role == ROLE_logits) return true;
     bool deeper = strcmp(axis, "depth") == 0;
-    return deeper && (at == AT_FIRST || s == SITE_attn_branch || s == SITE_mlp_branch);
+    return deeper && (at == AT_FIRST || role == ROLE_branch);
 }
 
 static coordinate_row
