@@ -16,8 +16,8 @@
 #include "core/schedule/schedule.h"
 #include "core/theory/theory.h"
 
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const registry *const registries[] = {
     &mixer_registry,     &mlp_registry,       &model_registry,
