@@ -6,8 +6,8 @@
 #ifndef CORE_DATA_DATA_H
 #define CORE_DATA_DATA_H
 
-#include "core/result.h"
 #include "core/real.h"
+#include "core/result.h"
 
 typedef struct data_source {
     entry entry;
