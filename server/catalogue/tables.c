@@ -1,6 +1,7 @@
 #include "server/catalogue/tables.h"
 
 #include "server/job/choice.h"
+#include "server/job/kind_json.h"
 #include "server/job/preset.h"
 #include "server/job/strategy.h"
 #include "server/verdict/rule.h"
@@ -8,48 +9,12 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const type_names[] = {
-    [FIELD_INTEGER] = "integer",   [FIELD_DEPTH] = "integer",       [FIELD_NUMBER] = "number",
-    [FIELD_BOOL] = "boolean",      [FIELD_CHOICE] = "choice",       [FIELD_TEXT] = "text",
-    [FIELD_STEPS] = "steps",       [FIELD_SITES] = "sites",         [FIELD_METRICS] = "metrics",
-    [FIELD_NAME] = "name",         [FIELD_PRESET] = "preset",       [FIELD_SEEDS] = "seeds",
-    [FIELD_SWEEP] = "sweep",       [FIELD_NUMBERS] = "numbers",     [FIELD_OVERRIDES] = "overrides",
-    [FIELD_STRATEGY] = "strategy", [FIELD_HF_CONFIG] = "hf_config", [FIELD_SCALE] = "number",
-    [FIELD_EXPECT] = "expect",     [FIELD_FIND] = "find",
-};
-
-static bool is_numeric(const field *f)
-{
-    return f->type == FIELD_INTEGER || f->type == FIELD_DEPTH || f->type == FIELD_NUMBER ||
-           f->type == FIELD_SCALE;
-}
-
 void tables_default(json_out *o, const field *f)
 {
-    if (f->rule || (f->type == FIELD_NUMBER && isnan(f->number)) || f->type == FIELD_TEXT)
+    if (f->rule)
         json_null(o);
-    else if (is_numeric(f))
-        json_double(o, f->number);
-    else if (f->type == FIELD_BOOL)
-        json_bool(o, f->number != 0);
-    else if (f->type == FIELD_SEEDS || f->type == FIELD_SWEEP || f->type == FIELD_NUMBERS ||
-             f->type == FIELD_OVERRIDES || f->type == FIELD_HF_CONFIG || f->type == FIELD_EXPECT ||
-             f->type == FIELD_FIND)
-        json_raw(o, f->text);
     else
-        json_string(o, f->text);
-}
-
-const registry *tables_choices(const field *f)
-{
-    if (f->type == FIELD_PRESET) return &preset_registry;
-    if (f->type == FIELD_STRATEGY) return &strategy_registry;
-    return f->choices ? choice_registry(f->choices) : NULL;
-}
-
-static void write_row_names(json_out *o, const registry *r)
-{
-    for (int i = 0; i < r->n; i++) json_string(o, r->rows[i]->name);
+        kind_table[f->type]->write_default(o, f);
 }
 
 /* --- fields ----------------------------------------------------------------------------------- */
@@ -57,25 +22,26 @@ static void write_row_names(json_out *o, const registry *r)
 void tables_write_field(json_out *o, const field *f)
 {
     char path[FIELD_PATH];
-    const registry *r = tables_choices(f);
+    const registry *r = field_choices(f);
+    const field_kind *k = kind_table[f->type];
     field_path(path, f);
     json_begin_object(o);
     json_string_member(o, "path", path);
     json_string_member(o, "group", f->group);
     json_string_member(o, "name", f->name);
-    json_string_member(o, "type", type_names[f->type]);
+    json_string_member(o, "type", k->name);
     json_string_member(o, "doc", f->doc);
     json_key(o, "default");
     tables_default(o, f);
     json_string_member(o, "rule", f->rule);
     json_string_member(o, "unit", f->unit);
     json_key(o, "min");
-    if (is_numeric(f))
+    if (k->is_number)
         json_double(o, f->min);
     else
         json_null(o);
     json_key(o, "max");
-    if (is_numeric(f))
+    if (k->is_number)
         json_double(o, f->max);
     else
         json_null(o);
@@ -86,7 +52,7 @@ void tables_write_field(json_out *o, const field *f)
     json_key(o, "values");
     if (r) {
         json_begin_array(o);
-        write_row_names(o, r);
+        kind_names(o, r);
         json_end(o);
     } else {
         json_null(o);

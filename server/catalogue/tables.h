@@ -34,7 +34,5 @@ void tables_write_preset(json_out *o, int row);
 
 /* The default of a field as a value; null where a rule gives it. */
 void tables_default(json_out *o, const field *f);
-/* What a field chooses from; NULL: it is no choice. */
-const registry *tables_choices(const field *f);
 
 #endif

@@ -137,34 +137,38 @@ static void print_rows(const names *n)
     }
 }
 
-static const char *default_text(char number[JSON_NUMBER], const field *f)
+/* scratch: for what is no text. */
+static const char *default_text(json_out *scratch, const field *f)
 {
     if (f->rule) return f->rule;
-    if (f->type == FIELD_BOOL) return f->number != 0 ? "true" : "false";
     if (f->text) return *f->text ? f->text : "none";
-    if (isnan(f->number)) return "null";
-    json_number_text(number, f->number);
-    return number;
+    json_reset(scratch);
+    tables_default(scratch, f);
+    return scratch->text ? scratch->text : "";
 }
 
 static void print_fields(void)
 {
-    char path[FIELD_PATH], number[JSON_NUMBER];
+    char path[FIELD_PATH];
+    json_out scratch = {0};
     for (int i = 0; i < FIELD_COUNT; i++) {
         const field *f = &field_table[i];
         field_path(path, f);
-        printf("  %-26s %s; default: %s\n", path, f->doc, default_text(number, f));
+        printf("  %-26s %s; default: %s\n", path, f->doc, default_text(&scratch, f));
     }
+    json_deinit(&scratch);
     printf("\nnormscope describe fields NAME tells what is allowed, and the unit.\n");
 }
 
 static void print_field(const field *f)
 {
-    char allowed[512], path[FIELD_PATH], number[JSON_NUMBER];
+    char allowed[512], path[FIELD_PATH];
+    json_out scratch = {0};
     field_path(path, f);
     field_allowed(allowed, sizeof allowed, f, 0);
     printf("%s: %s\n  allowed   %s\n", path, f->doc, allowed);
-    printf("  default   %s\n", default_text(number, f));
+    printf("  default   %s\n", default_text(&scratch, f));
+    json_deinit(&scratch);
     if (f->unit) printf("  unit      %s\n", f->unit);
     if (f->choices) printf("  see       normscope describe %s\n", f->choices);
     int group = *f->group ? field_group_find(f->group) : -1;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* The field that "/model/n_heads/…" names, or -1; *rest is what follows it. */
-static int field_at(const char *pointer, const char **rest)
+static int pointed_field(const char *pointer, const char **rest)
 {
     char first[FIELD_PATH], second[FIELD_PATH];
     int n = 0, m = 0;
@@ -41,7 +41,7 @@ static void locate(const reading *r, const sweep_arm *arm, error *err)
 {
     char rest[FIELD_PATH];
     const char *tail = "";
-    int found = field_at(err->pointer, &tail);
+    int found = pointed_field(err->pointer, &tail);
     if (found < 0) return;
     field_id id = said_by(r, arm, (field_id)found);
     if (id == FIELD_model_hf_config) {

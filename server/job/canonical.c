@@ -1,92 +1,25 @@
 #include "server/job/canonical.h"
 
-#include "server/job/choice.h"
-#include "server/job/override.h"
 #include "server/job/preset.h"
 #include "server/job/strategy.h"
 
-#include <math.h>
 #include <string.h>
-
-static void write_names(json_out *o, const registry *r, const bool *selected)
-{
-    json_begin_array(o);
-    for (int i = 0; i < r->n; i++)
-        if (selected[i]) json_string(o, r->rows[i]->name);
-    json_end(o);
-}
-
-static void write_steps(json_out *o, const spec_measure *m)
-{
-    json_begin_array(o);
-    for (int i = 0; i < m->n_steps; i++) json_integer(o, m->steps[i]);
-    json_end(o);
-}
-
-static void write_numbers(json_out *o, const double *v, int n)
-{
-    json_begin_array(o);
-    for (int i = 0; i < n; i++) json_double(o, v[i]);
-    json_end(o);
-}
 
 void canonical_value(json_out *o, const field *f, const run_spec *spec)
 {
-    const void *at = (const char *)spec + f->offset;
-    switch (f->type) {
-    case FIELD_INTEGER:
-    case FIELD_DEPTH:
-        json_integer(o, *(const int *)at);
-        break;
-    case FIELD_NUMBER:
-        if (isnan(*(const double *)at))
-            json_null(o);
-        else
-            json_double(o, *(const double *)at);
-        break;
-    case FIELD_BOOL:
-        json_bool(o, *(const bool *)at);
-        break;
-    case FIELD_CHOICE: {
-        const registry *r = choice_registry(f->choices);
-        int row = *(const int *)at;
-        json_string(o, r && row >= 0 && row < r->n ? r->rows[row]->name : NULL);
-        break;
-    }
-    case FIELD_TEXT:
-        json_string(o, at);
-        break;
-    case FIELD_STEPS:
-        write_steps(o, &spec->measure);
-        break;
-    case FIELD_SITES:
-        write_names(o, &site_registry, at);
-        break;
-    case FIELD_METRICS:
-        write_names(o, &metric_registry, at);
-        break;
-    case FIELD_NUMBERS:
-        write_numbers(o, spec->strategy.residual_scales, spec->strategy.n_residual_scales);
-        break;
-    case FIELD_OVERRIDES:
-        override_write(o, &spec->strategy);
-        break;
-    default:
-        json_null(o);
-        break;
-    }
+    kind_table[f->type]->write(o, f, spec);
 }
 
 void canonical_draft_value(json_out *o, field_id id, const draft *d)
 {
-    if (id == FIELD_model_preset && d->preset >= 0)
-        json_string(o, preset_registry.rows[d->preset]->name);
-    else if (id == FIELD_strategy_name)
-        json_string(o, strategy_registry.rows[d->strategy]->name);
-    else if (id == FIELD_model_width_scale)
-        json_double(o, d->width_scale);
+    const field *f = &field_table[id];
+    const field_kind *k = kind_table[f->type];
+    if (k->write)
+        k->write(o, f, &d->spec);
+    else if (k->write_draft)
+        k->write_draft(o, d);
     else
-        canonical_value(o, &field_table[id], &d->spec);
+        json_null(o);
 }
 
 static void write_seeds(json_out *o, const uint64_t *seeds, int n_seeds)
@@ -96,34 +29,27 @@ static void write_seeds(json_out *o, const uint64_t *seeds, int n_seeds)
     json_end(o);
 }
 
-static bool is_named(const field *f, const canonical_names *names)
+static bool is_named(int id, const canonical_names *names)
 {
-    return (f->type == FIELD_PRESET && names->preset) ||
-           (f->type == FIELD_STRATEGY && names->strategy) ||
-           (f->type == FIELD_SCALE && names->width_scale > 0);
+    return (id == FIELD_model_preset && names->preset) ||
+           (id == FIELD_strategy_name && names->strategy) ||
+           (id == FIELD_model_width_scale && names->width_scale > 0);
 }
 
-static void write_named(json_out *o, const field *f, const canonical_names *names)
+static void write_named(json_out *o, int id, const canonical_names *names)
 {
-    if (f->type == FIELD_PRESET)
+    if (id == FIELD_model_preset)
         json_raw(o, names->preset);
-    else if (f->type == FIELD_STRATEGY)
+    else if (id == FIELD_strategy_name)
         json_string(o, names->strategy);
     else
         json_double(o, names->width_scale);
 }
 
-static bool is_default_choice(const field *f, const run_spec *spec)
-{
-    const registry *r = choice_registry(f->choices);
-    return *(const int *)((const char *)spec + f->offset) == registry_find(r, f->text);
-}
-
 static bool is_written(const field *f, const run_spec *spec, bool included)
 {
-    if (f->type == FIELD_TEXT && !*((const char *)spec + f->offset)) return false;
-    if (f->silent && is_default_choice(f, spec)) return false;
-    return f->size && included;
+    const field_kind *k = kind_table[f->type];
+    return f->size && included && !(f->silent && k->is_default(field_at(spec, f), f));
 }
 
 /* n_seeds 0: none are written. */
@@ -141,8 +67,8 @@ static void write_fields(json_out *o,
             json_end(o);
             open = "";
         }
-        if (f->type == FIELD_SEEDS && n_seeds) write_seeds(o, seeds, n_seeds);
-        bool named = is_named(f, &names);
+        if (i == FIELD__seeds && n_seeds) write_seeds(o, seeds, n_seeds);
+        bool named = is_named(i, &names);
         if (!named && !is_written(f, spec, include[i])) continue;
         if (strcmp(open, f->group) != 0) {
             json_object_member(o, f->group);
@@ -150,7 +76,7 @@ static void write_fields(json_out *o,
         }
         json_key(o, f->name);
         if (named)
-            write_named(o, f, &names);
+            write_named(o, i, &names);
         else
             canonical_value(o, f, spec);
     }

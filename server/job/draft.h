@@ -40,14 +40,11 @@ bool draft_read_member(
 /* Every field that `from` was given replaces that of `to`. */
 void draft_overlay(draft *to, const draft *from);
 
-/* A list of integers from 0 to max, strictly ascending when so asked. */
-err_code draft_read_integers(double *out,
-                             int *n,
-                             int n_max,
-                             double max,
-                             const field *f,
-                             const struct cJSON *value,
-                             error *err);
+/* For kinds of fields (server/job/kind.h): where the value is, and the length of a list. */
+void *draft_at(draft *d, const field *f);
+int *draft_length(draft *d, const field *f);
+/* Puts a number in front of the pointer of an error, and returns its code. */
+err_code draft_at_index(error *err, int index);
 
 /* "\"gelu\"", "3", "a list", …: a value from outside on one printable line, cut when long. */
 enum { DRAFT_VALUE = 64 };

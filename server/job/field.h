@@ -4,44 +4,22 @@
 #ifndef SERVER_JOB_FIELD_H
 #define SERVER_JOB_FIELD_H
 
-#include "core/engine.h"
+#include "server/job/kind.h"
 
 #include <stddef.h>
 
 enum { SEEDS_MAX = 64 };
-
-typedef enum field_type {
-    FIELD_INTEGER,   /* int */
-    FIELD_DEPTH,     /* int; its largest value is limits.depth */
-    FIELD_NUMBER,    /* double; null is NaN */
-    FIELD_BOOL,      /* bool */
-    FIELD_CHOICE,    /* int, a row of the registry named by choices */
-    FIELD_TEXT,      /* char[SPEC_CORPUS_NAME] */
-    FIELD_STEPS,     /* spec_measure.steps and n_steps */
-    FIELD_SITES,     /* bool[SITE_COUNT] */
-    FIELD_METRICS,   /* bool[METRIC_COUNT] */
-    FIELD_NUMBERS,   /* spec_strategy.residual_scales and n_residual_scales */
-    FIELD_OVERRIDES, /* spec_strategy.overrides and n_overrides */
-    FIELD_NAME,      /* these are not in run_spec */
-    FIELD_PRESET,
-    FIELD_HF_CONFIG,
-    FIELD_SCALE,
-    FIELD_STRATEGY,
-    FIELD_SEEDS,
-    FIELD_SWEEP,
-    FIELD_EXPECT,
-    FIELD_FIND
-} field_type;
 
 typedef struct field {
     const char *group; /* "" at top level */
     const char *name;
     field_type type;
     size_t offset, size; /* in run_spec; size 0: not stored there */
+    size_t count;        /* where the length of a list is; 0: it has none */
     double min, max;
     bool open_min, open_max; /* the bound itself is not allowed */
     bool nullable;
-    bool silent; /* CHOICE: left out of the canonical text at its default, as in jobs from before */
+    bool silent; /* left out of the canonical text at its default, as in jobs from before */
     bool free;   /* changes neither memory nor arithmetic nor rows of a run, so not its estimate */
     use_set use; /* bit of enum use: what the network must have; 0: nothing */
     unsigned override;   /* enum spec_override_bit: may stand in strategy.overrides; 0: not */
@@ -93,6 +71,13 @@ void field_allowed(char *out, size_t size, const field *f, int depth_max);
 
 /* What the network must have for the field to mean anything, as a sentence; NULL: nothing. */
 const char *field_needs(const field *f);
+
+/* What it chooses from; NULL: it is no choice. */
+const registry *field_choices(const field *f);
+
+/* Where the value of a field is in a spec that stores it, and its length. */
+const void *field_at(const run_spec *spec, const field *f);
+int field_length(const run_spec *spec, const field *f);
 
 /* The part of a spec that belongs to a field. */
 void field_copy(run_spec *to, const run_spec *from, const field *f);

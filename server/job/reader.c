@@ -16,48 +16,6 @@ static err_code no_memory(error *err)
     return error_set(err, ERR_MEMORY, "", "not enough memory to read the job");
 }
 
-/* --- members that are not fields of a run ----------------------------------------------------- */
-
-static err_code read_name(job *out, const cJSON *v, error *err)
-{
-    const field *f = &field_table[FIELD__name];
-    if (!cJSON_IsString(v)) return draft_refuse(err, ERR_TYPE, f, v, 0);
-    size_t n = strlen(v->valuestring), characters = 0;
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)v->valuestring[i];
-        characters += (c & 0xc0) != 0x80;
-        if (c < 0x20 || c == 0x7f)
-            return error_set(err, ERR_RANGE, "",
-                             "name has the control character U+%04X; allowed is text", c);
-    }
-    if (characters > JOB_NAME_CHARACTERS)
-        return error_set(err, ERR_RANGE, "", "name has %zu characters; allowed are %d", characters,
-                         JOB_NAME_CHARACTERS);
-    memcpy(out->name, v->valuestring, n + 1);
-    return ERR_OK;
-}
-
-static err_code read_seeds(reading *r, const cJSON *v, error *err)
-{
-    const field *f = &field_table[FIELD__seeds];
-    double seeds[SEEDS_MAX];
-    err_code code = draft_read_integers(seeds, &r->n_seeds, SEEDS_MAX, f->max, f, v, err);
-    if (code) return code;
-    if (r->n_seeds == 0)
-        return error_set(err, ERR_RANGE, "", "seeds is an empty list; at least one is needed");
-    for (int i = 0; i < r->n_seeds; i++) {
-        r->seeds[i] = (uint64_t)seeds[i];
-        for (int k = 0; k < i; k++) {
-            if (seeds[k] != seeds[i]) continue;
-            char pointer[16];
-            snprintf(pointer, sizeof pointer, "/%d", i);
-            return error_set(err, ERR_RANGE, pointer, "seed %llu is given twice; seeds must differ",
-                             (unsigned long long)r->seeds[i]);
-        }
-    }
-    return ERR_OK;
-}
-
 static err_code unknown_member(const cJSON *member, error *err)
 {
     draft_names names;
@@ -69,26 +27,9 @@ static err_code read_member(reading *r, job *out, const cJSON *member, error *er
 {
     err_code code;
     if (draft_read_member(&r->base, member, r->lim->depth, &code, err)) return code;
-    switch (field_find("", member->string)) {
-    case FIELD__name:
-        code = read_name(out, member, err);
-        break;
-    case FIELD__seeds:
-        code = read_seeds(r, member, err);
-        break;
-    case FIELD__sweep:
-        code = sweep_read(&r->sweep, member, r->lim->depth, err);
-        break;
-    case FIELD__expect:
-        code = expect_read(out->expect, member, r->lim->depth, err);
-        break;
-    case FIELD__find:
-        code = find_read(&r->find, member, r->lim->depth, err);
-        break;
-    default:
-        code = unknown_member(member, err);
-        break;
-    }
+    int id = field_find("", member->string);
+    const field_kind *k = id < 0 ? NULL : kind_table[field_table[id].type];
+    code = k && k->read_own ? k->read_own(r, out, member, err) : unknown_member(member, err);
     if (code) error_prefix(err, member->string);
     return code;
 }

@@ -6,34 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static err_code set_default(run_spec *out, const field *f, error *err)
-{
-    void *at = (char *)out + f->offset;
-    switch (f->type) {
-    case FIELD_INTEGER:
-    case FIELD_DEPTH:
-        *(int *)at = (int)f->number;
-        return ERR_OK;
-    case FIELD_NUMBER:
-        *(double *)at = f->number;
-        return ERR_OK;
-    case FIELD_BOOL:
-        *(bool *)at = f->number != 0;
-        return ERR_OK;
-    case FIELD_CHOICE: {
-        if (f->rule) return ERR_OK;
-        const registry *r = choice_registry(f->choices);
-        int row = r ? registry_find(r, f->text) : -1;
-        if (row < 0)
-            return error_set(err, ERR_INTERNAL, "", "%s has no row %s", f->choices, f->text);
-        *(int *)at = row;
-        return ERR_OK;
-    }
-    default:
-        return ERR_OK; /* a text is empty */
-    }
-}
-
 static void select_defaults(bool *selected, const registry *r)
 {
     for (int i = 0; i < r->n; i++) selected[i] = r->rows[i]->is_default;
@@ -144,6 +116,12 @@ static err_code drop_unused(run_spec *s, const draft *d, error *err)
         code = error_set(err, ERR_COMBINATION, pointer, "%s needs %s", f->name, field_needs(f));
     }
     return code;
+}
+
+static err_code set_default(run_spec *out, const field *f, error *err)
+{
+    const field_kind *k = kind_table[f->type];
+    return k->set_default ? k->set_default((char *)out + f->offset, f, err) : ERR_OK;
 }
 
 err_code resolve_fixed(run_spec *out, const draft *d, error *err)

@@ -82,14 +82,6 @@ static int by_text(const void *a, const void *b)
     return order ? order : (x > y) - (x < y);
 }
 
-static err_code index_error(error *err, int index)
-{
-    char segment[16];
-    snprintf(segment, sizeof segment, "%d", index);
-    error_prefix(err, segment);
-    return err->code;
-}
-
 static err_code check_distinct(const axis *a, error *err)
 {
     const axis_value **sorted = malloc((size_t)a->n * sizeof(const axis_value *));
@@ -100,7 +92,7 @@ static err_code check_distinct(const axis *a, error *err)
     for (int i = 1; i < a->n && !code; i++) {
         if (strcmp(sorted[i - 1]->text, sorted[i]->text) != 0) continue;
         error_set(err, ERR_RANGE, "", "the value %.60s is given twice", sorted[i]->text);
-        code = index_error(err, (int)(sorted[i] - a->values));
+        code = draft_at_index(err, (int)(sorted[i] - a->values));
     }
     free(sorted);
     return code;
@@ -125,7 +117,8 @@ static err_code read_axis(axis *a, const cJSON *list, int depth_max, error *err)
     cJSON_ArrayForEach(item, list)
     {
         axis_value *v = &a->values[a->n++];
-        if (read_axis_value(v, group, id, item, depth_max, err)) return index_error(err, a->n - 1);
+        if (read_axis_value(v, group, id, item, depth_max, err))
+            return draft_at_index(err, a->n - 1);
     }
     return check_distinct(a, err);
 }

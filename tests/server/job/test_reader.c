@@ -4,6 +4,7 @@
 #include "server/catalogue/tables.h"
 #include "server/job/choice.h"
 #include "server/job/field.h"
+#include "server/job/kind_json.h"
 #include "server/job/preset.h"
 #include "server/job/strategy.h"
 #include "tests/server/reading.h"
@@ -658,6 +659,19 @@ START_TEST(test_every_field_has_doc_default_and_registry)
 }
 END_TEST
 
+START_TEST(test_every_kind_has_what_its_fields_need)
+{
+    const field *f = &field_table[_i];
+    const field_kind *k = kind_table[f->type];
+    ck_assert(k->name && (k->allows || k->allowed) && k->schema && k->write_default);
+    ck_assert(f->size   ? k->read && k->write
+              : k->read ? k->copy_draft != NULL
+                        : k->read_own != NULL);
+    ck_assert(!f->silent || k->is_default);
+    if (k->write_default == kind_default_json && !f->rule) ck_assert_ptr_nonnull(f->text);
+}
+END_TEST
+
 START_TEST(test_tables_are_json)
 {
     char *texts[] = {schema_job(), tables_fields(), tables_presets(), tables_registries(),
@@ -719,6 +733,7 @@ int main(void)
     tcase_set_timeout(c, 30);
     tcase_add_loop_test(c, test_every_preset_is_a_job, 0, preset_registry.n);
     tcase_add_loop_test(c, test_every_field_has_doc_default_and_registry, 0, FIELD_COUNT);
+    tcase_add_loop_test(c, test_every_kind_has_what_its_fields_need, 0, FIELD_COUNT);
     tcase_add_test(c, test_tables_are_json);
     suite_add_tcase(s, c);
     return suite_run(s);

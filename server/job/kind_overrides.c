@@ -1,6 +1,6 @@
-#include "server/job/override.h"
-
-#include "server/job/canonical.h"
+/* strategy.overrides: other values in some blocks. */
+#include "server/job/draft.h"
+#include "server/job/kind_json.h"
 
 #include <cJSON.h>
 #include <math.h>
@@ -105,10 +105,13 @@ static err_code read_override(spec_override *out, draft *scratch, const cJSON *v
     return ERR_OK;
 }
 
-err_code override_read(spec_strategy *out, const field *f, const cJSON *value, error *err)
+static err_code
+read_overrides(draft *to, const field *f, const cJSON *value, int depth_max, error *err)
 {
     static const draft empty;
     draft scratch = empty;
+    spec_strategy *out = &to->spec.strategy;
+    (void)depth_max;
     if (!cJSON_IsArray(value)) return draft_refuse(err, ERR_TYPE, f, value, 0);
     memset(out->overrides, 0, sizeof out->overrides);
     out->n_overrides = 0;
@@ -121,9 +124,7 @@ err_code override_read(spec_strategy *out, const field *f, const cJSON *value, e
         int i = out->n_overrides++;
         err_code code = read_override(&out->overrides[i], &scratch, item, err);
         if (!code) continue;
-        char segment[16];
-        snprintf(segment, sizeof segment, "%d", i);
-        error_prefix(err, segment);
+        draft_at_index(err, i);
         return code;
     }
     return ERR_OK;
@@ -144,8 +145,10 @@ static void write_layers(json_out *o, const spec_override *r)
     }
 }
 
-void override_write(json_out *o, const spec_strategy *s)
+static void write_overrides(json_out *o, const field *f, const run_spec *spec)
 {
+    const spec_strategy *s = &spec->strategy;
+    (void)f;
     run_spec scratch = {0};
     json_begin_array(o);
     for (int i = 0; i < s->n_overrides; i++) {
@@ -156,7 +159,7 @@ void override_write(json_out *o, const spec_strategy *s)
         for (int id = 0; id < FIELD_COUNT; id++) {
             if (!(field_table[id].override & r->given)) continue;
             json_key(o, field_table[id].name);
-            canonical_value(o, &field_table[id], &scratch);
+            kind_table[field_table[id].type]->write(o, &field_table[id], &scratch);
         }
         json_end(o);
     }
@@ -179,7 +182,8 @@ static void schema_layers(json_out *o)
     json_end(o);
 }
 
-void override_schema(json_out *o)
+/* Of one entry of the list. */
+static void schema_entry(json_out *o)
 {
     json_begin_object(o);
     json_string_member(o, "type", "object");
@@ -190,13 +194,35 @@ void override_schema(json_out *o)
     schema_layers(o);
     for (int id = 0; id < FIELD_COUNT; id++) {
         if (!field_table[id].override) continue;
-        char reference[FIELD_PATH + 16] = "#/$defs/", path[FIELD_PATH];
+        char path[FIELD_PATH];
         field_path(path, &field_table[id]);
-        strncat(reference, path, FIELD_PATH);
-        json_object_member(o, field_table[id].name);
-        json_string_member(o, "$ref", reference);
-        json_end(o);
+        json_key(o, field_table[id].name);
+        kind_schema_reference(o, path);
     }
     json_end(o);
     json_end(o);
 }
+
+static void schema_overrides(json_out *o, const field *f)
+{
+    (void)f;
+    json_string_member(o, "type", "array");
+    json_key(o, "items");
+    schema_entry(o);
+    json_number_member(o, "maxItems", SPEC_OVERRIDES_MAX);
+}
+
+static void allow_overrides(char *out, size_t size, const field *f, int depth_max)
+{
+    (void)f, (void)depth_max;
+    snprintf(out, size, "a list of up to %d objects", SPEC_OVERRIDES_MAX);
+}
+
+const field_kind kind_OVERRIDES = {
+    .name = "overrides",
+    .allowed = allow_overrides,
+    .read = read_overrides,
+    .write = write_overrides,
+    .write_default = kind_default_json,
+    .schema = schema_overrides,
+};
