@@ -175,7 +175,6 @@ void graph_share(graph *g, node *n);
 /* n needs count constants that fill makes with so many doubles of work space; NULL: none. */
 void graph_constants(graph *g, node *n, size_t count, constants_fill *fill, size_t work);
 /* The parameter with this full name, or NONE. */
-/* The parameter with this full name, or NONE. */
 int graph_find_param(const graph *g, const char *name);
 node *graph_node(graph *g, const struct op *kind);
 /* size bytes, all zero, at n->own: what its op knows of it and nothing else does. */

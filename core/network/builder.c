@@ -269,8 +269,7 @@ int builder_mlp(builder *b, int x)
     return raw;
 }
 
-const branch branch_attention = {.name = "attention",
-                                 .build = builder_attention,
+const branch branch_attention = {.build = builder_attention,
                                  .in = SLOT_ATTN_IN,
                                  .out = SLOT_ATTN_OUT,
                                  .post = SLOT_ATTN_POST,
@@ -278,8 +277,7 @@ const branch branch_attention = {.name = "attention",
                                  .site = SITE_attn_branch,
                                  .gain = "attn.branch_gain"};
 
-const branch branch_mlp = {.name = "mlp",
-                           .build = builder_mlp,
+const branch branch_mlp = {.build = builder_mlp,
                            .in = SLOT_MLP_IN,
                            .out = SLOT_MLP_OUT,
                            .post = SLOT_MLP_POST,

@@ -45,7 +45,6 @@ typedef struct builder builder;
 /* A sublayer of a block, as placements meet it: a branch off the stream, and the places of its
  * norms. A family offers a list of them. */
 typedef struct branch {
-    const char *name;
     int (*build)(builder *b, int x); /* what it makes of its input, its last matrix included */
     norm_slot in, out, post, beside; /* beside: of a second stream that it reads */
     site site;                       /* what it adds to the stream */
@@ -96,14 +95,14 @@ int builder_mlp(builder *b, int x);       /* after W_2; site mlp_raw */
 
 /* What a branch adds to the stream, from its output y: branch gain, residual scale, recentring;
  * named as the branch's site. */
-int builder_branch(builder *b, const branch *s, int y);
+int builder_branch(builder *b, const branch *which, int y);
 /* x + builder_branch(y). */
-int builder_add(builder *b, const branch *s, int x, int y);
+int builder_add(builder *b, const branch *which, int x, int y);
 /* alpha x + builder_branch(y), alpha a constant. */
-int builder_add_scaled(builder *b, const branch *s, double alpha, int x, int y);
+int builder_add_scaled(builder *b, const branch *which, double alpha, int x, int y);
 /* What strategy.gpas makes of the stream x before, or after, the sum with this branch: part of
  * builder_add. */
-int builder_gpas(builder *b, const branch *s, bool before, int x);
+int builder_gpas(builder *b, const branch *which, bool before, int x);
 int builder_mid(builder *b, int x); /* names the stream between the sublayers; returns x */
 
 /* x times, or plus, a learned vector of n numbers that start at start. A gain of this role that the

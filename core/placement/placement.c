@@ -15,15 +15,21 @@ static const entry *const rows[] = {
 const registry placement_registry = {"placements", "where the norms of a block sit", rows,
                                      sizeof rows / sizeof *rows};
 
+/* One after the other. */
+static int sublayers(builder *b, const placement *kind, int x)
+{
+    for (int i = 0; i < b->n_sublayers; i++) {
+        if (i > 0) x = builder_mid(b, x);
+        x = kind->sublayer(b, b->sublayers[i], x);
+    }
+    return x;
+}
+
 int placement_block(builder *b, const placement *kind, int x)
 {
     const branch_hooks *own = b->inside;
     b->inside = &kind->inside;
-    for (int i = 0; i < b->n_sublayers && !kind->block; i++) {
-        x = kind->sublayer(b, b->sublayers[i], x);
-        if (i + 1 < b->n_sublayers) x = builder_mid(b, x);
-    }
-    if (kind->block) x = kind->block(b, x);
+    x = kind->block ? kind->block(b, x) : sublayers(b, kind, x);
     b->inside = own;
     return x;
 }

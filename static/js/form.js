@@ -165,9 +165,13 @@ function showProblem(form, problem, moveFocus) {
   if (moveFocus && at) at.focus();
 }
 
+function showControls(form) {
+  for (const c of form.made.all.values()) c.show(form.job);
+}
+
 /* The controls show the job; the address keeps it; its cost is asked for. */
 function showJob(form) {
-  for (const c of form.made.all.values()) c.show(form.job);
+  showControls(form);
   setQuery({ job: JSON.stringify(form.job), from: null, model: null }, true);
   form.estimate.later(form.job);
 }
@@ -267,7 +271,7 @@ export async function formPage(root, { query }) {
   form.hf.dropOn(page);
   clear(root).append(h('div', { class: 'form-head' }, h('h1', { text: 'New job' }), examplePicker(form, tables.examples)), page);
   showText(form);
-  for (const c of form.made.all.values()) c.show(form.job);
+  showControls(form);
   form.estimate.later(form.job);
   return { update: () => true, destroy: form.estimate.stop };
 }
