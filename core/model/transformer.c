@@ -193,6 +193,7 @@ const model model_transformer = {
               .summary = "embedding, L blocks of attention and MLP by the placement, head; causal "
                          "or bidirectional",
               .source = "arXiv:1706.03762"},
+    .has_theory = true,
     .check = check,
     .build = build,
 };

@@ -277,7 +277,8 @@ const branch branch_attention = {.build = builder_attention,
                                  .site = SITE_attn_branch,
                                  .gain = "attn.branch_gain"};
 
-const branch branch_mlp = {.build = builder_mlp,
+const branch branch_mlp = {.is_mlp = true,
+                           .build = builder_mlp,
                            .in = SLOT_MLP_IN,
                            .out = SLOT_MLP_OUT,
                            .post = SLOT_MLP_POST,

@@ -45,6 +45,7 @@ typedef struct builder builder;
 /* A sublayer of a block, as placements meet it: a branch off the stream, and the places of its
  * norms. A family offers a list of them. */
 typedef struct branch {
+    bool is_mlp;                     /* it looks at one token alone */
     int (*build)(builder *b, int x); /* what it makes of its input, its last matrix included */
     norm_slot in, out, post, beside; /* beside: of a second stream that it reads */
     site site;                       /* what it adds to the stream */

@@ -16,6 +16,7 @@
 #ifndef CORE_THEORY_BLOCK_H
 #define CORE_THEORY_BLOCK_H
 
+#include "core/base/catalog.h"
 #include "core/theory/mixing.h"
 #include "core/theory/pair.h"
 
@@ -33,7 +34,9 @@ typedef struct norm_step {
 } norm_step;
 
 typedef struct sublayer {
-    bool is_mlp, no_skip, around, parallel, toward;
+    bool is_mlp, is_last; /* of the block */
+    bool no_skip, around, parallel, toward;
+    site site; /* what it adds to the stream */
     norm_step stream, in, inner, out, post;
     double alpha, beta; /* factors of the stream and of the branch */
     double in_scale;

@@ -2,9 +2,9 @@
 
 #include "core/data/data.h"
 #include "core/loss/loss.h"
+#include "core/model/model.h"
 #include "core/model/weights.h"
 #include "core/network/parametrization.h"
-#include "core/network/slot.h"
 #include "core/network/strategy.h"
 #include "core/placement/placement.h"
 #include "core/position/position.h"
@@ -166,7 +166,7 @@ static const recipe *recipe_at(const run_spec *spec, int layer)
 reason setting_reason(const run_spec *spec)
 {
     const recipe *r = &place_of(spec)->theory;
-    if (!slot_mixer(spec) || !slot_mlp(spec)) return REASON_NO_LAW_FAMILY;
+    if (!model_table[spec->model.family]->has_theory) return REASON_NO_LAW_FAMILY;
     if (!r->known) return r->unknown ? r->unknown : REASON_NO_LAW_PLACEMENT;
     if (!norms_known(spec)) return REASON_NO_LAW_NORM;
     if (spec->model.v_norm && !spec->model.qk_norm && !r->attn.in) return REASON_NO_LAW_NORM;
@@ -304,14 +304,21 @@ static void mlp_sublayer(setting *s, int layer, sublayer *out)
     out->gain_in *= m->d_model, out->gain_up *= m->d_model; /* learned factors sqrt(D) */
 }
 
-void setting_sublayer(setting *s, int layer, bool mlp, sublayer *out)
+void setting_sublayer(setting *s, int layer, int i, sublayer *out)
 {
+    const branch *b = s->sublayers[i];
+    const bool mlp = b->is_mlp;
     const run_spec *spec = s->spec;
     const spec_model *m = &spec->model;
     const recipe *r = recipe_at(spec, layer);
     const recipe_sublayer *at = mlp ? &r->mlp : &r->attn;
     int D = m->d_model, inner = mlp ? m->d_ff : m->n_heads * m->head_dim;
-    *out = (sublayer){.is_mlp = mlp, .no_skip = r->no_skip, .width = D, .hidden = inner};
+    *out = (sublayer){.is_mlp = mlp,
+                      .is_last = i == s->n_sublayers - 1,
+                      .site = b->site,
+                      .no_skip = r->no_skip,
+                      .width = D,
+                      .hidden = inner};
     bool post = m->parallel ? mlp && r->attn.post : at->post;
     out->parallel = m->parallel;
     out->around = at->around;
@@ -358,6 +365,7 @@ static bool all_alike(const run_spec *spec)
 void setting_init(setting *s, const run_spec *spec, int most, bool both, double *kernels)
 {
     *s = (setting){.spec = spec, .exchangeable = all_alike(spec)};
+    s->n_sublayers = slot_branches(s->sublayers, spec);
     tokens_init(&s->tokens, spec->data.seq_len, s->exchangeable, most);
     s->tokens.sequences = spec->data.batch;
     s->tokens.halves = both ? 2 : 1;

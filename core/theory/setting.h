@@ -4,6 +4,7 @@
 #ifndef CORE_THEORY_SETTING_H
 #define CORE_THEORY_SETTING_H
 
+#include "core/network/slot.h"
 #include "core/theory/block.h"
 
 /* What the run reads at its first step; tokens NULL: expectations over the data source. */
@@ -14,6 +15,8 @@ typedef struct theory_data {
 
 typedef struct setting {
     const run_spec *spec;
+    const branch *sublayers[SLOTS]; /* of a block, in order */
+    int n_sublayers;
     tokens tokens;
     pair act, curve_tanh, curve_erf;
     double *turn[2]; /* rope: factors on the logit kernel, in blocks that see all and local ones */
@@ -31,8 +34,8 @@ void setting_init(setting *s, const run_spec *spec, int most, bool both, double 
 double setting_entry(const setting *s, int layer, const char *matrix, double *entries);
 /* No law for this spec: why, else REASON_NONE. */
 reason setting_reason(const run_spec *spec);
-/* attn or mlp of block layer. */
-void setting_sublayer(setting *s, int layer, bool mlp, sublayer *out);
+/* Number i of the sublayers of a block. */
+void setting_sublayer(setting *s, int layer, int i, sublayer *out);
 /* The norm before the head; STEP_NONE without one. */
 norm_step setting_final(const setting *s);
 /* x_0, its error, and the feature means of fixed positions. */

@@ -138,10 +138,9 @@ void tell_sublayer(walk *w, int layer, const sublayer *s, const trace *tr)
     kernel_mean m = kernel_means(tr->branch, &w->s.tokens);
     double rho = m.q > 0 ? m.p / m.q : 0, share = rho * (1 - rho);
     double corr = share * share * 16 / w->spec->model.d_model + spread_corr(&w->x.error, m);
-    site where = s->is_mlp ? SITE_mlp_branch : SITE_attn_branch;
-    if (walk_adds(s)) tell_kernel(w, layer, where, tr->branch, NULL, tr->branch_error, corr);
+    if (walk_adds(s)) tell_kernel(w, layer, s->site, tr->branch, NULL, tr->branch_error, corr);
     if (!s->is_mlp) tell_entropy(w, layer, s, tr);
-    tell_stream(w, layer, s->is_mlp ? SITE_resid_out : SITE_resid_mid, &w->x);
+    tell_stream(w, layer, s->is_last ? SITE_resid_out : SITE_resid_mid, &w->x);
 }
 
 /* The names of matrix_grads. */
@@ -165,9 +164,9 @@ static void tell_matrix_weight(walk *w, int layer, const char *name, double var,
 /* Matrices of the blocks that the run has, before any pass. */
 void tell_weights(walk *w, int layer)
 {
-    for (int mlp = 0; mlp < 2; mlp++) {
+    for (int k = 0; k < w->each; k++) {
         sublayer s;
-        setting_sublayer(&w->s, layer, mlp, &s);
+        setting_sublayer(&w->s, layer, k, &s);
         for (int i = 0; i < MATRICES; i++) {
             const char *name = matrix_name(&s, i);
             double entries, var = name ? setting_entry(&w->s, layer, name, &entries) : 0;
@@ -309,7 +308,7 @@ void tell_special(walk *w)
     for (size_t i = 0; single && i < sizeof of_pairs / sizeof *of_pairs; i++)
         tell_reason(w, of_pairs[i], tell_law(of_pairs[i]), REASON_ONE_TOKEN);
     bool softmax = placement_table[w->spec->strategy.placement]->theory.mixing == RECIPE_SOFTMAX;
-    if (softmax && !single) return;
+    if ((softmax && !single) || !slot_mixer(w->spec)) return;
     tell_reason(w, METRIC_attn_entropy, LAW_logit_entropy,
                 single ? REASON_ONE_TOKEN : REASON_NO_LAW);
     tell_reason(w, METRIC_attn_entropy_norm, LAW_logit_entropy,

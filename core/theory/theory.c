@@ -19,24 +19,24 @@ static stream base_of(walk *w)
     return b;
 }
 
-/* Attention or MLP of a block, with the factor of the stream that profiling finds. */
-static void sublayer_at(walk *w, int layer, bool mlp, sublayer *out)
+/* Sublayer i of a block, with the factor of the stream that profiling finds. */
+static void sublayer_at(walk *w, int layer, int i, sublayer *out)
 {
-    setting_sublayer(&w->s, layer, mlp, out);
+    setting_sublayer(&w->s, layer, i, out);
     if (placement_table[w->spec->strategy.placement]->theory.profiled)
-        out->alpha = w->ratio[2 * (layer - 1) + mlp];
+        out->alpha = w->ratio[w->each * (layer - 1) + i];
 }
 
 /* The ratio of the next sublayer: of the whole sum, as if its variance were all of it. */
-static void profile(walk *w, int layer, bool mlp, const sublayer *s, double q, const trace *tr)
+static void profile(walk *w, int layer, int i, const sublayer *s, double q, const trace *tr)
 {
     double b = kernel_means(tr->branch, &w->s.tokens).q;
-    w->ratio[2 * (layer - 1) + mlp + 1] = sqrt(s->alpha * s->alpha * q + b);
+    w->ratio[w->each * (layer - 1) + i + 1] = sqrt(s->alpha * s->alpha * q + b);
 }
 
-static kept *kept_of(const walk *w, int layer, bool mlp)
+static kept *kept_of(const walk *w, int layer, int i)
 {
-    return &w->kept[2 * ((layer - 1) % w->every) + mlp];
+    return &w->kept[w->each * ((layer - 1) % w->every) + i];
 }
 
 /* One block forward; emit: the rows too. */
@@ -46,17 +46,17 @@ static void block_forward(walk *w, int layer, bool emit)
     double entropy[TOKENS_MAX];
     stream base = base_of(w);
     emit = emit && tell_told(w, layer);
-    for (int mlp = 0; mlp < 2; mlp++) {
+    for (int i = 0; i < w->each; i++) {
         sublayer s;
-        kept *of = kept_of(w, layer, mlp);
+        kept *of = kept_of(w, layer, i);
         trace *tr = &of->made;
         memcpy(of->k, w->x.k, bytes);
         tr->entropy = emit ? entropy : NULL;
         double q = kernel_means(w->x.k, &w->s.tokens).q;
-        sublayer_at(w, layer, mlp, &s);
+        sublayer_at(w, layer, i, &s);
         sublayer_forward(&s, &w->s.tokens, &w->x, &base, tr, w->work, w->series);
-        profile(w, layer, mlp, &s, q, tr);
-        if (!mlp) sublayer_ratio(&s, &w->s.tokens, tr, &base);
+        profile(w, layer, i, &s, q, tr);
+        if (i == 0) sublayer_ratio(&s, &w->s.tokens, tr, &base);
         if (emit) tell_sublayer(w, layer, &s, tr);
     }
 }
@@ -96,26 +96,25 @@ static void grow_error(walk *w, double before, double after)
 
 static void block_backward(walk *w, int layer)
 {
-    const kept *attn = kept_of(w, layer, false);
-    stream base = {.k = attn->k};
+    const kept *first = kept_of(w, layer, 0);
+    stream base = {.k = first->k};
     memset(w->to_base, 0, walk_each(w) * sizeof(double));
     sublayer s;
     matrix_grads of;
     const bool matrices = w->parameters && tell_told(w, layer);
-    sublayer_at(w, layer, false, &s);
-    sublayer_ratio(&s, &w->s.tokens, &attn->made, &base);
-    for (int mlp = 1; mlp >= 0; mlp--) {
-        const kept *from = kept_of(w, layer, mlp);
+    sublayer_at(w, layer, 0, &s);
+    sublayer_ratio(&s, &w->s.tokens, &first->made, &base);
+    for (int i = w->each - 1; i >= 0; i--) {
+        const kept *from = kept_of(w, layer, i);
         const stream x = {.k = from->k};
-        sublayer_at(w, layer, mlp, &s);
+        sublayer_at(w, layer, i, &s);
         sublayer_backward(&s, &w->s.tokens, &x, &base, &from->made, w->grad, w->to_base,
                           w->sum_grad, matrices ? &of : NULL, w->work, w->series);
         if (matrices) tell_matrices(w, layer, &s, &of);
-        if (walk_adds(&s))
-            tell_gradient(w, layer, mlp ? SITE_mlp_branch : SITE_attn_branch, w->sum_grad);
+        if (walk_adds(&s)) tell_gradient(w, layer, s.site, w->sum_grad);
         grow_error(w, kernel_means(w->sum_grad, &w->s.tokens).q,
                    kernel_means(w->grad, &w->s.tokens).q);
-        if (mlp) tell_gradient(w, layer, SITE_resid_mid, w->grad);
+        if (i > 0) tell_gradient(w, layer, SITE_resid_mid, w->grad);
     }
     for (size_t i = 0; i < walk_each(w); i++) w->grad[i] += w->to_base[i];
 }
@@ -158,7 +157,7 @@ static bool takes_rows(const norm_step *s)
 static void meet_last_norm(walk *w)
 {
     sublayer s;
-    sublayer_at(w, w->spec->depth, true, &s);
+    sublayer_at(w, w->spec->depth, w->each - 1, &s);
     norm_step final = setting_final(&w->s);
     if (final.kind == STEP_NONE && takes_rows(&s.post))
         memcpy(w->grad, w->past, walk_each(w) * sizeof *w->grad);
@@ -301,9 +300,9 @@ static void layout_segment(walk *w, const run_spec *spec, size_t n, bool alone, 
 {
     const size_t halves = has_halves(spec) ? 2 : 1, one = halves * kernel_doubles((int)n),
                  own = one + trace_doubles((int)n, (int)halves);
-    w->every = segment_of(spec, 2 * own * sizeof(double), alone);
+    w->every = segment_of(spec, (size_t)w->each * own * sizeof(double), alone);
     const size_t segments = (size_t)(spec->depth - 1) / (size_t)w->every + 1,
-                 rows = 2 * (size_t)w->every;
+                 rows = (size_t)(w->each * w->every);
     w->kept = arena_alloc(a, rows * sizeof *w->kept);
     double *at = arena_alloc(a, rows * own * sizeof *at);
     for (size_t i = 0; w->kept && i < rows; i++, at += own) w->kept[i] = (kept){.k = at};
@@ -318,6 +317,8 @@ static void layout(walk *w, const run_spec *spec, bool alone, arena *a)
     size_t n = (size_t)groups_of(spec), halves = has_halves(spec) ? 2 : 1,
            half = kernel_doubles((int)n) * sizeof(double), one = halves * half;
     size_t depth = (size_t)spec->depth;
+    const branch *list[SLOTS];
+    w->each = slot_branches(list, spec);
     layout_segment(w, spec, n, alone, a);
     w->x.k = arena_alloc(a, one);
     w->grad = arena_alloc(a, one);
@@ -331,7 +332,7 @@ static void layout(walk *w, const run_spec *spec, bool alone, arena *a)
         placement_table[spec->strategy.placement]->theory.mixing == RECIPE_TARGET ? 8 : 0;
     w->kernels = arena_alloc(a, one + (SETTING_KERNELS + given) * half);
     w->series = arena_alloc(a, 2 * n * sizeof *w->series);
-    w->ratio = arena_alloc(a, (2 * depth + 1) * sizeof(double));
+    w->ratio = arena_alloc(a, ((size_t)w->each * depth + 1) * sizeof(double));
     w->var = arena_alloc(a, (depth + 1) * sizeof(double));
     w->grad_norm = arena_alloc(a, (depth + 1) * sizeof(double));
     w->apart = arena_alloc(a, (depth + 1) * sizeof(double));
@@ -371,7 +372,7 @@ static void walk_all(walk *w, const theory_data *data)
     setting_init(&w->s, spec, most_groups(spec), halves > 1,
                  w->kernels + halves * kernel_doubles(groups_of(spec)));
     w->stream_law = law_of_stream(spec);
-    for (int i = 0; i < 2 * w->every; i++)
+    for (int i = 0; i < w->each * w->every; i++)
         trace_place(&w->kept[i].made, w->kept[i].k + walk_each(w), &w->s.tokens);
     tell_special(w);
     setting_stream(&w->s, data, &w->x, w->series, w->work);

@@ -17,14 +17,15 @@ typedef struct walk {
     const run_spec *spec;
     const sink *to;
     setting s;
+    int each;       /* sublayers of a block */
     int every;      /* blocks of a segment */
-    kept *kept;     /* [every, 2] attention and MLP of its blocks */
+    kept *kept;     /* [every, each] */
     double *starts; /* kernels at the start of each segment, and their mu */
     double (*start_mu)[TOKENS_MAX];
     stream x;
     double *grad, *to_base, *sum_grad, *work, *kernels, *base;
     hermite_series *series;
-    double *ratio;                   /* [2 L + 1] profiled factors of the stream */
+    double *ratio;                   /* [each L + 1] profiled factors of the stream */
     double *var, *grad_norm, *apart; /* [L + 1] for the fits */
     double apart_error;              /* of ln of the last apart, one standard deviation */
     law stream_law;

@@ -150,11 +150,11 @@ static void recur(const run_spec *spec, kernels *k)
         stream base = x;
         base.k = before;
         memcpy(before, x.k, each * sizeof *before);
-        for (int mlp = 0; mlp < 2; mlp++) {
+        for (int i = 0; i < s.n_sublayers; i++) {
             sublayer sub;
             trace tr;
             trace_place(&tr, made, &s.tokens);
-            setting_sublayer(&s, l, mlp, &sub);
+            setting_sublayer(&s, l, i, &sub);
             sublayer_forward(&sub, &s.tokens, &x, &base, &tr, work, series);
         }
         memcpy(k->at[l], x.k, sizeof k->at[l]);
