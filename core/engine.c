@@ -56,6 +56,12 @@ static err_code check(const run_spec *spec, error *err)
     return ERR_OK;
 }
 
+static void family_defaults(run_spec *spec)
+{
+    const model *m = model_table[spec->model.family];
+    if (m->defaults) m->defaults(spec);
+}
+
 static err_code
 cost(const run_spec *spec, int n_threads, bool want_tensors, estimate *out, error *err)
 {
@@ -212,6 +218,7 @@ const engine engine_table = {
     .estimate = cost,
     .run = run,
     .predict = predict,
+    .family_defaults = family_defaults,
     .placement_final_norm = placement_final_norm,
     .init_depth_scale = init_depth_scale,
     .init_std = init_default_std,

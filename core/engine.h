@@ -42,6 +42,7 @@ typedef struct engine {
     err_code (*predict)(const run_spec *spec, const sink *to, error *err);
 
     /* Defaults that depend on another choice. */
+    void (*family_defaults)(run_spec *spec); /* of the fields that have others in spec's family */
     bool (*placement_final_norm)(int placement);
     bool (*init_depth_scale)(int scheme);
     double (*init_std)(const run_spec *spec); /* scheme, depth and width are set */

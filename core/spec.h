@@ -70,9 +70,10 @@ typedef struct spec_model {
     double logit_softcap,
         final_softcap; /* c tanh(z/c) on attention and vocabulary logits; NaN: none */
     int window; /* tokens a position of a local block sees, itself included; 0: no local block */
-    int global_every;   /* block l sees everything when l is a multiple of this, else the window */
-    bool parallel;      /* x + A(N(x)) + M(N(x)) */
-    double embed_scale; /* embeddings are multiplied by this on lookup */
+    int global_every; /* block l sees everything when l is a multiple of this, else the window */
+    double alpha_dropout;     /* share of the units that alpha dropout sets to SELU's lower limit */
+    bool parallel;            /* x + A(N(x)) + M(N(x)) */
+    double embed_scale;       /* embeddings are multiplied by this on lookup */
     bool embed_scale_learned; /* embed_scale is where a learned scalar starts */
 } spec_model;
 

@@ -57,8 +57,9 @@ typedef struct op {
     entry entry;
     bool alias_grad; /* the gradient of every input is that of output 0: shared, not copied */
     bool can_add;    /* backward can add to a base (linear, norm, …); else it overwrites */
-    bool remakes; /* backward can write output 0 again (node.recompute), so it need not be kept */
-    bool sums;    /* output 0 is a weighted sum of inputs 0 and 1 */
+    bool remakes;   /* backward can write output 0 again (node.recompute), so it need not be kept */
+    bool sums;      /* output 0 is a weighted sum of inputs 0 and 1 */
+    bool by_chance; /* forward draws numbers at random, unless exec.eval */
     bool profiles_params;   /* profile sets the parameters (else only state) */
     unsigned reads_inputs;  /* bit i: backward reads input i */
     unsigned param_inputs;  /* bit i: param_task reads input i */

@@ -257,6 +257,13 @@ bool exec_sums_over_batch(const graph *g)
     return false;
 }
 
+bool exec_heeds_eval(const graph *g)
+{
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].op->by_chance) return true;
+    return exec_sums_over_batch(g);
+}
+
 /* A span stage up to and with each node that is profiled, then the rest. */
 static void profile_stage(exec *x, const stage *st)
 {

@@ -31,6 +31,7 @@ void exec_commit(exec *x);
  * such a node? */
 bool exec_profiles(const graph *g);
 bool exec_sums_over_batch(const graph *g); /* is there a norm with batch statistics? */
+bool exec_heeds_eval(const graph *g);      /* is a pass with exec.eval another one? */
 err_code exec_profile(exec *x, exec_progress *progress, void *user);
 
 /* What a caller says whose progress function has stopped a pass. */

@@ -56,6 +56,7 @@ use_set strategy_uses(const run_spec *spec)
     if (!(norms & USES(GAIN))) uses &= ~USES(OUT_GAIN);
     if (!s->init_factor) uses &= ~USES(INIT_BETA);
     if (s->branch_gain != BRANCH_GAIN_NONE) uses |= USES(BRANCH_GAIN);
+    if (activation_table[spec->model.activation] == &activation_selu) uses |= USES(SELU);
     if (!spec->model.parallel) uses &= ~USES(PARALLEL);
     if (!spec->model.tied) uses |= USES(HEAD);
     if (position_table[spec->model.position]->has_table) uses |= USES(POSITIONS);
@@ -200,20 +201,25 @@ err_code parametrization_check(const run_spec *spec, error *err)
 err_code sublayers_check(const run_spec *spec, error *err)
 {
     const placement *p = placement_table[spec->strategy.placement];
-    const bool mixes = slot_mixer(spec) != NULL, has_mlp = slot_mlp(spec) != NULL;
-    const char *pointer = mixes ? "/model/mlp" : "/model/mixer";
-    if (mixes && has_mlp) return ERR_OK;
-    if (!mixes && !has_mlp)
+    const bool mixes = slot_mixer(spec) != NULL, pair = mixes && slot_mlp(spec) == &branch_mlp;
+    const char *lacking = mixes ? "/model/mlp" : "/model/mixer";
+    const struct {
+        use use;
+        bool there;
+        const char *pointer;
+    } needs[] = {{USE_ATTENTION, mixes, "/model/mixer"},
+                 {USE_CHAIN, !mixes, "/model/mixer"},
+                 {USE_PAIR, pair, lacking}};
+    if (!mixes && !slot_mlp(spec))
         return error_set(err, ERR_COMBINATION, "/model/mlp",
                          "a block needs a sublayer: mixer and mlp are both none");
-    if (spec->model.parallel)
-        return error_set(err, ERR_COMBINATION, pointer,
-                         "model.parallel sets two sublayers side by side: none may be none");
-    if (!mixes && p->uses & USES(ATTENTION))
-        return error_set(err, ERR_COMBINATION, pointer, "%s needs %s", p->entry.name,
-                         use_sentence(USE_ATTENTION));
-    if (p->uses & USES(PAIR))
-        return error_set(err, ERR_COMBINATION, pointer, "%s needs %s", p->entry.name,
-                         use_sentence(USE_PAIR));
+    if (spec->model.parallel && !pair)
+        return error_set(err, ERR_COMBINATION, lacking,
+                         "model.parallel sets two sublayers side by side: attention and an MLP of "
+                         "two maps (mixer attention, mlp dense)");
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
+        if (p->uses & 1ull << needs[i].use && !needs[i].there)
+            return error_set(err, ERR_COMBINATION, needs[i].pointer, "%s needs %s", p->entry.name,
+                             use_sentence(needs[i].use));
     return ERR_OK;
 }

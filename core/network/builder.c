@@ -248,21 +248,33 @@ int builder_attention(builder *b, int x)
     return raw;
 }
 
-int builder_mlp(builder *b, int x)
+/* Units behind the activation, from a matrix to `width` of them, or two where it is gated. */
+static int units(builder *b, int x, int width)
 {
     const spec_model *m = &b->spec->model;
-    bool gated = b->activation->gate != NULL;
     const char *const roles[] = {"mlp.gate.weight", "mlp.up.weight"};
     const char *const biases[] = {m->mlp_bias ? "mlp.gate.bias" : NULL,
                                   m->mlp_bias ? "mlp.up.bias" : NULL};
-    int skip = gated ? 0 : 1;
+    int skip = b->activation->gate ? 0 : 1;
     int hidden = linear(b, b->in_scale, x, PARAM_INNER, roles + skip, biases + skip,
-                        (const int[]){m->d_ff, m->d_ff}, 2 - skip);
+                        (const int[]){width, width}, 2 - skip);
     if (b->inside->hidden_in) hidden = b->inside->hidden_in(b, hidden);
     graph_site(b->g, hidden, SITE_mlp_pre);
     int active = op_activate_build(b->g, hidden, b->activation);
+    if (m->alpha_dropout > 0) active = op_alpha_dropout_build(b->g, active, m->alpha_dropout);
     graph_site(b->g, active, SITE_mlp_act);
-    if (b->inside->hidden) active = b->inside->hidden(b, active);
+    return b->inside->hidden ? b->inside->hidden(b, active) : active;
+}
+
+int builder_layer(builder *b, int x)
+{
+    return units(b, x, b->width);
+}
+
+int builder_mlp(builder *b, int x)
+{
+    const spec_model *m = &b->spec->model;
+    int active = units(b, x, m->d_ff);
     int raw = linear(b, 1, active, PARAM_OUTER, (const char *const[]){"mlp.down.weight"},
                      (const char *const[]){m->mlp_bias ? "mlp.down.bias" : NULL}, &b->width, 1);
     graph_site(b->g, raw, SITE_mlp_raw);
@@ -285,6 +297,16 @@ const branch branch_mlp = {.is_mlp = true,
                            .beside = SLOT_MLP_Y,
                            .site = SITE_mlp_branch,
                            .gain = "mlp.branch_gain"};
+
+const branch branch_layer = {.is_mlp = true,
+                             .one_matrix = true,
+                             .build = builder_layer,
+                             .in = SLOT_MLP_IN,
+                             .out = SLOT_MLP_OUT,
+                             .post = SLOT_MLP_POST,
+                             .beside = SLOT_MLP_Y,
+                             .site = SITE_mlp_branch,
+                             .gain = "mlp.branch_gain"};
 
 /* --- sums ------------------------------------------------------------------------------------- */
 

@@ -45,6 +45,7 @@ typedef struct builder builder;
 /* A sublayer of a block, as placements meet it: a branch off the stream, and the places of its
  * norms. A family offers a list of them. */
 typedef struct branch {
+    bool one_matrix;                 /* no matrix behind the activation */
     bool is_mlp;                     /* it looks at one token alone */
     int (*build)(builder *b, int x); /* what it makes of its input, its last matrix included */
     norm_slot in, out, post, beside; /* beside: of a second stream that it reads */
@@ -52,7 +53,7 @@ typedef struct branch {
     const char *gain;                /* the parameter of strategy.branch_gain */
 } branch;
 
-extern const branch branch_attention, branch_mlp;
+extern const branch branch_attention, branch_mlp, branch_layer;
 
 /* What a placement has inside the branches; each is NULL, or false, where it has nothing there. */
 typedef struct branch_hooks {
@@ -93,6 +94,7 @@ int builder_norm_as(builder *b, norm_slot slot, const norm *n, int x, int groups
 int builder_parallel_norm(builder *b, int x, int in);
 int builder_attention(builder *b, int x); /* after W_O; site attn_raw */
 int builder_mlp(builder *b, int x);       /* after W_2; site mlp_raw */
+int builder_layer(builder *b, int x);     /* after the activation: there is no W_2 */
 
 /* What a branch adds to the stream, from its output y: branch gain, residual scale, recentring;
  * named as the branch's site. */

@@ -68,6 +68,10 @@ void op_scale_by_power(const node *n, int exponent); /* scale times 2^exponent, 
 int op_gain_build(graph *g, int x, const int *p, int n_p, const struct gain_map *map, double scale);
 int op_shift_build(graph *g, int x, int p); /* x + p; p has 1 or all the features' entries */
 int op_activate_build(graph *g, int x, const struct activation *activation);
+/* Entries of x at random at the lower limit of SELU, then scaled and moved. */
+int op_alpha_dropout_build(graph *g, int x, double rate);
+double op_alpha_dropout_factor(double rate); /* a */
+double op_alpha_dropout_limit(void);         /* s */
 /* The first `turned` features of each head turn, in pairs (j, j + turned/2). */
 int op_rope_build(graph *g, int x, int heads, int turned, double base);
 /* y[t] = d_t x[t], d constant: fill makes [T]. */

@@ -7,7 +7,7 @@
 
 static int sublayer(builder *b, const branch *s, int x)
 {
-    const char *role = s == &branch_attention ? "attn.omega" : "mlp.omega";
+    const char *role = s->is_mlp ? "mlp.omega" : "attn.omega";
     int y = s->build(b, x), omega = graph_vector(b->g, PARAM_LEARNED, role, (size_t)b->width, 1);
     y = builder_branch(b, s, y);
     int sum = op_admin_build(b->g, builder_gpas(b, s, true, x), y, omega);

@@ -9,7 +9,7 @@
 
 static int sublayer(builder *b, const branch *s, int x)
 {
-    bool first = s == &branch_attention;
+    bool first = !s->is_mlp;
     int out = s->build(b, x), by = first ? x : op_add_build(b->g, b->entered, x);
     if (first) b->entered = x;
     return builder_norm(b, s->post, builder_add(b, s, by, out));

@@ -13,7 +13,7 @@
 
 static int sublayer(builder *b, const branch *s, int x)
 {
-    const char *shift = s == &branch_attention ? "attn.shift_in" : "mlp.shift_in";
+    const char *shift = s->is_mlp ? "mlp.shift_in" : "attn.shift_in";
     return builder_add(b, s, x, s->build(b, builder_shift(b, shift, 1, 0, x)));
 }
 

@@ -6,7 +6,7 @@
 
 static int sublayer(builder *b, const branch *s, int x)
 {
-    if (s == &branch_mlp) x = builder_norm(b, s->in, x);
+    if (s->is_mlp) x = builder_norm(b, s->in, x);
     return builder_add(b, s, x, s->build(b, x));
 }
 

@@ -31,7 +31,7 @@ static int unit(builder *b, norm_slot slot, int x, int groups)
 static int sublayer(builder *b, const branch *s, int x)
 {
     const double root = root_width(b);
-    const char *alpha = s == &branch_attention ? "attn.alpha" : "mlp.alpha";
+    const char *alpha = s->is_mlp ? "mlp.alpha" : "attn.alpha";
     int to = unit(b, s->out, s->build(b, x), 1);
     int way = builder_gain_as(b, alpha, (size_t)b->width, 1 / root, &gain_absolute, REACH * root,
                               op_mix_build(b->g, 1, to, -1, x));

@@ -17,7 +17,7 @@ static int hidden(builder *b, int h)
 static int sublayer(builder *b, const branch *s, int x)
 {
     int out = s->build(b, builder_norm(b, s->in, x));
-    if (s == &branch_attention) return builder_add(b, s, x, builder_norm(b, s->out, out));
+    if (!s->is_mlp) return builder_add(b, s, x, builder_norm(b, s->out, out));
     if (b->spec->strategy.resscale) x = builder_gain(b, "mlp.res_scale", (size_t)b->width, 1, x);
     return builder_add(b, s, x, out);
 }

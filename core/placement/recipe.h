@@ -1,7 +1,7 @@
 /* What theory has to know of a placement: a row of constants in the placement's own file.
  *
  *   x_1 = N_stream(x), where there is one
- *   b   = N_out(W_out N_inner(f(W_in N_in(x_1) c)))
+ *   b   = N_out(W_out N_inner(f(N_pre(W_in N_in(x_1) c))))
  *   y   = N_post(alpha x_1 + beta b)           no_skip: y = b
  *
  * for the attention and the MLP of each block. Factors that every placement may have (residual
@@ -17,7 +17,7 @@
 struct placement;
 
 typedef struct recipe_sublayer {
-    bool stream, in, inner, out, post;
+    bool stream, in, pre, inner, out, post;
     bool around; /* MLP: the block's input is added to its sum, too */
 } recipe_sublayer;
 

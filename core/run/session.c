@@ -171,7 +171,7 @@ void session_use_batch(session *s, int step)
 
 bool session_has_eval(const session *s)
 {
-    return s->spec->measure.eval && exec_sums_over_batch(&s->g);
+    return s->spec->measure.eval && exec_heeds_eval(&s->g);
 }
 
 double session_passes(const session *s)

@@ -1,5 +1,8 @@
 #include "core/theory/block.h"
 
+#include "core/op/op.h"
+#include "core/theory/spread.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -115,6 +118,15 @@ void norm_forward(const norm_step *s,
     for (int i = 0; mu && i < n; i++) mu[i] = s->centres ? 0 : mu[i] * r[i];
 }
 
+/* What a norm of rows makes of their means. */
+static void norm_means(const norm_step *s, const double *k, double *mu, const tokens *t)
+{
+    double r[TOKENS_MAX];
+    if (s->kind == STEP_NONE) return;
+    row_factors(s, k, mu, t, r);
+    for (int i = 0; i < t->n; i++) mu[i] = s->centres ? 0 : mu[i] * r[i];
+}
+
 void norm_backward(const norm_step *s,
                    double *grad,
                    const double *k,
@@ -137,112 +149,6 @@ void norm_backward(const norm_step *s,
     scale_rows(grad, r, t);
 }
 
-/* --- errors --- */
-
-static const double TINY = 1e-300;
-
-static double part_u(kernel_mean m)
-{
-    return fmax(m.q - m.p, 1e-14 * m.q + TINY);
-}
-
-static double part_p(kernel_mean m)
-{
-    return fmax(m.p, 1e-14 * m.q + TINY);
-}
-
-typedef struct map {
-    double pp, pu, up, uu; /* [p; u] <- [pp pu; up uu] [p; u] */
-} map;
-
-static map product(map a, map b)
-{
-    return (map){a.pp * b.pp + a.pu * b.up, a.pp * b.pu + a.pu * b.uu, a.up * b.pp + a.uu * b.up,
-                 a.up * b.pu + a.uu * b.uu};
-}
-
-static spread push(map a, spread v)
-{
-    double pp = a.pp * v.pp + a.pu * v.pu, pu = a.pp * v.pu + a.pu * v.uu;
-    double up = a.up * v.pp + a.uu * v.pu, uu = a.up * v.pu + a.uu * v.uu;
-    return (spread){pp * a.pp + pu * a.pu, pp * a.up + pu * a.uu, up * a.up + uu * a.uu};
-}
-
-/* Relative errors of p and u after a norm, which keeps their sum as far as eps lets it. */
-static map normed(kernel_mean m, double eps)
-{
-    double share = m.q > 0 ? m.q / (m.q + eps) : 0, rho = m.q > 0 ? share * m.p / m.q : 0;
-    return (map){1 - rho, rho - share, -rho, 1 - share + rho};
-}
-
-static map relative(kernel_mean m)
-{
-    return (map){1 / part_p(m), 0, 0, 1 / part_u(m)};
-}
-
-static map absolute(kernel_mean m)
-{
-    return (map){part_p(m), 0, 0, part_u(m)};
-}
-
-void spread_normalise(spread *e, const norm_step *s, kernel_mean before, kernel_mean after)
-{
-    map R = relative(before);
-    if (s->kind == STEP_ROW) R = product(normed(before, s->eps), R);
-    if (s->kind != STEP_NONE) *e = push(product(absolute(after), R), *e);
-    if (s->frozen) e->pp += 1e-4 * after.q * after.q;
-}
-
-double spread_log(const spread *e, kernel_mean m)
-{
-    double q = m.q > 0 ? m.q : TINY;
-    return fmax(e->pp + e->uu + 2 * e->pu, 0) / q / q;
-}
-
-double spread_corr(const spread *e, kernel_mean m)
-{
-    spread r = push(relative(m), *e);
-    double rho = m.q > 0 ? m.p / m.q : 0, share = rho * (1 - rho);
-    return share * share * fmax(r.pp + r.uu - 2 * r.pu, 0);
-}
-
-/* Mean over all pairs of x_ij y_ij. */
-static double overlap(const double *x, const double *y, const tokens *t)
-{
-    return kernel_dot(x, y, t) / ((double)t->length * t->length);
-}
-
-/* Of the sum of stream and branch; the branch's own relative variance is left in *own. */
-static void sum_error(
-    const sublayer *s, const tokens *t, stream *x, kernel_mean in, const trace *tr, double *own)
-{
-    kernel_mean b = kernel_means(tr->branch, t);
-    double a2 = s->no_skip ? 0 : s->alpha * s->alpha, D = s->width;
-    double c = s->is_mlp ? 2 / D + 6.0 / s->hidden : 3 / D;
-    double bb = overlap(tr->branch, tr->branch, t), xb = overlap(x->k, tr->branch, t);
-    map R = relative(in);
-    double wide = fmax(bb - b.p * b.p, 0) / (part_u(b) * part_u(b));
-    spread noise = {c, 0, c * fmin(wide, 1)};
-    if (s->in.kind == STEP_ROW) R = product(normed(in, s->in.eps), R);
-    if (s->out.kind == STEP_ROW) {
-        kernel_mean raw = kernel_means(tr->raw, t);
-        R = product(normed(raw, s->out.eps), R);
-        noise = push(normed(raw, s->out.eps), noise);
-    }
-    const double off = 0.15; /* of what softmax adds to uniform attention, the order left out */
-    noise.uu += off * off * tr->excess * tr->excess;
-    map to = absolute(b), from_x = product(to, R);
-    from_x.pp += a2, from_x.uu += a2;
-    spread added = push(to, noise), branch = push(product(to, R), x->error);
-    x->error = push(from_x, x->error);
-    x->error.pp += added.pp + 4 * a2 * in.p * b.p / D;
-    x->error.pu += added.pu;
-    x->error.uu += added.uu + 4 * a2 * fmax(xb - in.p * b.p, 0) / D;
-    double q = b.q > 0 ? b.q : TINY;
-    *own =
-        fmax(added.pp + added.uu + 2 * added.pu + branch.pp + branch.uu + 2 * branch.pu, 0) / q / q;
-}
-
 /* --- forward --- */
 
 static void branch_attention(const sublayer *s, trace *tr, double *work)
@@ -256,16 +162,70 @@ static void branch_attention(const sublayer *s, trace *tr, double *work)
     kernel_bound(tr->values + each, tr->values + t->n * t->n, t->n);
 }
 
+/* What the activation reads, scale times a kernel: in itself, or made at h with the norm before it. */
+static const double *
+hidden_of(const sublayer *s, const tokens *t, const double *in, double *h, double *scale)
+{
+    *scale = s->gain_in;
+    if (s->pre.kind == STEP_NONE) return in;
+    memcpy(h, in, tokens_doubles(t) * sizeof *h);
+    scale_all(h, s->gain_in, t);
+    norm_forward(&s->pre, h, NULL, t, NULL, NULL);
+    *scale = 1;
+    return h;
+}
+
+/* Means over features behind the activation, of those who ask for them; q: variances before it. */
+static void
+unit_means(const sublayer *s, const tokens *t, const double *q, double scale, double *means)
+{
+    const double kept = s->dropout > 0 ? op_alpha_dropout_factor(s->dropout) * (1 - s->dropout) : 1;
+    if (!s->is_mlp || s->gated || !(s->inner.centres || s->one_matrix)) return;
+    for (int i = 0; i < t->n; i++)
+        means[i] = i && q[i] == q[i - 1] ? means[i - 1] : kept * pair_mean(s->act, scale * q[i]);
+}
+
+/* a^2 r^2 K_ij of two tokens, r = 1 - rate, whose entries fall out apart; of one token a^2 (r K_ii +
+ * rate s^2 (1 - rate)) - 2 a rate s m_i, m its mean behind the dropout. */
+static void drop_units(const sublayer *s, const tokens *t, double *k, const double *means)
+{
+    if (s->dropout == 0) return;
+    int n = t->n;
+    const double a = op_alpha_dropout_factor(s->dropout), r = 1 - s->dropout,
+                 low = op_alpha_dropout_limit();
+    double own[TOKENS_MAX];
+    for (int i = 0; i < n; i++)
+        own[i] = a * a * (r * k[n * n + i] + s->dropout * r * low * low) -
+                 2 * a * s->dropout * low * means[i];
+    scale_all(k, a * a * r * r, t);
+    for (int i = 0; i < n; i++) {
+        k[n * n + i] = own[i];
+        if (t->size[i] == 1) k[i * n + i] = own[i];
+    }
+}
+
+static void drop_gradient(const sublayer *s, const tokens *t, double *grad)
+{
+    if (s->dropout == 0) return;
+    int n = t->n;
+    const double a = op_alpha_dropout_factor(s->dropout), r = 1 - s->dropout;
+    scale_all(grad, a * a * r * r, t);
+    for (int i = 0; i < n; i++) {
+        grad[n * n + i] /= r;
+        if (t->size[i] == 1) grad[i * n + i] /= r;
+    }
+}
+
 static void
 branch_mlp(const sublayer *s, const tokens *t, trace *tr, double *means, hermite_series *series)
 {
-    int n = t->n;
-    const double *q = tr->in + n * n;
-    point_kernel(s->act, tr->in, s->gain_in, false, t, tr->values, series);
-    for (int i = 0; s->inner.centres && !s->gated && i < n; i++)
-        means[i] = i && q[i] == q[i - 1] ? means[i - 1] : pair_mean(s->act, s->gain_in * q[i]);
+    double scale;
+    const double *h = hidden_of(s, t, tr->in, tr->raw, &scale);
+    point_kernel(s->act, h, scale, false, t, tr->values, series);
+    unit_means(s, t, h + t->n * t->n, scale, means);
     for (size_t i = 0; s->gated && i < tokens_doubles(t); i++)
         tr->values[i] *= s->gain_up * tr->in[i];
+    drop_units(s, t, tr->values, means);
     tr->excess = 0;
 }
 
@@ -297,20 +257,41 @@ static void add_around(double *out, const double *k, const double *r, const toke
         }
 }
 
+/* What stream and branch have in common where both have a mean over features. */
+static void add_means(double *sum, double alpha, const double *mu, const double *m, const tokens *t)
+{
+    int n = t->n;
+    for (int half = 0; half < t->halves; half++, sum += kernel_doubles(n))
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j < n; j++) sum[i * n + j] += alpha * (mu[i] * m[j] + m[i] * mu[j]);
+            sum[n * n + i] += 2 * alpha * mu[i] * m[i];
+        }
+}
+
 /* sum = alpha^2 x + branch; with `around` the stream is x = r (base + a) and base is added once
  * more: what both have in common adds in amplitude. */
-static void add(const sublayer *s, const tokens *t, stream *x, const stream *base, trace *tr)
+static void add(const sublayer *s,
+                const tokens *t,
+                stream *x,
+                const stream *base,
+                trace *tr,
+                const double *means)
 {
     int n = t->n;
     size_t each = tokens_doubles(t);
     double a2 = s->no_skip ? 0 : s->alpha * s->alpha;
     for (size_t i = 0; i < each; i++) tr->sum[i] = a2 * x->k[i] + tr->branch[i];
     if (s->toward)
-        tr->branch_error += 4 * overlap(x->k, tr->branch, t) / (double)s->width /
-                            fmax(kernel_means(tr->branch, t).q * kernel_means(x->k, t).q, TINY);
+        tr->branch_error += 4 * kernel_overlap(x->k, tr->branch, t) / (double)s->width /
+                            fmax(kernel_means(tr->branch, t).q * kernel_means(x->k, t).q, 1e-300);
     double back = s->toward ? (1 - s->alpha) * (1 - s->alpha) : 0;
     for (size_t i = 0; i < each && s->toward; i++) tr->branch[i] += back * x->k[i];
+    if (s->one_matrix && a2 > 0) add_means(tr->sum, s->alpha, x->mu, means, t);
     for (int i = 0; i < n; i++) x->mu[i] *= s->no_skip ? 0 : s->alpha;
+    for (int i = 0; s->one_matrix && i < n; i++) {
+        tr->branch_mu[i] = means[i];
+        tr->sum_mu[i] = x->mu[i] += means[i];
+    }
     if (!s->around) return;
     add_around(tr->sum, base->k, base->ratio, t);
 }
@@ -339,10 +320,11 @@ void sublayer_forward(const sublayer *s,
     norm_forward(&s->inner, tr->raw, means, t, work, series);
     scale_all(tr->raw, s->gain_out, t);
     memcpy(tr->branch, tr->raw, each * sizeof *tr->raw);
-    norm_forward(&s->out, tr->branch, NULL, t, work, series);
+    norm_forward(&s->out, tr->branch, s->one_matrix ? means : NULL, t, work, series);
     scale_all(tr->branch, s->beta * s->beta, t);
-    sum_error(s, t, x, kernel_means(x->k, t), tr, &tr->branch_error);
-    add(s, t, x, base, tr);
+    for (int i = 0; i < t->n; i++) means[i] *= s->beta;
+    (s->mapped ? spread_layer : spread_sum)(s, t, x, tr);
+    add(s, t, x, base, tr, means);
     double whole = kernel_means(tr->sum, t).q, old = s->no_skip ? 0 : kernel_means(x->k, t).q;
     x->share *= whole > 0 ? s->alpha * s->alpha * old / whole : 0;
     memcpy(x->k, tr->sum, each * sizeof *x->k);
@@ -382,15 +364,21 @@ static void mlp_backward(const sublayer *s,
                          hermite_series *series)
 {
     size_t each = tokens_doubles(t);
-    double *slopes = spare, *values = spare + each;
-    const double *in = tr->in;
-    point_kernel(s->act, in, s->gain_in, true, t, slopes, series);
+    double *slopes = spare, *values = spare + each, *raw = spare + 2 * each, scale;
+    const double *in = tr->in, *h = hidden_of(s, t, in, spare + 3 * each, &scale);
+    drop_gradient(s, t, grad);
+    point_kernel(s->act, h, scale, true, t, slopes, series);
     if (s->gated) point_kernel(s->act, in, s->gain_in, false, t, values, series);
     for (size_t i = 0; i < each; i++) {
         slopes[i] *= s->gated ? grad[i] * s->gain_up * in[i] : grad[i];
         values[i] = s->gated ? grad[i] * values[i] : 0;
-        grad[i] = s->gain_in * slopes[i] + s->gain_up * values[i];
     }
+    if (s->pre.kind != STEP_NONE) {
+        memcpy(raw, in, each * sizeof *raw);
+        scale_all(raw, s->gain_in, t);
+        norm_backward(&s->pre, slopes, raw, NULL, t, 1, NULL, NULL);
+    }
+    for (size_t i = 0; i < each; i++) grad[i] = s->gain_in * slopes[i] + s->gain_up * values[i];
     if (!m) return;
     matrix_grad(m, 0, slopes, s->boost, in, s->width, t);
     matrix_grad(m, 1, values, s->boost, in, s->width, t);
@@ -430,22 +418,23 @@ void sublayer_backward(const sublayer *s,
                        double *work,
                        hermite_series *series)
 {
-    int n = t->n;
     size_t each = tokens_doubles(t);
-    double *b = work + MIXING_WORK * kernel_doubles(n), *xs = b + each, *spare = b + 2 * each;
+    double *b = work + MIXING_WORK * kernel_doubles(t->n), *xs = b + each, *spare = b + 2 * each;
     double mu[TOKENS_MAX], means[TOKENS_MAX] = {0};
     double share = kernel_means(tr->sum, t).q, fresh = 1;
     if (share > 0) fresh = fmin(kernel_means(tr->branch, t).q / share, 1);
-    norm_backward(&s->post, grad, tr->sum, NULL, t, s->no_skip ? 1 : fresh, work, series);
+    norm_backward(&s->post, grad, tr->sum, tr->sum_mu, t, s->no_skip ? 1 : fresh, work, series);
     if (sum_grad) memcpy(sum_grad, grad, each * sizeof *grad);
     if (s->around) add_around(to_base, grad, base->ratio, t);
     memcpy(b, grad, each * sizeof *b);
     scale_all(b, s->beta * s->beta, t);
-    norm_backward(&s->out, b, tr->raw, NULL, t, 1, work, series);
-    for (int i = 0; s->inner.centres && s->is_mlp && !s->gated && i < n; i++)
-        means[i] = pair_mean(s->act, s->gain_in * tr->in[n * n + i]);
-    if (matrices) {
-        double inner[TOKENS_MAX];
+    double scale, inner[TOKENS_MAX];
+    const double *h = hidden_of(s, t, tr->in, spare, &scale);
+    unit_means(s, t, h + t->n * t->n, scale, means);
+    memcpy(inner, means, sizeof inner);
+    if (s->one_matrix) norm_means(&s->inner, tr->values, inner, t);
+    norm_backward(&s->out, b, tr->raw, s->one_matrix ? inner : NULL, t, 1, work, series);
+    if (matrices && !s->one_matrix) {
         memcpy(inner, means, sizeof inner);
         memcpy(spare, tr->values, each * sizeof *spare);
         norm_forward(&s->inner, spare, inner, t, work, series);

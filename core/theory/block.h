@@ -8,6 +8,10 @@
  * the stream only the part that the last branch wrote is new to it (fresh): what came through an
  * earlier norm is orthogonal already.
  *
+ * A sublayer without a matrix behind its activation (one_matrix) has a mean over features, as the
+ * stream then has: sums have mu_i m_j + m_i mu_j besides. Its errors go by the derivatives of the
+ * activation's map, which may contract them.
+ *
  * Errors: the relative spread of one seed, as a covariance of the two parts of the mean square, p
  * (the mean token) and u (what tokens differ by). Every product with random weights adds 2/D of the
  * square of each (c/F for an activation of F units), the sum with the stream 4 x.b/D; norms keep p
@@ -35,16 +39,19 @@ typedef struct norm_step {
 
 typedef struct sublayer {
     bool is_mlp, is_last; /* of the block */
+    bool one_matrix;      /* MLP: none behind the activation */
+    bool mapped;          /* errors go by the derivatives of its map */
     bool no_skip, around, parallel, toward;
     site site; /* what it adds to the stream */
-    norm_step stream, in, inner, out, post;
+    norm_step stream, in, pre, inner, out, post;
     double alpha, beta; /* factors of the stream and of the branch */
     double in_scale;
     mixing mix;      /* attention; its gain is that of W_V */
     const pair *act; /* MLP */
     bool gated;
+    double dropout;          /* MLP: rate of its alpha dropout */
     double gain_in, gain_up; /* MLP: of the (gate's) matrix, of the ungated half */
-    double gain_out;         /* of W_O, W_2 */
+    double gain_out;         /* of W_O, W_2; one_matrix: 1 */
     double boost;            /* MLP: learned factor behind W_1, squared */
     double matrix[3];        /* attention: what W_Q, W_K, W_V alone multiply a kernel by */
     int width;               /* D */
@@ -61,18 +68,24 @@ typedef struct stream {
     spread error;
     double ratio[TOKENS_MAX]; /* of a block's input: what its attention's norm made of it */
     double share;             /* of the mean square that is still the token's embedding */
+    /* mapped: of the correlation of a pair of tokens, its variance and how far that moves the mean */
+    double pair_var, drift;
+    bool unstable; /* the map amplifies what one run draws by chance beyond what derivatives tell */
 } stream;
 
 /* What sublayer_forward leaves for those who measure and for sublayer_backward. */
 typedef struct trace {
-    double *in;      /* what the branch reads */
-    double *values;  /* attention: weighted values; MLP: hidden units after the activation */
-    double *raw;     /* after the last matrix */
-    double *branch;  /* what is added */
-    double *sum;     /* before the norm on the stream */
+    double *in;     /* what the branch reads */
+    double *values; /* attention: weighted values; MLP: hidden units after the activation */
+    double *raw;    /* after the last matrix */
+    double *branch; /* what is added */
+    double *sum;    /* before the norm on the stream */
+    /* [n] means over features of branch and sum, where one_matrix; given by the caller, or NULL */
+    double *branch_mu, *sum_mu;
     double *entropy; /* [n] attention: of the rows; given by the caller, or NULL */
     double excess;
-    double branch_error; /* relative variance of the mean square of branch */
+    double branch_error;        /* relative variance of the mean square of branch */
+    double own_error, in_error; /* mapped: what is new in it, and of ln of the stream's before it */
 } trace;
 
 /* The gradients of the matrices over the whole batch, squared Frobenius norms: for y = W x
@@ -133,9 +146,5 @@ void norm_backward(const norm_step *s,
                    double fresh,
                    double *spare,
                    hermite_series *series);
-/* What becomes of the error of a stream in a norm. */
-void spread_normalise(spread *e, const norm_step *s, kernel_mean before, kernel_mean after);
-double spread_log(const spread *e, kernel_mean m);  /* variance of ln q */
-double spread_corr(const spread *e, kernel_mean m); /* variance of p/q */
 
 #endif

@@ -8,6 +8,7 @@
 #include "core/network/strategy.h"
 #include "core/placement/placement.h"
 #include "core/position/position.h"
+#include "core/theory/spread.h"
 
 #include <math.h>
 #include <string.h>
@@ -63,19 +64,26 @@ gain(const run_spec *spec, int layer, const char *role, param_kind kind, int out
     return in * entry_var(spec, layer, role, kind, out, in);
 }
 
+/* Hidden units of the MLP. */
+static int units_of(const run_spec *spec)
+{
+    return setting_one_matrix(spec) ? spec->model.d_model : spec->model.d_ff;
+}
+
 double setting_entry(const setting *s, int layer, const char *matrix, double *entries)
 {
     const spec_model *m = &s->spec->model;
-    int D = m->d_model, all = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim;
+    int D = m->d_model, all = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim,
+        F = units_of(s->spec);
     const struct {
         const char *name;
         int out, in;
         param_kind kind;
     } rows[] = {
-        {"attn.q.weight", all, D, PARAM_INNER},       {"attn.k.weight", kv, D, PARAM_INNER},
-        {"attn.v.weight", kv, D, PARAM_INNER},        {"attn.o.weight", D, all, PARAM_OUTER},
-        {"mlp.gate.weight", m->d_ff, D, PARAM_INNER}, {"mlp.up.weight", m->d_ff, D, PARAM_INNER},
-        {"mlp.down.weight", D, m->d_ff, PARAM_OUTER},
+        {"attn.q.weight", all, D, PARAM_INNER}, {"attn.k.weight", kv, D, PARAM_INNER},
+        {"attn.v.weight", kv, D, PARAM_INNER},  {"attn.o.weight", D, all, PARAM_OUTER},
+        {"mlp.gate.weight", F, D, PARAM_INNER}, {"mlp.up.weight", F, D, PARAM_INNER},
+        {"mlp.down.weight", D, F, PARAM_OUTER},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (strcmp(rows[i].name, matrix) == 0) {
@@ -139,21 +147,36 @@ norm_step setting_final(const setting *s)
 
 /* --- is there a law? --- */
 
-static bool norm_known(int row)
+bool setting_one_matrix(const run_spec *spec)
+{
+    const branch *mlp = slot_mlp(spec);
+    return mlp && mlp->one_matrix;
+}
+
+bool setting_is_mapped(const run_spec *spec)
+{
+    return setting_one_matrix(spec) || place_of(spec)->uses & USES(CHAIN);
+}
+
+/* A point-wise norm is followed where it reads a Gaussian: not what an activation leaves, or makes
+ * of it. */
+static bool norm_known(const run_spec *spec, int row)
 {
     const norm *n = norm_table[row];
+    if (n->law == NORM_LAW_TANH || n->law == NORM_LAW_ERF) return !setting_is_mapped(spec);
     return n->is_identity || n->law != NORM_LAW_NONE;
 }
 
 static bool norms_known(const run_spec *spec)
 {
     const spec_strategy *st = &spec->strategy;
-    if (!norm_known(st->norm)) return false;
+    if (!norm_known(spec, st->norm)) return false;
     for (int i = 0; i < st->n_overrides; i++)
-        if (st->overrides[i].given & OVERRIDE_NORM && !norm_known(st->overrides[i].layer.norm))
+        if (st->overrides[i].given & OVERRIDE_NORM &&
+            !norm_known(spec, st->overrides[i].layer.norm))
             return false;
     bool heads = spec->model.qk_norm || spec->model.v_norm;
-    return !heads || norm_known(spec->model.qk_norm_type);
+    return !heads || norm_known(spec, spec->model.qk_norm_type);
 }
 
 static const recipe *recipe_at(const run_spec *spec, int layer)
@@ -168,6 +191,7 @@ reason setting_reason(const run_spec *spec)
     const recipe *r = &place_of(spec)->theory;
     if (!model_table[spec->model.family]->has_theory) return REASON_NO_LAW_FAMILY;
     if (!r->known) return r->unknown ? r->unknown : REASON_NO_LAW_PLACEMENT;
+    if (setting_one_matrix(spec) && (r->toward || r->profiled)) return REASON_NO_LAW_PLACEMENT;
     if (!norms_known(spec)) return REASON_NO_LAW_NORM;
     if (spec->model.v_norm && !spec->model.qk_norm && !r->attn.in) return REASON_NO_LAW_NORM;
     if (r->mixing == RECIPE_TARGET && spec->data.seq_len > TOKENS_MAX) return REASON_NO_LAW_LENGTH;
@@ -291,13 +315,16 @@ static void mlp_sublayer(setting *s, int layer, sublayer *out)
     const run_spec *spec = s->spec;
     const spec_model *m = &spec->model;
     const activation *a = activation_table[m->activation];
+    const int F = out->hidden;
     out->act = &s->act;
     out->gated = a->gate != NULL;
     const char *first = out->gated ? "mlp.gate.weight" : "mlp.up.weight";
-    out->gain_in = gain(spec, layer, first, PARAM_INNER, m->d_ff, m->d_model);
-    out->gain_up =
-        out->gated ? gain(spec, layer, "mlp.up.weight", PARAM_INNER, m->d_ff, m->d_model) : 0;
-    out->gain_out = gain(spec, layer, "mlp.down.weight", PARAM_OUTER, m->d_model, m->d_ff);
+    out->gain_in = gain(spec, layer, first, PARAM_INNER, F, m->d_model);
+    out->gain_up = out->gated ? gain(spec, layer, "mlp.up.weight", PARAM_INNER, F, m->d_model) : 0;
+    out->gain_out =
+        out->one_matrix ? 1 : gain(spec, layer, "mlp.down.weight", PARAM_OUTER, m->d_model, F);
+    out->dropout = m->alpha_dropout;
+    out->mapped = setting_is_mapped(spec);
     out->boost = 1;
     if (!recipe_at(spec, layer)->unit) return;
     out->boost = m->d_model;
@@ -312,8 +339,9 @@ void setting_sublayer(setting *s, int layer, int i, sublayer *out)
     const spec_model *m = &spec->model;
     const recipe *r = recipe_at(spec, layer);
     const recipe_sublayer *at = mlp ? &r->mlp : &r->attn;
-    int D = m->d_model, inner = mlp ? m->d_ff : m->n_heads * m->head_dim;
+    int D = m->d_model, inner = mlp ? units_of(spec) : m->n_heads * m->head_dim;
     *out = (sublayer){.is_mlp = mlp,
+                      .one_matrix = b->one_matrix,
                       .is_last = i == s->n_sublayers - 1,
                       .site = b->site,
                       .no_skip = r->no_skip,
@@ -325,6 +353,7 @@ void setting_sublayer(setting *s, int layer, int i, sublayer *out)
     out->toward = r->toward;
     out->stream = step_at(s, at->stream, layer, mlp, SLOT_PLAIN, D, r->unit);
     out->in = step_at(s, at->in, layer, mlp, SLOT_PLAIN, D, r->unit);
+    out->pre = step_at(s, at->pre, layer, mlp, SLOT_PLAIN, inner, false);
     out->inner = step_at(s, at->inner, layer, mlp, SLOT_PLAIN, inner, false);
     out->out = step_at(s, at->out, layer, mlp, SLOT_OUTPUT, D, r->unit);
     out->post = step_at(s, post, layer, mlp, SLOT_PLAIN, D, r->unit);

@@ -34,6 +34,9 @@ void setting_init(setting *s, const run_spec *spec, int most, bool both, double 
 double setting_entry(const setting *s, int layer, const char *matrix, double *entries);
 /* No law for this spec: why, else REASON_NONE. */
 reason setting_reason(const run_spec *spec);
+/* Is there no matrix behind the MLP's activation? Do errors go by the derivatives of its map? */
+bool setting_one_matrix(const run_spec *spec);
+bool setting_is_mapped(const run_spec *spec);
 /* Number i of the sublayers of a block. */
 void setting_sublayer(setting *s, int layer, int i, sublayer *out);
 /* The norm before the head; STEP_NONE without one. */

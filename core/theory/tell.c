@@ -34,6 +34,7 @@ static void tell_param(walk *w,
 {
     if (!tell_wanted(w, where, m)) return;
     if (w->n == WALK_ROWS) tell_flush(w);
+    if (!why && w->x.unstable && l != LAW_initial_weights) why = REASON_NO_LAW_UNSTABLE;
     if (!why) why = reason_of(number);
     w->rows[w->n++] = (prediction){.layer = layer,
                                    .site = where,
@@ -57,6 +58,13 @@ double tell_log_tolerance(double variance)
     return 0.01 + 4 * sqrt(fmax(variance, 0));
 }
 
+/* The mean of a token over D features is a number of one run, where branches make it. */
+double tell_mean_tolerance(const walk *w, double mean_sq, double q)
+{
+    if (!w->in_error || !(q > mean_sq)) return 0;
+    return 8 * sqrt(mean_sq / (w->spec->model.d_model * (q - mean_sq)));
+}
+
 void tell_kernel(
     walk *w, int layer, site where, const double *k, const double *mu, double log_var, double corr)
 {
@@ -74,7 +82,7 @@ void tell_kernel(
     double tolerance = tell_log_tolerance(log_var), on_corr = 0.01 + 4 * sqrt(fmax(corr, 0));
     double rest = 1 - m.p / m.q;
     /* the squared mean over the D features of a token is q chi^2/D */
-    double on_mean = 6.0 / w->spec->model.d_model;
+    double on_mean = 6.0 / w->spec->model.d_model + tell_mean_tolerance(w, mean_sq, m.q);
     tell(w, layer, where, METRIC_var, m.q - mean * mean, tolerance + on_mean, l, 0);
     tell(w, layer, where, METRIC_var_feat, m.q - mean_sq, tolerance + on_mean, l, 0);
     tell(w, layer, where, METRIC_rms, sqrt(m.q), tolerance / 2, l, 0);
@@ -93,7 +101,8 @@ void tell_kernel(
 void tell_stream(walk *w, int layer, site where, const stream *x)
 {
     kernel_mean m = kernel_means(x->k, &w->s.tokens);
-    tell_kernel(w, layer, where, x->k, x->mu, spread_log(&x->error, m), spread_corr(&x->error, m));
+    double corr = spread_corr(&x->error, m) + x->drift * x->drift / 4;
+    tell_kernel(w, layer, where, x->k, x->mu, spread_log(&x->error, m), corr);
 }
 
 /* In place of the rows of a metric. */
@@ -138,7 +147,8 @@ void tell_sublayer(walk *w, int layer, const sublayer *s, const trace *tr)
     kernel_mean m = kernel_means(tr->branch, &w->s.tokens);
     double rho = m.q > 0 ? m.p / m.q : 0, share = rho * (1 - rho);
     double corr = share * share * 16 / w->spec->model.d_model + spread_corr(&w->x.error, m);
-    if (walk_adds(s)) tell_kernel(w, layer, s->site, tr->branch, NULL, tr->branch_error, corr);
+    if (walk_adds(s))
+        tell_kernel(w, layer, s->site, tr->branch, tr->branch_mu, tr->branch_error, corr);
     if (!s->is_mlp) tell_entropy(w, layer, s, tr);
     tell_stream(w, layer, s->is_last ? SITE_resid_out : SITE_resid_mid, &w->x);
 }
@@ -181,10 +191,10 @@ void tell_gradient(walk *w, int layer, site where, const double *grad)
     if (!spec->measure.sites[where] || !tell_told(w, layer)) return;
     kernel_mean m = kernel_means(grad, &w->s.tokens);
     double places = (double)spec->data.batch * spec->data.seq_len;
-    double tolerance = tell_log_tolerance(w->error / 4), corr = m.pairs / m.q;
+    double tolerance = tell_log_tolerance(walk_error(w) / 4) + w->bias, corr = m.pairs / m.q;
     double on_corr = 0.02 +
                      8 * fmax(fabs(corr) * (1 - corr), 0.02) / sqrt((double)spec->model.d_model) +
-                     4 * sqrt(w->error) * fabs(corr) * (1 - corr);
+                     4 * sqrt(walk_error(w)) * fabs(corr) * (1 - corr);
     tell(w, layer, where, METRIC_grad_norm, sqrt(m.q * places), tolerance, LAW_gradient_kernel, 0);
     tell(w, layer, where, METRIC_grad_rms, sqrt(m.q / spec->model.d_model), tolerance,
          LAW_gradient_kernel, 0);
@@ -198,16 +208,18 @@ void tell_gradient(walk *w, int layer, site where, const double *grad)
  * every variance. The matrix itself adds 4/D; queries and keys the number of heads that look along
  * one direction where tokens share their gradient (common, its correlation), 2/H, and the order of
  * the logits that is left out: up to a quarter, measured with logits of variance 1 and masks. */
-static double matrix_tolerance(const walk *w, const sublayer *s, int which, double common)
+static double
+matrix_tolerance(const walk *w, int layer, const sublayer *s, int which, double common)
 {
     const spec_model *m = &w->spec->model;
     const double order = 0.25;
     bool looks = !s->is_mlp && which < 2;
-    double variance = w->error + 4.0 / m->d_model;
+    double variance = walk_error(w) + 4.0 / m->d_model;
+    if (s->mapped) variance += 6.0 / s->hidden + w->in_error[layer - 1];
     if (looks) variance += 2 * common * common / m->n_kv_heads;
     /* queries and keys: of the square of what tokens have in common */
     double missed = looks ? 2 * log1p(w->joint) : log1p(w->joint / w->shared);
-    return tell_log_tolerance(variance / 4) + (looks ? order : 0) + missed / 2;
+    return tell_log_tolerance(variance / 4) + w->bias + (looks ? order : 0) + missed / 2;
 }
 
 void tell_matrices(walk *w, int layer, const sublayer *s, const matrix_grads *of)
@@ -215,7 +227,7 @@ void tell_matrices(walk *w, int layer, const sublayer *s, const matrix_grads *of
     kernel_mean sum = kernel_means(w->sum_grad, &w->s.tokens);
     double size[MATRICES], common = sum.q > 0 && w->s.tokens.length > 1 ? sum.pairs / sum.q : 1;
     for (int i = 0; i < MATRICES; i++) {
-        double tolerance = matrix_tolerance(w, s, i, common);
+        double tolerance = matrix_tolerance(w, layer, s, i, common);
         const char *name = matrix_name(s, i);
         size[i] = of->weight[i] >= 0 ? sqrt(of->weight[i]) : (double)NAN;
         if (!s->is_mlp && i < 2 && w->s.tokens.length < 2) size[i] = 0; /* nothing to choose */
@@ -235,7 +247,7 @@ void tell_matrices(walk *w, int layer, const sublayer *s, const matrix_grads *of
     double ratio = hypot(size[0], size[1]) / size[2];
     if (!s->is_mlp && isfinite(ratio))
         tell_param(w, layer, SITE_param, "attn.q.weight", METRIC_qk_to_v_grad_ratio, ratio,
-                   matrix_tolerance(w, s, 0, common), LAW_matrix_gradient, 0);
+                   matrix_tolerance(w, layer, s, 0, common), LAW_matrix_gradient, 0);
 }
 
 /* The slope over blocks moves with the two ends of the series: off, the tolerance of ln of it. */

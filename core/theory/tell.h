@@ -18,6 +18,7 @@ void tell(
 void tell_reason(walk *w, metric m, law l, reason why);
 
 /* Forward. mu NULL: the mean is 0; log_var, corr: variances of ln q and of a correlation. */
+double tell_mean_tolerance(const walk *w, double mean_sq, double q); /* on ln of a variance */
 void tell_kernel(
     walk *w, int layer, site where, const double *k, const double *mu, double log_var, double corr);
 void tell_stream(walk *w, int layer, site where, const stream *x);

@@ -45,6 +45,7 @@ static void block_forward(walk *w, int layer, bool emit)
     size_t bytes = walk_each(w) * sizeof(double);
     double entropy[TOKENS_MAX];
     stream base = base_of(w);
+    const bool errors = emit && w->in_error;
     emit = emit && tell_told(w, layer);
     for (int i = 0; i < w->each; i++) {
         sublayer s;
@@ -52,13 +53,24 @@ static void block_forward(walk *w, int layer, bool emit)
         trace *tr = &of->made;
         memcpy(of->k, w->x.k, bytes);
         tr->entropy = emit ? entropy : NULL;
+        if (of->mu) memcpy(of->mu, w->x.mu, (size_t)w->s.tokens.n * sizeof *of->mu);
         double q = kernel_means(w->x.k, &w->s.tokens).q;
         sublayer_at(w, layer, i, &s);
         sublayer_forward(&s, &w->s.tokens, &w->x, &base, tr, w->work, w->series);
         profile(w, layer, i, &s, q, tr);
+        if (errors && s.mapped) w->in_error[layer - 1] = tr->in_error;
         if (i == 0) sublayer_ratio(&s, &w->s.tokens, tr, &base);
         if (emit) tell_sublayer(w, layer, &s, tr);
     }
+}
+
+/* Of the means over features of tokens, where branches make some. */
+static double mean_square(const walk *w)
+{
+    const tokens *t = &w->s.tokens;
+    double sum = 0;
+    for (int i = 0; w->in_error && i < t->n; i++) sum += t->size[i] * w->x.mu[i] * w->x.mu[i];
+    return sum / t->length;
 }
 
 static void forward(walk *w)
@@ -77,7 +89,7 @@ static void forward(walk *w)
         }
         block_forward(w, l, true);
         kernel_mean m = kernel_means(w->x.k, &w->s.tokens);
-        w->var[l - 1] = m.q;
+        w->var[l - 1] = m.q - mean_square(w);
         w->apart[l - 1] = fit_apart(m.pairs / m.q);
         if (w->apart[l - 1] > 0)
             w->apart_error = sqrt(spread_corr(&w->x.error, m)) / w->apart[l - 1];
@@ -86,11 +98,38 @@ static void forward(walk *w)
 
 /* --- gradients --- */
 
+/* Mean square correlation of the gradients of two tokens, each with itself included: 1 where all are
+ * one, so that a random matrix errs alike for all. */
+static double alike(const walk *w, const double *k)
+{
+    const tokens *t = &w->s.tokens;
+    double q = kernel_means(k, t).q;
+    return q > 0 ? fmin(kernel_overlap(k, k, t) / (q * q), 1) : 1;
+}
+
+/* What tokens have in common they err in together: of the matrix by their gradients, of the slopes
+ * by what they read, too. */
+static void grow_mapped(walk *w, const sublayer *s, double share, const trace *tr)
+{
+    double grads = alike(w, w->sum_grad), reads = alike(w, tr->in);
+    double units = (2 * grads + reads * (1 + 2 * grads)) / s->hidden,
+           last = s->one_matrix ? 0 : 2 * grads / s->width;
+    w->error += share * share * (units + last);
+    /* E 1/q > 1/E q in norms of what an activation leaves */
+    if (s->inner.kind == STEP_ROW ||
+        (s->one_matrix && (s->out.kind == STEP_ROW || s->post.kind == STEP_ROW)))
+        w->bias += share * (s->gated ? 12.0 : 3.0) / s->hidden;
+}
+
 /* What the products of a sublayer add to the relative variance of the gradient: that of its
  * branch's share. */
-static void grow_error(walk *w, double before, double after)
+static void grow_error(walk *w, const sublayer *s, const trace *tr, double before, double after)
 {
     double share = after > 0 ? fabs(after - before) / after : 0;
+    if (s->mapped) {
+        grow_mapped(w, s, walk_adds(s) ? share : 1, tr);
+        return;
+    }
     w->error += share * share * 4 / w->spec->model.d_model + 2 * share / w->spec->model.d_model;
 }
 
@@ -105,15 +144,18 @@ static void block_backward(walk *w, int layer)
     sublayer_at(w, layer, 0, &s);
     sublayer_ratio(&s, &w->s.tokens, &first->made, &base);
     for (int i = w->each - 1; i >= 0; i--) {
-        const kept *from = kept_of(w, layer, i);
-        const stream x = {.k = from->k};
+        kept *from = kept_of(w, layer, i);
+        stream x = {.k = from->k};
+        if (from->mu) memcpy(x.mu, from->mu, (size_t)w->s.tokens.n * sizeof *from->mu);
         sublayer_at(w, layer, i, &s);
+        if (s.mapped) from->made.in_error = w->in_error[layer - 1];
         sublayer_backward(&s, &w->s.tokens, &x, &base, &from->made, w->grad, w->to_base,
                           w->sum_grad, matrices ? &of : NULL, w->work, w->series);
         if (matrices) tell_matrices(w, layer, &s, &of);
         if (walk_adds(&s)) tell_gradient(w, layer, s.site, w->sum_grad);
-        grow_error(w, kernel_means(w->sum_grad, &w->s.tokens).q,
+        grow_error(w, &s, &from->made, kernel_means(w->sum_grad, &w->s.tokens).q,
                    kernel_means(w->grad, &w->s.tokens).q);
+        swing_back(&w->swing, &s, kernel_means(from->k, &w->s.tokens).q, &from->made);
         if (i > 0) tell_gradient(w, layer, SITE_resid_mid, w->grad);
     }
     for (size_t i = 0; i < walk_each(w); i++) w->grad[i] += w->to_base[i];
@@ -306,6 +348,10 @@ static void layout_segment(walk *w, const run_spec *spec, size_t n, bool alone, 
     w->kept = arena_alloc(a, rows * sizeof *w->kept);
     double *at = arena_alloc(a, rows * own * sizeof *at);
     for (size_t i = 0; w->kept && i < rows; i++, at += own) w->kept[i] = (kept){.k = at};
+    if (setting_one_matrix(spec)) {
+        double *mu = arena_alloc(a, 3 * rows * n * sizeof *mu);
+        for (size_t i = 0; w->kept && i < rows; i++, mu += 3 * n) w->kept[i].mu = mu;
+    }
     w->starts = NULL;
     if (!wants_gradients(spec)) return;
     w->starts = arena_alloc(a, segments * one * sizeof(double));
@@ -335,6 +381,7 @@ static void layout(walk *w, const run_spec *spec, bool alone, arena *a)
     w->ratio = arena_alloc(a, ((size_t)w->each * depth + 1) * sizeof(double));
     w->var = arena_alloc(a, (depth + 1) * sizeof(double));
     w->grad_norm = arena_alloc(a, (depth + 1) * sizeof(double));
+    if (setting_is_mapped(spec)) w->in_error = arena_alloc(a, depth * sizeof(double));
     w->apart = arena_alloc(a, (depth + 1) * sizeof(double));
 }
 
@@ -356,6 +403,7 @@ static law law_of_stream(const run_spec *spec)
                     !r->mlp.post && !r->mlp.stream && !r->kind;
     if (r->mixing == RECIPE_TARGET) return LAW_target_kernel;
     if (r->mixing == RECIPE_IDENTITY) return LAW_identity_mixing;
+    if (r->no_skip) return LAW_layer_map;
     if (r->attn.post && r->mlp.post) return LAW_unit_stream;
     if (r->attn.out && r->mlp.out) return LAW_peri_linear;
     return no_norms ? LAW_residual_growth : LAW_token_kernel;
@@ -372,8 +420,12 @@ static void walk_all(walk *w, const theory_data *data)
     setting_init(&w->s, spec, most_groups(spec), halves > 1,
                  w->kernels + halves * kernel_doubles(groups_of(spec)));
     w->stream_law = law_of_stream(spec);
-    for (int i = 0; i < w->each * w->every; i++)
-        trace_place(&w->kept[i].made, w->kept[i].k + walk_each(w), &w->s.tokens);
+    for (int i = 0; i < w->each * w->every; i++) {
+        kept *of = &w->kept[i];
+        trace_place(&of->made, of->k + walk_each(w), &w->s.tokens);
+        if (of->mu) of->made.branch_mu = of->mu + w->s.tokens.n;
+        if (of->mu) of->made.sum_mu = of->mu + 2 * w->s.tokens.n;
+    }
     tell_special(w);
     setting_stream(&w->s, data, &w->x, w->series, w->work);
     w->first_share = w->x.share;
@@ -381,14 +433,15 @@ static void walk_all(walk *w, const theory_data *data)
     forward(w);
     kernel_mean m = kernel_means(w->x.k, &w->s.tokens);
     tell_growth(w, METRIC_var_growth, METRIC_var_growth_law, w->var,
-                tell_log_tolerance(spread_log(&w->x.error, m)));
+                tell_log_tolerance(spread_log(&w->x.error, m)) +
+                    tell_mean_tolerance(w, mean_square(w), m.q));
     tell_angle(w);
     reason why = all ? finish(w, data) : REASON_NO_LAW_PLACEMENT;
     if (!all) tell_reason(w, METRIC_loss, LAW_uniform_loss, why);
     if (!why && wants_gradients(spec)) {
         backward(w);
         tell_growth(w, METRIC_grad_growth, METRIC_grad_growth_law, w->grad_norm,
-                    tell_log_tolerance(w->error / 4));
+                    tell_log_tolerance(walk_error(w) / 4) + w->bias);
     }
     for (int i = 0; why && i < METRIC_COUNT; i++)
         if (needs_backward((metric)i) && !(single && i == METRIC_grad_token_corr))

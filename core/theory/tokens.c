@@ -158,6 +158,11 @@ double kernel_dot(const double *x, const double *y, const tokens *t)
     return sum;
 }
 
+double kernel_overlap(const double *x, const double *y, const tokens *t)
+{
+    return kernel_dot(x, y, t) / ((double)t->length * t->length);
+}
+
 double kernel_dot_batch(const double *x, const double *y, const tokens *t)
 {
     size_t each = kernel_doubles(t->n);

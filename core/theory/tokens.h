@@ -90,6 +90,7 @@ kernel_mean kernel_means(const double *k, const tokens *t);
 /* Sum over all pairs of tokens of a sequence, each with itself included, of x_ij y_ij; over all
  * pairs of the batch, of two sequences too: all halves are read. */
 double kernel_dot(const double *x, const double *y, const tokens *t);
+double kernel_overlap(const double *x, const double *y, const tokens *t); /* the mean of it */
 double kernel_dot_batch(const double *x, const double *y, const tokens *t);
 /* |k_ij| <= sqrt(q_i q_j), the own ones of the second half too; q of the first half. */
 void kernel_bound(double *k, const double *q, int n);

@@ -4,12 +4,13 @@
 
 #include "core/result.h"
 #include "core/theory/setting.h"
+#include "core/theory/spread.h"
 
 enum { WALK_ROWS = 128 };
 
 /* A sublayer that the backward walk comes back to: the kernel it reads, and what it makes of it. */
 typedef struct kept {
-    double *k;
+    double *k, *mu; /* mu: where the stream has means over features; else NULL */
     trace made;
 } kept;
 
@@ -34,7 +35,10 @@ typedef struct walk {
     double *past;         /* kernel of the gradient past the last norm, but for its factor */
     double joint, shared; /* readout.h */
     double first_share;   /* of x_0 that is the token's embedding */
-    double error;         /* relative variance of the gradient */
+    double error;         /* relative variance of the gradient, */
+    swing swing;          /* and what comes with the forward pass */
+    double bias;          /* of ln |G|: what theory leaves out, at most */
+    double *in_error;     /* [L] of ln of the stream's mean square before mapped MLPs; or NULL */
     size_t n;
     prediction rows[WALK_ROWS];
 } walk;
@@ -43,6 +47,12 @@ typedef struct walk {
 static inline size_t walk_each(const walk *w)
 {
     return tokens_doubles(&w->s.tokens);
+}
+
+/* Relative variance of the gradient's mean square. */
+static inline double walk_error(const walk *w)
+{
+    return w->error + w->swing.variance;
 }
 
 /* Does the stream go past the sublayer, so that it has a branch? */

@@ -104,6 +104,8 @@ static err_code drop_unused(run_spec *s, const draft *d, error *err)
     run_spec defaults;
     use_set uses = engine_f32.uses(s);
     err_code code = resolve_fixed(&defaults, &empty, err);
+    defaults.model.family = s->model.family;
+    engine_f32.family_defaults(&defaults);
     for (int i = 0; i < FIELD_COUNT && !code; i++) {
         const field *f = &field_table[i];
         if (!f->use || uses & f->use) continue;
@@ -128,15 +130,14 @@ err_code resolve_fixed(run_spec *out, const draft *d, error *err)
 {
     err_code code = ERR_OK;
     memset(out, 0, sizeof *out);
-    for (int i = 0; i < FIELD_COUNT && !code; i++) {
-        const field *f = &field_table[i];
-        if (!f->size) continue;
-        if (d->given[i])
-            field_copy(out, &d->spec, f);
-        else
-            code = set_default(out, f, err);
-    }
-    return code;
+    for (int i = 0; i < FIELD_COUNT && !code; i++)
+        if (field_table[i].size) code = set_default(out, &field_table[i], err);
+    if (code) return code;
+    if (d->given[FIELD_model_family]) out->model.family = d->spec.model.family;
+    engine_f32.family_defaults(out);
+    for (int i = 0; i < FIELD_COUNT; i++)
+        if (field_table[i].size && d->given[i]) field_copy(out, &d->spec, &field_table[i]);
+    return ERR_OK;
 }
 
 err_code resolve_run(run_spec *out, const draft *d, width_change *width, error *err)
