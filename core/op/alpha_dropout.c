@@ -3,6 +3,8 @@
  * b = -a (1 - q) s keep a mean of 0 and a variance of 1. dx = a m dy. Where networks are seen as they
  * are used (exec.eval) it is the identity.
  *
+ * What is not finite stays so where it falls out, too: m is a factor.
+ *
  * m is a function of seed, update, block and entry, so that passes over the same batch see the same
  * entries.
  */
@@ -66,8 +68,10 @@ static void apply(const exec *x,
         size_t at = (first + i) % RNG_BLOCK,
                m = RNG_BLOCK - at < count - i ? RNG_BLOCK - at : count - i;
         rng_uniform_block(&r, (first + i) / RNG_BLOCK, u);
-        for (size_t k = 0; k < m; k++)
-            y[i + k] = (u[at + k] < rate ? low : scale * in[i + k]) + shift;
+        for (size_t k = 0; k < m; k++) {
+            bool falls = u[at + k] < rate;
+            y[i + k] = (falls ? 0 : scale) * in[i + k] + (falls ? low : 0) + shift;
+        }
         i += m;
     }
 }

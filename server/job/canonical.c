@@ -1,6 +1,7 @@
 #include "server/job/canonical.h"
 
 #include "server/job/preset.h"
+#include "server/job/resolve.h"
 #include "server/job/strategy.h"
 
 #include <string.h>
@@ -46,10 +47,10 @@ static void write_named(json_out *o, int id, const canonical_names *names)
         json_double(o, names->width_scale);
 }
 
-static bool is_written(const field *f, const run_spec *spec, bool included)
+/* usual: what the fields are when none is given, in the spec's family. */
+static bool is_written(const field *f, const run_spec *spec, const run_spec *usual, bool included)
 {
-    const field_kind *k = kind_table[f->type];
-    return f->size && included && !(f->silent && k->is_default(field_at(spec, f), f));
+    return f->size && included && !(f->silent && field_equal(spec, usual, f));
 }
 
 /* n_seeds 0: none are written. */
@@ -61,6 +62,9 @@ static void write_fields(json_out *o,
                          int n_seeds)
 {
     const char *open = "";
+    run_spec usual;
+    resolve_defaults(&usual, spec->model.family,
+                     NULL); /* a run has been resolved: it cannot fail */
     for (int i = 0; i < FIELD_COUNT; i++) {
         const field *f = &field_table[i];
         if (*open && strcmp(open, f->group) != 0) {
@@ -69,7 +73,7 @@ static void write_fields(json_out *o,
         }
         if (i == FIELD__seeds && n_seeds) write_seeds(o, seeds, n_seeds);
         bool named = is_named(i, &names);
-        if (!named && !is_written(f, spec, include[i])) continue;
+        if (!named && !is_written(f, spec, &usual, include[i])) continue;
         if (strcmp(open, f->group) != 0) {
             json_object_member(o, f->group);
             open = f->group;

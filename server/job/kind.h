@@ -50,8 +50,6 @@ typedef struct field_kind {
     bool (*equal)(const void *a, const void *b);
     /* The default of a field without a rule; NULL: zero. */
     err_code (*set_default)(void *at, const struct field *f, error *err);
-    /* For fields that are silent: is it what it is when it is not given? */
-    bool (*is_default)(const void *at, const struct field *f);
 
     void (*write_default)(json_out *o, const struct field *f); /* of a field without a rule */
     void (*schema)(json_out *o, const struct field *f);        /* members of an open object */

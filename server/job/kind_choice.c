@@ -60,18 +60,12 @@ static err_code set_choice(void *at, const field *f, error *err)
     return ERR_OK;
 }
 
-static bool is_default_choice(const void *at, const field *f)
-{
-    return *(const int *)at == registry_find(field_choices(f), f->text);
-}
-
 const field_kind kind_CHOICE = {
     .name = "choice",
     .allowed = allow_names,
     .read = read_choice,
     .write = write_choice,
     .set_default = set_choice,
-    .is_default = is_default_choice,
     .write_default = kind_default_name,
     .schema = kind_schema_name,
 };
@@ -98,12 +92,6 @@ static void write_text(json_out *o, const field *f, const run_spec *spec)
     json_string(o, field_at(spec, f));
 }
 
-static bool is_empty(const void *at, const field *f)
-{
-    (void)f;
-    return !*(const char *)at;
-}
-
 static void default_text(json_out *o, const field *f)
 {
     (void)f;
@@ -123,7 +111,6 @@ const field_kind kind_TEXT = {
     .allows = "1 to 63 letters, digits and . _ -",
     .read = read_text,
     .write = write_text,
-    .is_default = is_empty,
     .write_default = default_text,
     .schema = schema_text,
 };

@@ -144,11 +144,6 @@ static err_code set_number(void *at, const field *f, error *err)
     return ERR_OK;
 }
 
-static bool is_default_number(const void *at, const field *f)
-{
-    return equal_numbers(at, &f->number);
-}
-
 const field_kind kind_NUMBER = {
     .name = "number",
     .is_number = true,
@@ -157,7 +152,6 @@ const field_kind kind_NUMBER = {
     .write = write_number,
     .equal = equal_numbers,
     .set_default = set_number,
-    .is_default = is_default_number,
     .write_default = number_default,
     .schema = number_schema,
 };

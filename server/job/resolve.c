@@ -95,17 +95,31 @@ static err_code check_steps(const run_spec *s, error *err)
     return ERR_OK;
 }
 
+static err_code set_default(run_spec *out, const field *f, error *err)
+{
+    const field_kind *k = kind_table[f->type];
+    return k->set_default ? k->set_default((char *)out + f->offset, f, err) : ERR_OK;
+}
+
+err_code resolve_defaults(run_spec *out, int family, error *err)
+{
+    err_code code = ERR_OK;
+    memset(out, 0, sizeof *out);
+    for (int i = 0; i < FIELD_COUNT && !code; i++)
+        if (field_table[i].size) code = set_default(out, &field_table[i], err);
+    out->model.family = family;
+    if (!code) engine_f32.family_defaults(out);
+    return code;
+}
+
 /* Fields that mean nothing to this network: refused when the job gives them another value than the
  * default, else set to it, so that what a preset or strategy brings does not make two equal runs
  * differ. */
 static err_code drop_unused(run_spec *s, const draft *d, error *err)
 {
-    static const draft empty;
     run_spec defaults;
     use_set uses = engine_f32.uses(s);
-    err_code code = resolve_fixed(&defaults, &empty, err);
-    defaults.model.family = s->model.family;
-    engine_f32.family_defaults(&defaults);
+    err_code code = resolve_defaults(&defaults, s->model.family, err);
     for (int i = 0; i < FIELD_COUNT && !code; i++) {
         const field *f = &field_table[i];
         if (!f->use || uses & f->use) continue;
@@ -120,24 +134,13 @@ static err_code drop_unused(run_spec *s, const draft *d, error *err)
     return code;
 }
 
-static err_code set_default(run_spec *out, const field *f, error *err)
-{
-    const field_kind *k = kind_table[f->type];
-    return k->set_default ? k->set_default((char *)out + f->offset, f, err) : ERR_OK;
-}
-
 err_code resolve_fixed(run_spec *out, const draft *d, error *err)
 {
-    err_code code = ERR_OK;
-    memset(out, 0, sizeof *out);
+    int family = d->given[FIELD_model_family] ? d->spec.model.family : 0;
+    err_code code = resolve_defaults(out, family, err);
     for (int i = 0; i < FIELD_COUNT && !code; i++)
-        if (field_table[i].size) code = set_default(out, &field_table[i], err);
-    if (code) return code;
-    if (d->given[FIELD_model_family]) out->model.family = d->spec.model.family;
-    engine_f32.family_defaults(out);
-    for (int i = 0; i < FIELD_COUNT; i++)
         if (field_table[i].size && d->given[i]) field_copy(out, &d->spec, &field_table[i]);
-    return ERR_OK;
+    return code;
 }
 
 err_code resolve_run(run_spec *out, const draft *d, width_change *width, error *err)

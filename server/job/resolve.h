@@ -10,6 +10,9 @@
  * update, with absolute pointers. */
 err_code resolve_run(run_spec *out, const draft *d, width_change *width, error *err);
 
+/* What fixed fields are in this family when nothing is given; the others are zero. */
+err_code resolve_defaults(run_spec *out, int family, error *err);
+
 /* Given fields and fixed defaults only: no rules, no checks. Fields with a rule that were not given
  * are zero. */
 err_code resolve_fixed(run_spec *out, const draft *d, error *err);

@@ -479,9 +479,37 @@ def attention_mixing():
     ]
 
 
+def family_mlp():
+    """A stack of dense layers: chains with the norm before and after the activation, residual sums."""
+    def one(name, **changes):
+        job = small("mlp-" + name, depth=3, model__family="mlp", **changes)
+        for field in "n_heads n_kv_heads position rope_base qk_norm parallel".split():
+            job["model"].pop(field)
+        if "model__mlp" not in changes:
+            job["model"].pop("d_ff")
+        job["measure"]["sites"] = "embed resid_in norm2_out mlp_pre mlp_act mlp_raw mlp_branch resid_out final_norm lm_logits param run".split()
+        return job
+
+    given = dict(data__source="gaussian", train__loss="grad_iid")
+    before, after = dict(strategy__placement="chain_pre_act"), dict(strategy__placement="chain_post_act")
+    return [
+        one("chain", **before, strategy__norm="none", model__activation="relu", model__bias=True),
+        one("selu", **before, **given, strategy__norm="none", model__activation="selu"),
+        one("layernorm-before", **before, model__activation="gelu", model__bias=True),
+        one("batchnorm-before", **before, strategy__norm="batchnorm", model__activation="relu", data__batch=3),
+        one("rmsnorm-after", **after, strategy__norm="rmsnorm", model__activation="tanh"),
+        one("gated-after", **after, **given, model__activation="swiglu"),
+        one("dense-chain", **before, model__mlp="dense", model__activation="relu"),
+        one("residual", strategy__placement="none", strategy__norm="none", strategy__residual_scale=0.5),
+        one("residual-post", **given, strategy__placement="post_ln", model__activation="silu"),
+        one("residual-pre", strategy__final_norm=True, strategy__embed_norm=True, model__tied=False),
+        one("residual-dense", strategy__norm="rmsnorm", model__mlp="dense", model__activation="geglu", model__bias=True),
+    ]
+
+
 def everything():
     jobs = pairwise() + special() + strategies() + row_norms() + batch_statistics() + attention_forms() + modifiers()
-    jobs += mixed() + named() + passes_of_their_own() + attention_mixing()
+    jobs += family_mlp() + mixed() + named() + passes_of_their_own() + attention_mixing()
     jobs += cases_more.all_cases(case)
     names = [j["name"] for j in jobs]
     assert len(set(names)) == len(names)

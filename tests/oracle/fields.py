@@ -4,6 +4,7 @@ import copy
 import catalogue
 
 MODEL = dict(
+    mixer="attention", mlp="dense",
     mask="causal", position="learned", rope_base=10000.0, activation="gelu", bias=False, tied=True, qk_norm=False,
     parallel=False, embed_scale=1.0,
     qk_norm_span="head", v_norm=False, logit_scale="inv_sqrt", logit_factor=1.0, logit_softcap=None, final_softcap=None,
@@ -28,9 +29,14 @@ def head_norm(kind):
     return kind if kind in HEAD_NORMS else "rmsnorm"
 
 
+ALONE = dict(mixer="none", mlp="layer", position="none", n_heads=1)  # family mlp
+
+
 def resolve(job):
     job = copy.deepcopy(job)
     m, s = job["model"], job["strategy"]
+    for field, value in ALONE.items() if m.get("family") == "mlp" else ():
+        m.setdefault(field, value)
     named = catalogue.STRATEGIES[s["name"]] if "name" in s else dict(strategy={}, model={})
     norm = s.get("norm", named["strategy"].get("norm"))
     s.setdefault("stat_warmup", WARMUP.get(norm, 0))

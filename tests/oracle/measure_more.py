@@ -85,6 +85,7 @@ def branches(job, acts, params):
             if (layer, site) not in acts:
                 continue
             f = acts[layer, site]
+            enters = enters if (layer, enters) in acts else "resid_in"
             s = stream_factor(job, params, layer, kind) * acts[layer, enters]
             long, wide = np.linalg.norm(f), np.linalg.norm(s)
             row = dict(branch_ratio=quotient(long, wide), branch_cos=quotient((f * s).sum(), long * wide),
@@ -296,7 +297,8 @@ def probe(job, visible, acts, grads, params):
     for (layer, site), row in branches(job, acts, params).items():
         yield layer, site, "", row
     for layer in range(1, job["depth"] + 1):
-        yield layer, "param", "attn.q.weight", qk_to_v(params, layer)
+        if f"blocks.{layer - 1}.attn.q.weight" in params:
+            yield layer, "param", "attn.q.weight", qk_to_v(params, layer)
     for name, (_, g, _) in params.items():
         layer, short = place(name, job["depth"])
         yield layer, "param", short, parameter(g)

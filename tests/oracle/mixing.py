@@ -65,6 +65,8 @@ def probe(job, acts):
     metrics, sites = measure.wanted(job)
     out, products = {}, None
     for layer in range(1, job["depth"] + 1):
+        if (layer, "logits") not in acts:
+            continue
         x, A = acts[layer, "logits"], acts[layer, "attn_prob"]
         B, _, T, _ = A.shape
         seen = measure.visible(job, layer, T)

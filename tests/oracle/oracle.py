@@ -142,7 +142,9 @@ class Network:
         return self.tap("attn_raw", self.linear("attn.o", self.width, y, self.m["attn_out_bias"]))
 
     def M(self, x, pre=None, hidden=None):
-        act, ff, bias = self.m["activation"], self.m["d_ff"], self.m["mlp_bias"]
+        layer = self.m["mlp"] == "layer"
+        act, bias = self.m["activation"], self.m["mlp_bias"]
+        ff = self.width if layer else self.m["d_ff"]
         pre = pre or (lambda h: h)
         up = self.linear("mlp.up", ff, x, bias)
         if self.gated:
@@ -153,6 +155,8 @@ class Network:
             h = ACTIVATIONS[act](self.tap("mlp_pre", pre(up)))
         h = self.tap("mlp_act", h)
         h = hidden(h) if hidden else h
+        if layer:
+            return h
         return self.tap("mlp_raw", self.linear("mlp.down", self.width, h, bias))
 
     def recentred(self, x):
@@ -218,6 +222,8 @@ class Network:
         self.sites = {}
         L = self.job["depth"]
         block = self.place.parallel if self.m["parallel"] else self.place.block
+        if self.m["mixer"] == "none":
+            block = self.place.mlp
         self.begin(0)
         x = self.tap("embed", self.embed(tokens, inputs))
         if self.place.begin:

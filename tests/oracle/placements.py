@@ -25,6 +25,7 @@ class Placement:
     logits: Optional[Callable] = None     # (net, logits) -> logits
     project: Optional[Callable] = None    # (net) after init and after each update, on the weights
     narrow: bool = False                  # the stream has D - 1 features
+    mlp: Optional[Callable] = None        # block without a mixer
     init: str = ""
 
 
@@ -83,6 +84,28 @@ def peri_ln_parallel(net, x):
 def res_post_norm(net, x):
     x = net.mid(net.gpas(x + net.add("attn", net.N("attn.norm_out", net.A(x)))))
     return net.gpas(x + net.add("mlp", net.N("mlp.norm_out", net.M(x))))
+
+
+# ----------------------------------------------------------------------------- blocks of an MLP alone
+
+def lone_none(net, x):
+    return net.gpas(x + net.add("mlp", net.M(x)))
+
+
+def lone_post_ln(net, x):
+    return net.N("mlp.norm_post", net.gpas(x) + net.add("mlp", net.M(x)))
+
+
+def lone_pre_ln(net, x):
+    return net.gpas(x + net.add("mlp", net.M(net.N("mlp.norm_in", x))))
+
+
+def chain_pre_act(net, x):
+    return net.M(x, pre=lambda h: net.N("mlp.norm_inner", h))
+
+
+def chain_post_act(net, x):
+    return net.M(x, hidden=lambda h: net.N("mlp.norm_inner", h))
 
 
 # ----------------------------------------------------------------------------- Post-LN with more
@@ -308,9 +331,9 @@ def shaped_attention(net, x):
 
 
 PLACEMENTS = {
-    "none": Placement(none, none_parallel),
-    "post_ln": Placement(post_ln, post_ln_parallel),
-    "pre_ln": Placement(pre_ln, pre_ln_parallel),
+    "none": Placement(none, none_parallel, mlp=lone_none),
+    "post_ln": Placement(post_ln, post_ln_parallel, mlp=lone_post_ln),
+    "pre_ln": Placement(pre_ln, pre_ln_parallel, mlp=lone_pre_ln),
     "peri_ln": Placement(peri_ln, peri_ln_parallel),
     "res_post_norm": Placement(res_post_norm),
     "deepnorm": Placement(
@@ -338,5 +361,7 @@ PLACEMENTS = {
     "u_spa": Placement(kernel_block(attention.uniform_kernel, "rho_last"), init="W_Q 0; W_V, W_O orthogonal"),
     "e_spa": Placement(kernel_block(attention.exponential_kernel, "gamma_last"),
                        init="W_Q 0; W_V, W_O orthogonal"),
+    "chain_pre_act": Placement(None, mlp=chain_pre_act),
+    "chain_post_act": Placement(None, mlp=chain_post_act),
     "shaped_attention": Placement(shaped_attention, init="alpha, beta, gamma 1; W_Q 0"),
 }

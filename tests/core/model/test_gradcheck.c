@@ -69,8 +69,12 @@ static void settle(run_spec *s)
         if (strcmp(err.pointer, "/model/parallel") == 0) m->parallel = false;
         if (strcmp(err.pointer, "/model/mixer") == 0 || strcmp(err.pointer, "/model/mlp") == 0) {
             ck_assert_msg(strstr(err.message, "needs") != NULL, "refused because: %s", err.message);
-            m->mixer = m->mlp = 0;
+            bool chain = strncmp(row_name("placements", s->strategy.placement), "chain_", 6) == 0;
+            m->mixer = chain ? row("mixers", "none") : 0;
+            m->family = m->mlp = 0;
         }
+        if (strcmp(err.pointer, "/model/activation") == 0)
+            m->activation = row("activations", "gelu");
         if (strcmp(err.pointer, "/model/n_kv_heads") == 0) m->n_kv_heads = m->n_heads;
         if (strcmp(err.pointer, "/model/qk_norm") == 0) m->qk_norm = false;
         if (strcmp(err.pointer, "/model/v_norm") == 0) m->v_norm = false;
@@ -80,9 +84,9 @@ static void settle(run_spec *s)
 }
 
 /* Case i: each placement in so many rounds, with other norms, activations and positions in each,
- * the switches on top. In the last two rounds blocks are without a mixer, and without an MLP, where
- * the placement can be. */
-enum { ROUNDS = 7, NO_MIXER = 5, NO_MLP = 6 };
+ * the switches on top. In the last rounds blocks are without a mixer, without an MLP, and of a layer
+ * alone, where the placement can be. */
+enum { ROUNDS = 8, NO_MIXER = 5, NO_MLP = 6, LAYER = 7 };
 
 static run_spec make_spec(int i)
 {
@@ -120,6 +124,14 @@ static run_spec make_spec(int i)
     spec_defaults(&s, engine_table.head_norm(s.strategy.norm));
     if (round == NO_MIXER) s.model.mixer = row("mixers", "none");
     if (round == NO_MLP) s.model.mlp = row("mlps", "none");
+    if (round == LAYER) {
+        s.model.family = row("models", "mlp");
+        s.model.mixer = row("mixers", "none");
+        s.model.mlp = row("mlps", "layer");
+        s.model.position = row("positions", "none");
+        s.model.qk_norm = s.model.v_norm = false;
+        if (s.model.activation == row("activations", "selu")) s.model.alpha_dropout = 0.2;
+    }
     s.strategy.groups = 2; /* groups of two features would all be +-1 */
     if (strcmp(row_name("norms", s.strategy.norm), "none") == 0)
         s.strategy.alpha = 0.75; /* or the stream grows beyond what float32 can tell */
@@ -343,7 +355,8 @@ START_TEST(test_gradients_are_the_differences_of_the_loss)
         checked++;
     }
     bool whole = !spec.model.mixer && !spec.model.mlp; /* else half a block has parameters */
-    ck_assert_int_ge(checked, whole ? 13 : 7);
+    bool layer = spec.model.mlp == row("mlps", "layer");
+    ck_assert_int_ge(checked, whole ? 13 : layer ? 2 : 4);
     printf("case %d: %d parameters, worst %.2g of the tolerance\n", _i, checked, worst);
     record_deinit(&r);
 }

@@ -23,6 +23,11 @@ static int weight(graph *g, const char *name, size_t rows, size_t cols)
     return graph_param(g, cols ? PARAM_INNER : PARAM_GAIN, name, rows, cols);
 }
 
+static int alpha_dropout(graph *g, int x)
+{
+    return op_alpha_dropout_build(g, x, 0.3);
+}
+
 static int linear(graph *g, int x)
 {
     return op_linear_build(g, x, (int[]){weight(g, "w", 9, D)}, NULL, 1);
@@ -446,6 +451,7 @@ static const struct {
     const char *name;
     int (*build)(graph *g, int x);
 } cases[] = {
+    {"alpha dropout", alpha_dropout},
     {"linear", linear},
     {"linear, fused, bias", linear_fused_with_bias},
     {"layernorm", layernorm},
@@ -568,13 +574,10 @@ static const struct {
     const char *name;
     int (*build)(graph *g, int x);
 } eval_cases[] = {
-    {"batchnorm, eval", batchnorm},
-    {"powernorm_v, eval", powernorm_v},
-    {"powernorm, eval", powernorm},
-    {"unifiednorm, eval", unifiednorm},
-    {"repbn, eval", repbn},
-    {"prepbn, eval", prepbn},
-    {"batch norms meet, eval", batch_norms_meet},
+    {"batchnorm, eval", batchnorm}, {"powernorm_v, eval", powernorm_v},
+    {"powernorm, eval", powernorm}, {"unifiednorm, eval", unifiednorm},
+    {"repbn, eval", repbn},         {"alpha dropout, eval", alpha_dropout},
+    {"prepbn, eval", prepbn},       {"batch norms meet, eval", batch_norms_meet},
 };
 
 START_TEST(test_backward_in_eval_is_the_derivative_of_forward)
@@ -608,6 +611,49 @@ START_TEST(test_backward_of_a_blend_is_the_derivative_of_forward)
 }
 END_TEST
 
+/* a, b of arXiv:1706.02515, 5.2, in closed form; the same entries in each pass of a step and others
+ * in the next; none in eval. */
+START_TEST(test_alpha_dropout_keeps_mean_and_variance)
+{
+    rig r;
+    enum { WIDE = 20000 };
+    rig_shape shape = {
+        .length = T, .width = WIDE, .threads = 1, .memory = 1 << 26, .keep_all = true};
+    rig_start_as(&r, &shape, NULL, alpha_dropout);
+    const size_t n = (size_t)B * T * WIDE;
+    const double rate = 0.3, s = op_alpha_dropout_limit(), a = op_alpha_dropout_factor(rate);
+    double mean = 0, square = 0, fallen = 0;
+    ck_assert_double_eq_tol(op_alpha_dropout_factor(0.1), 0.92128, 5e-6);
+    ck_assert_double_eq_tol(-0.1 * s * op_alpha_dropout_factor(0.1), 0.16197, 5e-6);
+    rig_loss(&r);
+    const real *y = exec_value(&r.x, r.g.nodes[1].outputs[0], 0);
+    real before = y[7];
+    for (size_t i = 0; i < n; i++) {
+        mean += (double)y[i] / (double)n, square += (double)y[i] * (double)y[i] / (double)n;
+        fallen += fabs((double)y[i] - a * s * (1 - rate)) < 1e-6;
+    }
+    /* four standard deviations of 300,000 entries */
+    ck_assert_double_eq_tol(mean, 0, 4 / sqrt((double)n));
+    ck_assert_double_eq_tol(square, 1, 4 * sqrt(2.0 / (double)n));
+    ck_assert_double_eq_tol(fallen / (double)n, rate, 4 * sqrt(rate * (1 - rate) / (double)n));
+    rig_loss(&r);
+    ck_assert(y[7] == before);
+    double low = a * s * (1 - rate), both = 0, first = fallen;
+    uint8_t *was = calloc(n, 1);
+    ck_assert_ptr_nonnull(was);
+    for (size_t i = 0; i < n; i++) was[i] = fabs((double)y[i] - low) < 1e-6;
+    r.x.step = 1;
+    rig_loss(&r);
+    for (size_t i = 0; i < n; i++) both += was[i] && fabs((double)y[i] - low) < 1e-6;
+    ck_assert_double_eq_tol(both / first, rate, 4 * sqrt(rate * (1 - rate) / first));
+    free(was);
+    r.x.eval = true;
+    rig_loss(&r);
+    for (size_t i = 0; i < n; i++) ck_assert(y[i] == r.inputs[i]);
+    rig_stop(&r);
+}
+END_TEST
+
 START_TEST(test_nan_in_gives_nan_out)
 {
     rig r;
@@ -628,6 +674,7 @@ int main(void)
     tcase_add_loop_test(t, test_backward_in_eval_is_the_derivative_of_forward, 0,
                         sizeof eval_cases / sizeof *eval_cases);
     tcase_add_test(t, test_backward_of_a_blend_is_the_derivative_of_forward);
+    tcase_add_test(t, test_alpha_dropout_keeps_mean_and_variance);
     tcase_add_loop_test(t, test_nan_in_gives_nan_out, 0, sizeof cases / sizeof *cases);
     suite_add_tcase(s, t);
     return suite_run(s);
