@@ -4,7 +4,7 @@
 #ifndef CORE_THEORY_SPREAD_H
 #define CORE_THEORY_SPREAD_H
 
-#include "core/theory/block.h"
+#include "core/theory/sublayer.h"
 
 /* What becomes of the error of a stream in a norm. */
 void spread_normalise(spread *e, const norm_step *s, kernel_mean before, kernel_mean after);
