@@ -165,6 +165,7 @@ typedef struct spec_data {
     int batch;                     /* B */
     int seq_len;                   /* T */
     int batches;                   /* distinct batches, cycled over the steps */
+    double variance;               /* source gaussian: of each feature of the inputs */
     double token_corr;             /* source gaussian: correlation of two tokens of a sequence */
     double mask_fraction;          /* encoders: share of positions that carry the loss */
 } spec_data;

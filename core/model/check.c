@@ -1,7 +1,10 @@
 #include "core/model/check.h"
 
 #include "core/base/format.h"
+#include "core/data/data.h"
 #include "core/init/init.h"
+#include "core/loss/loss.h"
+#include "core/model/model.h"
 #include "core/network/slot.h"
 #include "core/network/strategy.h"
 #include "core/norm/norm.h"
@@ -22,14 +25,37 @@ static use_set norm_uses(const norm *n, bool affine)
 static use_set attention_uses(const run_spec *spec)
 {
     const spec_model *m = &spec->model;
-    use_set uses = 0;
-    if (slot_mixer(spec) != &branch_attention) return uses;
+    use_set uses = USES(ATTENTION) | USES(OUTER);
+    if (slot_mixer(spec) != &branch_attention) return 0;
     bool turns = position_table[m->position]->rotates;
     if (turns) uses |= USES(ROPE);
     if (m->window) uses |= USES(LOCAL);
     if (turns && m->window) uses |= USES(LOCAL_ROPE);
     if (m->qk_norm) uses |= USES(QK_NORM);
     if (m->qk_norm || m->v_norm) uses |= USES(HEAD_NORM);
+    return uses;
+}
+
+static use_set mlp_uses(const run_spec *spec)
+{
+    const branch *mlp = slot_mlp(spec);
+    use_set uses = USES(MLP);
+    if (!mlp) return 0;
+    if (!mlp->one_matrix) uses |= USES(HIDDEN) | USES(OUTER);
+    if (activation_table[spec->model.activation] == &activation_selu) uses |= USES(SELU);
+    return uses;
+}
+
+/* What comes in and what goes out. */
+static use_set end_uses(const run_spec *spec)
+{
+    const bool given = data_table[spec->data.source]->gives_inputs,
+               tokens = loss_table[spec->train.loss]->uses_tokens;
+    use_set uses = given ? USES(GIVEN) : USES(EMBEDDING);
+    if (tokens) uses |= USES(LOGITS);
+    if (tokens && spec->model.mask == MASK_BIDIRECTIONAL) uses |= USES(MASKED);
+    if (tokens && (given || !spec->model.tied)) uses |= USES(HEAD);
+    if (!given && position_table[spec->model.position]->has_table) uses |= USES(POSITIONS);
     return uses;
 }
 
@@ -45,7 +71,9 @@ use_set strategy_uses(const run_spec *spec)
 {
     const spec_strategy *s = &spec->strategy;
     const placement *p = placement_table[s->placement];
-    use_set uses = p->uses, norms = norm_uses(norm_table[s->norm], s->affine);
+    /* what the placement needs is not what it offers */
+    use_set uses = p->uses & ~(USES(ATTENTION) | USES(CHAIN) | USES(PAIR)),
+            norms = norm_uses(norm_table[s->norm], s->affine);
     for (int i = 0; i < s->n_overrides; i++) {
         const spec_override *o = &s->overrides[i];
         int row = o->given & OVERRIDE_NORM ? o->layer.norm : s->norm;
@@ -56,13 +84,12 @@ use_set strategy_uses(const run_spec *spec)
     if (!(norms & USES(GAIN))) uses &= ~USES(OUT_GAIN);
     if (!s->init_factor) uses &= ~USES(INIT_BETA);
     if (s->branch_gain != BRANCH_GAIN_NONE) uses |= USES(BRANCH_GAIN);
-    if (activation_table[spec->model.activation] == &activation_selu) uses |= USES(SELU);
     if (!spec->model.parallel) uses &= ~USES(PARALLEL);
-    if (!spec->model.tied) uses |= USES(HEAD);
-    if (position_table[spec->model.position]->has_table) uses |= USES(POSITIONS);
     if (init_table[spec->init.scheme]->std) uses |= USES(INIT_STD);
     if (spec->train.parametrization == PARAMETRIZATION_MUP) uses |= USES(MUP);
-    return uses | norms | attention_uses(spec) | rounding_uses(&spec->rounding);
+    uses |= model_table[spec->model.family]->uses;
+    return uses | norms | attention_uses(spec) | mlp_uses(spec) | end_uses(spec) |
+           rounding_uses(&spec->rounding);
 }
 
 /* The override that a block has its sigma from, or -1. */

@@ -7,6 +7,7 @@
 typedef struct model {
     entry entry;
     bool has_theory; /* core/theory follows its sublayers; else: REASON_NO_LAW_FAMILY */
+    use_set uses;    /* bit per enum use: what every network of it has */
     void (*defaults)(run_spec *spec); /* of fields that have others in this family; or NULL */
     err_code (*check)(const run_spec *spec, error *err);
     void (*build)(graph *g); /* the whole graph, loss included */

@@ -30,6 +30,7 @@ const model model_transformer = {
                          "or bidirectional",
               .source = "arXiv:1706.03762"},
     .has_theory = true,
+    .uses = USES(PLACES),
     .check = check,
     .build = stack_build,
 };

@@ -533,9 +533,10 @@ void setting_stream(
     x->share = 1;
     if (data_table[spec->data.source]->gives_inputs)
         for (int i = 0; i < n; i++) {
-            for (int j = 0; j < n; j++) x->k[i * n + j] = spec->data.token_corr;
-            x->k[n * n + i] = 1;
-            if (s->tokens.size[i] == 1) x->k[i * n + i] = 1;
+            const double v = spec->data.variance;
+            for (int j = 0; j < n; j++) x->k[i * n + j] = v * spec->data.token_corr;
+            x->k[n * n + i] = v;
+            if (s->tokens.size[i] == 1) x->k[i * n + i] = v;
         }
     else
         embed(s, data, x);

@@ -47,10 +47,12 @@ static void write_named(json_out *o, int id, const canonical_names *names)
         json_double(o, names->width_scale);
 }
 
-/* usual: what the fields are when none is given, in the spec's family. */
-static bool is_written(const field *f, const run_spec *spec, const run_spec *usual, bool included)
+/* usual: what the fields are when none is given, in the spec's family; uses: what it has. */
+static bool
+is_written(const field *f, const run_spec *spec, const run_spec *usual, use_set uses, bool included)
 {
-    return f->size && included && !(f->silent && field_equal(spec, usual, f));
+    bool left_out = (f->silent || field_omitted(f, uses)) && field_equal(spec, usual, f);
+    return f->size && included && !left_out;
 }
 
 /* n_seeds 0: none are written. */
@@ -63,6 +65,7 @@ static void write_fields(json_out *o,
 {
     const char *open = "";
     run_spec usual;
+    const use_set uses = engine_f32.uses(spec);
     resolve_defaults(&usual, spec->model.family,
                      NULL); /* a run has been resolved: it cannot fail */
     for (int i = 0; i < FIELD_COUNT; i++) {
@@ -73,7 +76,7 @@ static void write_fields(json_out *o,
         }
         if (i == FIELD__seeds && n_seeds) write_seeds(o, seeds, n_seeds);
         bool named = is_named(i, &names);
-        if (!named && !is_written(f, spec, &usual, include[i])) continue;
+        if (!named && !is_written(f, spec, &usual, uses, include[i])) continue;
         if (strcmp(open, f->group) != 0) {
             json_object_member(o, f->group);
             open = f->group;

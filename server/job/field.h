@@ -22,6 +22,7 @@ typedef struct field {
     bool silent; /* left out of the canonical text at its default, as in jobs from before */
     bool free;   /* changes neither memory nor arithmetic nor rows of a run, so not its estimate */
     use_set use; /* bit of enum use: what the network must have; 0: nothing */
+    use_set omitted;     /* left out of the canonical text where the network lacks this; 0: never */
     unsigned override;   /* enum spec_override_bit: may stand in strategy.overrides; 0: not */
     const char *choices; /* kind of registry */
     double number;       /* default of INTEGER, DEPTH, NUMBER, BOOL */
@@ -60,6 +61,12 @@ int field_group_find(const char *name);
 /* The shorthand field of a group, or -1. */
 int field_shorthand(int group);
 bool field_sweepable(const field *f);
+
+/* Is it left out of the canonical text of a network that has these uses? */
+static inline bool field_omitted(const field *f, use_set uses)
+{
+    return f->omitted && !(uses & f->omitted);
+}
 
 /* "model.d_model" in out (at least FIELD_PATH bytes). */
 enum { FIELD_PATH = 48 };

@@ -24,6 +24,15 @@ static double default_branch_gain(const run_spec *s)
     return s->depth <= 18 ? 0.1 : s->depth <= 24 ? 1e-5 : 1e-6;
 }
 
+/* model.bias is only a default of those that there are: a network is the same whichever way it was
+ * said. */
+static void join_biases(spec_model *m, use_set uses)
+{
+    const bool attention = uses & USES(ATTENTION), mlp = uses & USES(MLP);
+    m->bias =
+        (!attention || (m->qkv_bias && m->k_bias && m->attn_out_bias)) && (!mlp || m->mlp_bias);
+}
+
 /* The rows with a rule, in an order in which each finds what it depends on. */
 static void apply_rules(run_spec *s, const bool *given)
 {
@@ -36,9 +45,6 @@ static void apply_rules(run_spec *s, const bool *given)
     if (!given[FIELD_model_k_bias]) s->model.k_bias = s->model.qkv_bias;
     if (!given[FIELD_model_attn_out_bias]) s->model.attn_out_bias = s->model.bias;
     if (!given[FIELD_model_mlp_bias]) s->model.mlp_bias = s->model.bias;
-    /* Only a default of those four: a network is the same whichever way it was said. */
-    s->model.bias =
-        s->model.qkv_bias && s->model.k_bias && s->model.attn_out_bias && s->model.mlp_bias;
     if (!given[FIELD_model_qk_norm_type])
         s->model.qk_norm_type = engine_f32.head_norm(s->strategy.norm);
     if (!given[FIELD_strategy_final_norm])
@@ -101,7 +107,8 @@ static err_code set_default(run_spec *out, const field *f, error *err)
     return k->set_default ? k->set_default((char *)out + f->offset, f, err) : ERR_OK;
 }
 
-err_code resolve_defaults(run_spec *out, int family, error *err)
+/* Rules not applied: what has one is zero. */
+static err_code fixed_defaults(run_spec *out, int family, error *err)
 {
     err_code code = ERR_OK;
     memset(out, 0, sizeof *out);
@@ -112,19 +119,29 @@ err_code resolve_defaults(run_spec *out, int family, error *err)
     return code;
 }
 
+err_code resolve_defaults(run_spec *out, int family, error *err)
+{
+    static const bool none[FIELD_COUNT];
+    err_code code = fixed_defaults(out, family, err);
+    if (!code) apply_rules(out, none);
+    return code;
+}
+
 /* Fields that mean nothing to this network: refused when the job gives them another value than the
  * default, else set to it, so that what a preset or strategy brings does not make two equal runs
  * differ. */
 static err_code drop_unused(run_spec *s, const draft *d, error *err)
 {
-    run_spec defaults;
+    run_spec fixed, ruled;
     use_set uses = engine_f32.uses(s);
-    err_code code = resolve_defaults(&defaults, s->model.family, err);
+    err_code code = fixed_defaults(&fixed, s->model.family, err);
+    if (!code) code = resolve_defaults(&ruled, s->model.family, err);
     for (int i = 0; i < FIELD_COUNT && !code; i++) {
         const field *f = &field_table[i];
+        const run_spec *defaults = field_omitted(f, uses) ? &ruled : &fixed;
         if (!f->use || uses & f->use) continue;
-        if (!d->own[i] || field_equal(s, &defaults, f)) {
-            field_copy(s, &defaults, f);
+        if (!d->own[i] || field_equal(s, defaults, f)) {
+            field_copy(s, defaults, f);
             continue;
         }
         char pointer[FIELD_PATH + 2];
@@ -137,7 +154,7 @@ static err_code drop_unused(run_spec *s, const draft *d, error *err)
 err_code resolve_fixed(run_spec *out, const draft *d, error *err)
 {
     int family = d->given[FIELD_model_family] ? d->spec.model.family : 0;
-    err_code code = resolve_defaults(out, family, err);
+    err_code code = fixed_defaults(out, family, err);
     for (int i = 0; i < FIELD_COUNT && !code; i++)
         if (field_table[i].size && d->given[i]) field_copy(out, &d->spec, &field_table[i]);
     return code;
@@ -157,6 +174,7 @@ err_code resolve_run(run_spec *out, const draft *d, width_change *width, error *
     }
     apply_rules(out, given);
     if ((code = drop_unused(out, d, err))) return code;
+    join_biases(&out->model, engine_f32.uses(out));
     if ((code = check_corpus(out, err))) return code;
     return check_steps(out, err);
 }

@@ -10,7 +10,7 @@
  * update, with absolute pointers. */
 err_code resolve_run(run_spec *out, const draft *d, width_change *width, error *err);
 
-/* What fixed fields are in this family when nothing is given; the others are zero. */
+/* What the fields are in this family when nothing is given. */
 err_code resolve_defaults(run_spec *out, int family, error *err);
 
 /* Given fields and fixed defaults only: no rules, no checks. Fields with a rule that were not given

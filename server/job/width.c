@@ -28,8 +28,14 @@ static int scaled_width(const spec_model *from, int heads)
     return 2 * at_least_one((double)product / from->n_heads / 2);
 }
 
-static void scale_sizes(spec_model *to, const spec_model *from, double scale)
+static void scale_sizes(spec_model *to, const run_spec *whole, double scale)
 {
+    const spec_model *from = &whole->model;
+    if (!(engine_f32.uses(whole) & USES(ATTENTION))) {
+        to->d_model = at_least_one(scale * from->d_model);
+        to->d_ff = at_least_one(scale * from->d_ff);
+        return;
+    }
     to->n_kv_heads = at_least_one(scale * from->n_kv_heads);
     to->n_heads = to->n_kv_heads * at_least_one(scale * from->n_heads / to->n_kv_heads);
     to->head_dim = from->head_dim;
@@ -55,7 +61,7 @@ void width_scale(
                 (given[FIELD_model_head_dim] || from->d_model % from->n_heads == 0);
     if (!fits) return;
     *out = (width_change){.scale = scale, .from = *from, .init_from = whole->init};
-    scale_sizes(&s->model, from, scale);
+    scale_sizes(&s->model, whole, scale);
     scale_init(&s->init, whole, sqrt((double)from->d_model / s->model.d_model));
     out->to = s->model, out->init_to = s->init;
     for (size_t i = 0; i < sizeof set / sizeof *set; i++) given[set[i]] = true;

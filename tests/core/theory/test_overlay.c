@@ -59,7 +59,8 @@ static run_spec spec_of(int i)
     spec_defaults(&s, row("norms", "layernorm"));
     s.model.logit_factor = sqrt(cases[i].logits);
     s.init.scheme = row("inits", "lecun");
-    s.data = (spec_data){.source = row("data_sources", "gaussian"),
+    s.data = (spec_data){.variance = 1,
+                         .source = row("data_sources", "gaussian"),
                          .batch = 1,
                          .seq_len = LENGTH,
                          .batches = 1,
