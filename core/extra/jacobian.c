@@ -21,6 +21,7 @@
 #include "core/base/rng.h"
 #include "core/extra/lanczos.h"
 #include "core/graph/cost.h"
+#include "core/probe/gauge.h"
 #include "core/run/extra.h"
 #include "core/run/session.h"
 
@@ -568,3 +569,5 @@ static void report(const session *s, const void *state, extra_emit *emit, void *
 
 const extra extra_jacobian = {
     .group = "jacobian", .passes = passes, .layout = layout, .run = run, .report = report};
+
+const gauge gauge_jacobian = {.passes = passes};

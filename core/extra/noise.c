@@ -11,6 +11,7 @@
 #include "core/extra/noise.h"
 
 #include "core/loss/loss.h"
+#include "core/probe/gauge.h"
 #include "core/run/extra.h"
 #include "core/run/session.h"
 #include "core/run/train.h"
@@ -205,3 +206,5 @@ const extra extra_noise = {.group = "noise",
                            .layout = layout,
                            .run = run,
                            .report = report};
+
+const gauge gauge_noise = {.passes = passes};

@@ -14,6 +14,7 @@
 #include "core/extra/hvp.h"
 #include "core/extra/lanczos.h"
 #include "core/optimizer/optimizer.h"
+#include "core/probe/gauge.h"
 #include "core/run/extra.h"
 #include "core/run/session.h"
 #include "core/schedule/schedule.h"
@@ -216,3 +217,5 @@ const extra extra_sharpness = {.group = "sharpness",
                                .layout = layout,
                                .run = run,
                                .report = report};
+
+const gauge gauge_sharpness = {.passes = passes};

@@ -7,6 +7,7 @@
 #include "core/network/slot.h"
 #include "core/op/op.h"
 #include "core/placement/placement.h"
+#include "core/probe/gauge.h"
 
 static err_code check_embedding(const run_spec *spec, error *err)
 {
@@ -126,11 +127,9 @@ static void project(graph *g, const placement *place)
 }
 
 /* Layer 1 is compared with layer 0, whether that is a site of its own or not. */
-static bool compares_layers(const spec_measure *m)
+static bool compares_layers(const run_spec *spec)
 {
-    bool any = false;
-    for (int i = METRIC_angular_distance; i <= METRIC_cka_map; i++) any |= m->metrics[i];
-    return any && m->sites[SITE_resid_out];
+    return gauge_compares_layers(spec) && spec->measure.sites[SITE_resid_out];
 }
 
 void stack_build(graph *g)
@@ -154,7 +153,7 @@ void stack_build(graph *g)
                     (size_t)spec->model.n_heads);
     if (place->begin) x = place->begin(&b, x);
     if (!g->failed) g->stream[0] = x;
-    if (compares_layers(&spec->measure) && !spec->measure.sites[SITE_embed]) graph_hidden_tap(g, x);
+    if (compares_layers(spec) && !spec->measure.sites[SITE_embed]) graph_hidden_tap(g, x);
     for (int l = 1; l <= spec->depth; l++) {
         builder_begin(&b, l);
         name_stream(&b, x);

@@ -1,60 +1,106 @@
-#include "core/probe/branch.h"
+/* Branches: each is measured where it meets its stream, at the sum, when both have just been read; a
+ * copy of it waits for the branch of the same place in the next block.
+ */
+#include "core/metric/branch.h"
+#include "core/op/op.h"
+#include "core/probe/gauge.h"
 
+#include <math.h>
 #include <string.h>
 
-void probe_branch_init(probe_branch *p, const graph *g)
+enum { PLACES = 2 }; /* of branches in a block whose copies are kept */
+
+typedef struct state {
+    const graph *g;
+    bool alignment, stalls; /* wanted */
+    branch_sums *taps;      /* [n_taps, B] */
+    real *last[PLACES];     /* [B, T, D] of each place */
+    size_t numbers;         /* of one sequence */
+} state;
+
+static bool wants_sums(const run_spec *spec)
 {
-    const bool *m = g->spec->measure.metrics;
-    *p = (probe_branch){
-        .g = g, .alignment = m[METRIC_branch_alignment], .stalls = m[METRIC_bf16_stall]};
-    p->sums = p->alignment || p->stalls || m[METRIC_branch_ratio] || m[METRIC_branch_cos];
+    const bool *m = spec->measure.metrics;
+    return m[METRIC_branch_alignment] || m[METRIC_bf16_stall] || m[METRIC_branch_ratio] ||
+           m[METRIC_branch_cos];
 }
 
-void probe_branch_layout(probe_branch *p, arena *a)
+static unsigned needs(const run_spec *spec, bool groups[GROUP_COUNT])
 {
-    const graph *g = p->g;
-    if (!p->sums) return;
+    (void)groups;
+    return spec->measure.metrics[METRIC_qk_to_v_grad_ratio] ? GAUGE_BACKWARD | GAUGE_PARAMETERS : 0;
+}
+
+static unsigned reads(const graph *g, const tap *t)
+{
+    return t->added && wants_sums(g->spec) ? GAUGE_ELSEWHERE : 0;
+}
+
+static void *layout(const graph *g, int n_threads, arena *a)
+{
+    (void)n_threads;
+    const bool *m = g->spec->measure.metrics;
+    const size_t batch = (size_t)g->batch;
+    if (!wants_sums(g->spec)) return NULL;
+    state s = {.g = g, .alignment = m[METRIC_branch_alignment], .stalls = m[METRIC_bf16_stall]};
     for (int i = 0; i < g->n_taps; i++) {
         const value *v = &g->values[g->taps[i].value];
-        if (g->taps[i].added) p->numbers = (size_t)v->rows * (size_t)v->cols;
+        if (g->taps[i].added) s.numbers = (size_t)v->rows * (size_t)v->cols;
     }
-    size_t batch = (size_t)g->batch;
-    p->taps = arena_alloc(a, (size_t)g->n_taps * batch * sizeof *p->taps);
-    for (int kind = 0; kind < 2 && p->alignment; kind++)
-        p->last[kind] = arena_alloc(a, batch * p->numbers * sizeof(real));
+    s.taps = arena_alloc(a, (size_t)g->n_taps * batch * sizeof *s.taps);
+    for (int place = 0; place < PLACES && s.alignment; place++)
+        s.last[place] = arena_alloc(a, batch * s.numbers * sizeof(real));
+    state *out = arena_alloc(a, sizeof *out);
+    if (out) *out = s;
+    return out;
 }
 
-static branch_sums *sums_of(const probe_branch *p, int tap_index)
+static branch_sums *sums_of(const state *s, int tap_index)
 {
-    return p->taps + (size_t)tap_index * (size_t)p->g->batch;
+    return s->taps + (size_t)tap_index * (size_t)s->g->batch;
+}
+
+/* The places of branches in a block are their sites, in the order in which they come first. */
+static int place_of(const graph *g, site where)
+{
+    site seen[PLACES];
+    int n = 0;
+    for (int i = 0; i < g->n_taps && n < PLACES; i++) {
+        bool known = !g->taps[i].added;
+        for (int k = 0; k < n; k++) known |= seen[k] == g->taps[i].site;
+        if (known) continue;
+        if (g->taps[i].site == where) return n;
+        seen[n++] = g->taps[i].site;
+    }
+    return PLACES - 1;
 }
 
 /* With the block before, whose copy gives way to this one. */
-static void align(probe_branch *p, const tap *t, branch_sums *s, const real *f, int b)
+static void align(state *s, const tap *t, branch_sums *sums, const real *f, int b)
 {
-    real *last = p->last[t->site == SITE_mlp_branch] + (size_t)b * p->numbers;
-    if (t->layer > 1) branch_add_last(s, f, last, p->numbers);
-    memcpy(last, f, p->numbers * sizeof *f);
+    real *last = s->last[place_of(s->g, t->site)] + (size_t)b * s->numbers;
+    if (t->layer > 1) branch_add_last(sums, f, last, s->numbers);
+    memcpy(last, f, s->numbers * sizeof *f);
 }
 
-void probe_branch_values(probe_branch *p, const exec *x, const node *n, const span *s)
+static void sum_made(void *own, const exec *x, const node *n, const span *now)
 {
-    if (!p->sums || n->branch_tap == NONE) return;
-    const tap *t = &p->g->taps[n->branch_tap];
-    const value *v = &p->g->values[t->value];
-    int at = n->inputs[1] == t->value;
-    real factor = n->op == &op_mix ? (real)op_mix_factor(n, !at) : 1;
-    for (int b = s->b0; b < s->b1; b++) {
+    state *s = own;
+    const tap *t = &s->g->taps[n->branch_tap];
+    const value *v = &s->g->values[t->value];
+    const int at = n->inputs[1] == t->value;
+    const real factor = n->op == &op_mix ? (real)op_mix_factor(n, !at) : 1;
+    for (int b = now->b0; b < now->b1; b++) {
         const real *f = exec_value(x, t->value, b);
-        branch_sums *sums = &sums_of(p, n->branch_tap)[b];
+        branch_sums *sums = &sums_of(s, n->branch_tap)[b];
         *sums = (branch_sums){0};
-        if (p->alignment) align(p, t, sums, f, b);
+        if (s->alignment) align(s, t, sums, f, b);
         const real *stream = exec_value(x, n->inputs[!at], b);
         if (n->op == &op_admin)
             branch_add_scaled(sums, f, stream, exec_param(x, n->params[0]), (size_t)v->rows,
-                              (size_t)v->cols, p->stalls);
+                              (size_t)v->cols, s->stalls);
         else
-            branch_add(sums, f, stream, factor, p->numbers, p->stalls);
+            branch_add(sums, f, stream, factor, s->numbers, s->stalls);
     }
 }
 
@@ -65,11 +111,59 @@ static int tap_before(const graph *g, int tap_index)
     return NONE;
 }
 
-void probe_branch_finish(probe_branch *p, int tap_index, metric_value out[])
+static void finish(void *own, const graph *g, int tap_index, bool with_grads, metric_value out[])
 {
-    if (!p->sums || !p->g->taps[tap_index].added) return;
-    int before = p->alignment ? tap_before(p->g, tap_index) : NONE;
-    branch_sums *sums = sums_of(p, tap_index);
-    for (int b = 1; b < p->g->batch; b++) branch_merge(&sums[0], &sums[b]);
-    branch_finish(sums, before == NONE ? NULL : sums_of(p, before), out);
+    (void)with_grads;
+    const state *s = own;
+    const int before = s->alignment ? tap_before(g, tap_index) : NONE;
+    branch_sums *sums = sums_of(s, tap_index);
+    for (int b = 1; b < g->batch; b++) branch_merge(&sums[0], &sums[b]);
+    branch_finish(sums, before == NONE ? NULL : sums_of(s, before), out);
 }
+
+static bool applies(const graph *g, const tap *t, metric m, bool with_grads)
+{
+    (void)g, (void)with_grads;
+    return t->added && m != METRIC_qk_to_v_grad_ratio &&
+           (m != METRIC_branch_alignment || t->layer > 1);
+}
+
+/* Of the block whose query matrix is parameter q. */
+static void tell_qk_to_v(const gauge_run *r, int q, gauge_emit *emit, void *user)
+{
+    const graph *g = r->g;
+    const param *p = &g->params[q];
+    double keys = 0, values = 0;
+    if (!g->spec->measure.metrics[METRIC_qk_to_v_grad_ratio]) return;
+    if (!r->backward || p->grad_buffer == NONE || strcmp(p->role, "attn.q.weight") != 0) return;
+    for (int i = q + 1; i < g->n_params && g->params[i].layer == p->layer; i++) {
+        if (!strcmp(g->params[i].role, "attn.k.weight")) keys = r->grad_sq(r->session, i);
+        if (!strcmp(g->params[i].role, "attn.v.weight")) values = r->grad_sq(r->session, i);
+    }
+    const double above = r->grad_sq(r->session, q) + keys;
+    emit(user, p->layer, SITE_param, p->role, METRIC_qk_to_v_grad_ratio,
+         values == 0 ? value_undefined(REASON_ZERO) : value_of(sqrt(above / values)));
+}
+
+static uint64_t rows(const graph *g)
+{
+    return g->spec->measure.metrics[METRIC_qk_to_v_grad_ratio] ? (uint64_t)g->n_params : 0;
+}
+
+static double flops(const graph *g, const tap *t)
+{
+    return site_role_of(t->site) == ROLE_branch ? 8 * gauge_entries(g, t) : 0;
+}
+
+const gauge gauge_branch = {
+    .needs = needs,
+    .reads = reads,
+    .layout = layout,
+    .sum = sum_made,
+    .finish = finish,
+    .applies = applies,
+    .param = tell_qk_to_v,
+    .rows = rows,
+    .flops = flops,
+    .weight = 5,
+};

@@ -6,12 +6,20 @@
 
 enum { FEATURE_RMS, BATCH_MEAN, BATCH_RMS, METRICS };
 
+static const metric own[METRICS] = {[FEATURE_RMS] = METRIC_feature_corr_rms,
+                                    [BATCH_MEAN] = METRIC_batch_corr_mean,
+                                    [BATCH_RMS] = METRIC_batch_corr_rms};
+
+bool probe_correlation_wanted(const run_spec *spec)
+{
+    bool any = false;
+    for (int k = 0; k < METRICS; k++) any |= spec->measure.metrics[own[k]];
+    return any;
+}
+
 void probe_correlation_init(probe_correlation *p, const graph *g)
 {
-    const bool *m = g->spec->measure.metrics;
-    *p = (probe_correlation){.g = g,
-                             .wanted = m[METRIC_feature_corr_rms] || m[METRIC_batch_corr_mean] ||
-                                       m[METRIC_batch_corr_rms]};
+    *p = (probe_correlation){.g = g, .wanted = probe_correlation_wanted(g->spec)};
 }
 
 static bool is_stream(const tap *t)
@@ -122,5 +130,5 @@ void probe_correlation_finish(const probe_correlation *p, int tap_index, metric_
 {
     if (!p->work_numbers || !is_stream(&p->g->taps[tap_index])) return;
     for (int k = 0; k < METRICS; k++)
-        out[METRIC_feature_corr_rms + k] = p->taps[(size_t)tap_index * METRICS + (size_t)k];
+        out[own[k]] = p->taps[(size_t)tap_index * METRICS + (size_t)k];
 }

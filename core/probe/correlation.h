@@ -1,4 +1,4 @@
-/* The part of the probe for what the tokens of the whole batch have in common, N of them, on the
+/* The part of the gauge of outliers for what the tokens of the whole batch have in common, N of them, on the
  * stream: after a stage of the forward pass, when the values of all sequences are there, X [N, D].
  *
  *   feature_corr_rms  root mean square of the off-diagonal entries of X'X/N
@@ -25,6 +25,7 @@ typedef struct probe_correlation {
     size_t work_numbers;
 } probe_correlation;
 
+bool probe_correlation_wanted(const run_spec *spec);
 void probe_correlation_init(probe_correlation *p, const graph *g);
 void probe_correlation_layout(probe_correlation *p, int n_threads, arena *a);
 /* After a stage of spans of the forward pass. */

@@ -1,4 +1,4 @@
-/* The part of the probe for cosines that cannot be made in passing: after a stage of the forward
+/* The part of the gauge of geometry for cosines that cannot be made in passing: after a stage of the forward
  * pass its values are all still there, so the mean over the batch can be taken away from them.
  *
  *   cos_abs_mean      mean of |x_i.x_j|/(||x_i|| ||x_j||) over i < j of a sequence

@@ -1,4 +1,5 @@
 /* Proxies of the run's own loss: grad_norm, SNIP, GraSP, Fisher, Michel's head importance. */
+#include "core/op/op.h"
 #include "core/proxy/pass.h"
 
 #include <string.h>

@@ -2,6 +2,7 @@
 #include "core/proxy/sum.h"
 #include "core/metric/gram.h"
 #include "core/metric/spectrum.h"
+#include "core/op/op.h"
 #include "core/proxy/kernel.h"
 #include "core/proxy/pass.h"
 

@@ -1,6 +1,7 @@
 /* Proxies of the sum of the logits: what is asked of matrices and heads. */
 #include "core/metric/gram.h"
 #include "core/metric/spectrum.h"
+#include "core/op/op.h"
 #include "core/proxy/kernel.h"
 #include "core/proxy/pass.h"
 

@@ -3,6 +3,7 @@
  * taken out of the stream comes back as a factor of R: R = 2^E R', E the exponents taken out after
  * the blocks, and no depth overflows. In a chain without skips each matrix has the whole of R as
  * its share. */
+#include "core/op/op.h"
 #include "core/proxy/pass.h"
 
 #include <string.h>

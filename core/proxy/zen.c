@@ -6,6 +6,7 @@
  * blended count by their shares. Norms of queries and keys do not count: they are on no path of
  * the signal. */
 #include "core/base/rng.h"
+#include "core/op/op.h"
 #include "core/proxy/pass.h"
 
 #include <string.h>

@@ -64,8 +64,7 @@ use_set extra_uses(const run_spec *spec);
 
 /* With a session (extra_pass.c). */
 double extra_passes(const struct session *s); /* of one probed step, of all that are wanted */
-double extra_group_passes(const struct session *s, const char *group); /* of one; else 0 */
-uint64_t extra_rows(const run_spec *spec);                             /* of one step, at most */
+uint64_t extra_rows(const run_spec *spec);    /* of one step, at most */
 void extra_layout(struct session *s, int n_threads, arena *a);
 err_code extra_run(struct session *s, const extra_pass *how);
 /* Of the step that extra_run was last called for. */

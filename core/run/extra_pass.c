@@ -3,22 +3,12 @@
  */
 #include "core/run/session.h"
 
-#include <string.h>
-
 double extra_passes(const session *s)
 {
     double sum = 0;
     for (int i = 0; i < EXTRA_COUNT; i++)
         if (extra_wanted(s->spec, extra_table[i])) sum += extra_table[i]->passes(s);
     return sum;
-}
-
-double extra_group_passes(const session *s, const char *group)
-{
-    for (int i = 0; i < EXTRA_COUNT; i++)
-        if (!strcmp(extra_table[i]->group, group))
-            return extra_wanted(s->spec, extra_table[i]) ? extra_table[i]->passes(s) : 0;
-    return 0;
 }
 
 void extra_layout(session *s, int n_threads, arena *a)

@@ -1,5 +1,5 @@
 /* What measuring costs, known before the run: each group of metrics by its arithmetic and by the
- * passes it makes of its own; one row in metric_cost.def. */
+ * passes it makes of its own, as its gauge says (core/probe/gauge.h). */
 #ifndef CORE_RUN_METRIC_COST_H
 #define CORE_RUN_METRIC_COST_H
 
@@ -8,10 +8,11 @@
 /* clang-format off */
 /* A multiply-add counts 2. N entries of a site, n = min(T, width), m = max(T, width), per sequence:
  *
- *   moments       20 N: two passes over the site, made once for geometry, spectrum, fit and format
- *                 too; they stand with the first of these that is wanted
+ *   moments       20 N: two passes over the site, made once for all that read them (GAUGE_SLABS);
+ *                 they stand with the first that is wanted, as does what another group needs
  *   geometry      4 (T + width); cos_abs_mean 2 T^2 width; cos_mean_centred 8 N
- *   gradient      5 N: one pass over the gradient; it stands with fit where only that is wanted
+ *   gradient      5 N: one pass over the gradient
+ *   fit           what it needs of moments and gradient where they are not wanted themselves
  *   spectrum      n (n + 1) m for the Gram matrix; 4/3 n^3 for its reduction, which serves both
  *                 spectra; 40 n^2 for the eigenvalues of each
  *   attention     12 for each entry of [H, T, T]

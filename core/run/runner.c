@@ -154,7 +154,7 @@ static err_code eval_step(runner *r, error *err)
     s->x.watch = NULL;
     s->x.eval = false;
     if (code) return exec_cancelled(err);
-    if (s->probe.parameter) train_weight_norms(s);
+    if (s->probe.needs & GAUGE_PARAMETERS) train_weight_norms(s);
     r->passes++;
     return report(r, &pass, err);
 }
@@ -181,7 +181,7 @@ static err_code train_step(runner *r, bool measured, bool reported, bool *stop, 
         measured = !reported;
         if (backward) record.grad_norm = train_grad_norm(s);
     }
-    if (measured && s->probe.parameter) train_weight_norms(s);
+    if (measured && (s->probe.needs & GAUGE_PARAMETERS)) train_weight_norms(s);
     bool updated = update_follows && !bad;
     if (updated) {
         record.lr = train_update(s, r->step + 1, record.grad_norm);

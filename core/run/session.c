@@ -49,7 +49,7 @@ err_code session_build(session *s, const run_spec *spec, bool want_tensors, aren
     if (code) return code;
     s->want_tensors = want_tensors;
     s->backward = spec->train.steps > 0 || want_tensors || extra_any(spec) ||
-                  (spec->measure.n_steps && probe_wants_backward(&s->probe));
+                  (spec->measure.n_steps && (s->probe.needs & GAUGE_BACKWARD));
     plan_options o = {.keep_param_grads = spec->train.steps > 0 || extra_param_grads(spec),
                       .keep_all = want_tensors,
                       .keep_values = extra_any(spec),
@@ -117,14 +117,15 @@ void session_layout(session *s, int n_threads, arena *a)
     s->init_scratch = (double *)x->tensors;
     x->partials = arena_alloc(a, p->partial_count * sizeof(double));
     x->slices = arena_alloc(a, p->slice_count * sizeof(double));
-    x->spread = s->probe.spread ? arena_alloc(a, p->slice_count * sizeof *x->spread) : NULL;
+    x->spread =
+        s->probe.needs & GAUGE_SPREAD ? arena_alloc(a, p->slice_count * sizeof *x->spread) : NULL;
     x->stats = arena_alloc(a, p->stat_count * sizeof(double));
     for (int i = 0; i < 2; i++) x->state[i] = arena_alloc(a, p->state_count * sizeof(double));
     x->scratch = arena_alloc(a, p->scratch_reals * (size_t)n_threads * sizeof(real));
     x->constants = arena_alloc(a, s->g.n_constants * sizeof(real));
     s->constants_work = arena_alloc(a, s->g.constants_work * sizeof(double));
     x->losses = arena_alloc(a, (size_t)s->g.batch * sizeof(double));
-    s->series = arena_alloc(a, SESSION_SERIES * (size_t)(s->spec->depth + 2) * sizeof(double));
+    s->series = arena_alloc(a, SERIES_COUNT * (size_t)(s->spec->depth + 2) * sizeof(double));
     s->grad_norms = arena_alloc(a, ((size_t)s->spec->train.steps + 1) * sizeof(double));
     batches_layout(&s->data, s->spec, a);
     if (session_predicts(s->spec)) s->theory = arena_alloc(a, theory_bytes(s->spec, false));

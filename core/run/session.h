@@ -6,8 +6,6 @@
 #include "core/probe/probe.h"
 #include "core/run/extra.h"
 
-enum { SESSION_SERIES = 6 };
-
 typedef struct session {
     const run_spec *spec;
     graph g;
@@ -20,8 +18,8 @@ typedef struct session {
     int *chunk_first; /* [n_params + 1] updates run in fixed chunks; first chunk of a parameter */
     double *chunk_moved; /* sum of squares of an update, per chunk */
     double *weight_sq;   /* [n_params] of the weights before the update */
-    double *series; /* [SESSION_SERIES, depth + 2] of the stream, for laws and ends of formats */
-    double *grad_norms; /* [steps + 1] of the passes so far */
+    double *series;      /* [SERIES_COUNT, depth + 2] of the stream, for laws and ends of formats */
+    double *grad_norms;  /* [steps + 1] of the passes so far */
     double *constants_work;
     extras extras;
     void *theory;  /* work space of theory_predict, or NULL */
