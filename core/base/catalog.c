@@ -3,19 +3,19 @@
 #include <math.h>
 #include <string.h>
 
-#define SITE(n, role, def, text)                                                                   \
+#define SITE(n, role, use, def, text)                                                              \
     static const entry site_##n = {.name = #n, .summary = text, .is_default = def};
 #include "core/base/site.def"
 #undef SITE
 
 static const entry *const site_rows[SITE_COUNT] = {
-#define SITE(n, role, def, text) &site_##n,
+#define SITE(n, role, use, def, text) &site_##n,
 #include "core/base/site.def"
 #undef SITE
 };
 
 static const site_role site_roles[SITE_COUNT] = {
-#define SITE(n, role, def, text) ROLE_##role,
+#define SITE(n, role, use, def, text) ROLE_##role,
 #include "core/base/site.def"
 #undef SITE
 };
@@ -82,6 +82,24 @@ metric_group metric_group_of(metric m)
     return metric_groups[m];
 }
 
+static const use_set site_uses[SITE_COUNT] = {
+#define SITE(n, role, use, def, text) use,
+#include "core/base/site.def"
+#undef SITE
+};
+
+static const use_set group_uses[GROUP_COUNT] = {
+#define GROUP(n, use) use,
+#include "core/base/group.def"
+#undef GROUP
+};
+
+use_set catalog_use(const registry *r, int row)
+{
+    if (r == &site_registry) return site_uses[row];
+    return r == &metric_registry ? group_uses[metric_groups[row]] : 0;
+}
+
 site_role site_role_of(site s)
 {
     return site_roles[s];
@@ -130,4 +148,11 @@ static const char *const use_sentences[USE_COUNT] = {
 const char *use_sentence(use u)
 {
     return use_sentences[u];
+}
+
+const char *use_text(use_set uses)
+{
+    for (int u = 0; u < USE_COUNT; u++)
+        if (uses & (use_set)1 << u) return use_sentences[u];
+    return NULL;
 }

@@ -15,7 +15,7 @@ typedef enum site_role {
 } site_role;
 
 typedef enum site {
-#define SITE(name, role, is_default, summary) SITE_##name,
+#define SITE(name, role, use, is_default, summary) SITE_##name,
 #include "core/base/site.def"
 #undef SITE
     SITE_COUNT
@@ -29,7 +29,7 @@ typedef enum metric {
 } metric;
 
 typedef enum metric_group {
-#define GROUP(name) GROUP_##name,
+#define GROUP(name, use) GROUP_##name,
 #include "core/base/group.def"
 #undef GROUP
     GROUP_COUNT
@@ -53,7 +53,8 @@ typedef enum use {
 typedef uint64_t use_set;
 #define USES(name) ((use_set)1 << USE_##name)
 
-const char *use_sentence(use u); /* what the network must have */
+const char *use_sentence(use u);    /* what the network must have */
+const char *use_text(use_set uses); /* the first of them; NULL: there is none */
 
 /* What theory says: law.def. */
 typedef enum law {
@@ -65,6 +66,8 @@ typedef enum law {
 
 extern const registry site_registry, metric_registry, law_registry;
 
+/* What the network must have for a site or metric to be there; 0: nothing, or another registry. */
+use_set catalog_use(const registry *r, int row);
 site_role site_role_of(site s);
 bool site_is_value(site s);  /* a value of a pass, with moments and a gradient */
 bool site_is_stream(site s); /* the residual stream, between blocks or inside one */

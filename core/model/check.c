@@ -88,6 +88,7 @@ use_set strategy_uses(const run_spec *spec)
     if (init_table[spec->init.scheme]->std) uses |= USES(INIT_STD);
     if (spec->train.parametrization == PARAMETRIZATION_MUP) uses |= USES(MUP);
     uses |= model_table[spec->model.family]->uses;
+    if (slot_mixer(spec) && slot_mlp(spec)) uses |= USES(MIDDLE);
     return uses | norms | attention_uses(spec) | mlp_uses(spec) | end_uses(spec) |
            rounding_uses(&spec->rounding);
 }

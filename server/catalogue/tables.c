@@ -106,6 +106,7 @@ void tables_write_entry(json_out *o, const registry *r, int row)
     if (e->validity) json_string_member(o, "validity", e->validity);
     if (e->approximate) json_string_member(o, "approximate", e->approximate);
     if (has_default) json_bool_member(o, "default", e->is_default);
+    if (catalog_use(r, row)) json_string_member(o, "needs", use_text(catalog_use(r, row)));
     if (e->group) {
         json_string_member(o, "group", e->group);
         json_string_member(o, "unit", e->unit);

@@ -203,6 +203,7 @@ static void print_entry(const registry *r, int row)
         printf("  group      %s\n  unit       %s\n  direction  %s\n  scale      %s\n", e->group,
                e->unit, e->direction, e->scale);
     if (r == &rule_registry) print_rule(&rule_table[row]);
+    if (catalog_use(r, row)) printf("  needs      %s\n", use_text(catalog_use(r, row)));
     if (e->is_default) printf("  measured when the job does not say\n");
 }
 

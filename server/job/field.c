@@ -89,9 +89,7 @@ void field_allowed(char *out, size_t size, const field *f, int depth_max)
 
 const char *field_needs(const field *f)
 {
-    for (int u = 0; u < USE_COUNT; u++)
-        if (f->use & (use_set)1 << u) return use_sentence((use)u);
-    return NULL;
+    return use_text(f->use);
 }
 
 /* --- the part of a spec ----------------------------------------------------------------------- */

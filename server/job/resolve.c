@@ -151,6 +151,27 @@ static err_code drop_unused(run_spec *s, const draft *d, error *err)
     return code;
 }
 
+/* Sites and metrics that the network does not have: refused where the job names them, else not
+ * among the default ones. */
+static err_code drop_names(run_spec *s, const draft *d, int id, error *err)
+{
+    const field *f = &field_table[id];
+    const registry *r = field_choices(f);
+    const use_set uses = engine_f32.uses(s);
+    bool *selected = (bool *)((char *)s + f->offset);
+    for (int i = 0; i < r->n; i++) {
+        use_set needs = catalog_use(r, i);
+        if (!selected[i] || !needs || uses & needs) continue;
+        selected[i] = false;
+        if (!d->given[id]) continue;
+        char pointer[FIELD_PATH + 2];
+        snprintf(pointer, sizeof pointer, "/%s/%s", f->group, f->name);
+        return error_set(err, ERR_COMBINATION, pointer, "%s needs %s", r->rows[i]->name,
+                         use_text(needs));
+    }
+    return ERR_OK;
+}
+
 err_code resolve_fixed(run_spec *out, const draft *d, error *err)
 {
     int family = d->given[FIELD_model_family] ? d->spec.model.family : 0;
@@ -175,6 +196,8 @@ err_code resolve_run(run_spec *out, const draft *d, width_change *width, error *
     apply_rules(out, given);
     if ((code = drop_unused(out, d, err))) return code;
     join_biases(&out->model, engine_f32.uses(out));
+    if ((code = drop_names(out, d, FIELD_measure_sites, err))) return code;
+    if ((code = drop_names(out, d, FIELD_measure_metrics, err))) return code;
     if ((code = check_corpus(out, err))) return code;
     return check_steps(out, err);
 }

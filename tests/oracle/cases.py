@@ -487,6 +487,7 @@ def family_mlp():
             job["model"].pop(field)
         if "model__mlp" not in changes:
             job["model"].pop("d_ff")
+            job["init"].pop("depth_scale")  # a layer has no last matrix
         job["measure"]["sites"] = "embed resid_in norm2_out mlp_pre mlp_act mlp_raw mlp_branch resid_out final_norm lm_logits param run".split()
         return job
 
