@@ -23,7 +23,7 @@ NORMS = ["none", "layernorm", "rmsnorm"]
 POSITIONS = ["none", "learned", "sinusoidal", "rope"]
 ACTIVATIONS = ["relu", "gelu", "gelu_tanh", "silu", "swiglu", "geglu"]
 SITES = ("embed resid_in norm1_out q k v logits attn_prob attn_head_out attn_raw attn_branch resid_mid "
-         "norm2_out mlp_pre mlp_act mlp_raw mlp_branch resid_out final_norm lm_logits param run").split()
+         "norm2_out mlp_pre mlp_act {raw}mlp_branch resid_out final_norm lm_logits param run").split()
 
 BASE = {
     "name": "",
@@ -488,7 +488,8 @@ def family_mlp():
         if "model__mlp" not in changes:
             job["model"].pop("d_ff")
             job["init"].pop("depth_scale")  # a layer has no last matrix
-        job["measure"]["sites"] = "embed resid_in norm2_out mlp_pre mlp_act mlp_raw mlp_branch resid_out final_norm lm_logits param run".split()
+        raw = "mlp_raw " if job["model"].get("mlp") == "dense" else ""
+        job["measure"]["sites"] = f"embed resid_in norm2_out mlp_pre mlp_act {raw}mlp_branch resid_out final_norm lm_logits param run".split()
         return job
 
     given = dict(data__source="gaussian", train__loss="grad_iid")
