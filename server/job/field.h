@@ -62,6 +62,12 @@ int field_group_find(const char *name);
 int field_shorthand(int group);
 bool field_sweepable(const field *f);
 
+/* Does it mean something in a network that has these uses? */
+static inline bool field_means(const field *f, use_set uses)
+{
+    return !f->use || uses & f->use;
+}
+
 /* Is it left out of the canonical text of a network that has these uses? */
 static inline bool field_omitted(const field *f, use_set uses)
 {

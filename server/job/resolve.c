@@ -139,7 +139,7 @@ static err_code drop_unused(run_spec *s, const draft *d, error *err)
     for (int i = 0; i < FIELD_COUNT && !code; i++) {
         const field *f = &field_table[i];
         const run_spec *defaults = field_omitted(f, uses) ? &ruled : &fixed;
-        if (!f->use || uses & f->use) continue;
+        if (field_means(f, uses)) continue;
         if (!d->own[i] || field_equal(s, defaults, f)) {
             field_copy(s, defaults, f);
             continue;

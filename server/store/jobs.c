@@ -1,5 +1,6 @@
 /* Jobs in the store: add, find, delete, cancel, and the state that follows from the runs. */
 #include "server/job/differs.h"
+#include "server/job/field.h"
 #include "server/job/reader.h"
 #include "server/machine/version.h"
 #include "server/store/internal.h"
@@ -70,6 +71,21 @@ static err_code find_corpus(store *s, const run_spec *spec, char hash[TEXT_SHA25
     return ERR_OK;
 }
 
+/* NULL where the network has nothing of the kind. */
+static void bind_if_used(sqlite3_stmt *st, int at, const run_spec *p, field_id id, int value)
+{
+    if (field_means(&field_table[id], engine_for(p->precision)->uses(p)))
+        sqlite3_bind_int(st, at, value);
+    else
+        sqlite3_bind_null(st, at);
+}
+
+static const char *choice_if_used(const run_spec *p, const char *kind, field_id id, int row)
+{
+    bool means = field_means(&field_table[id], engine_for(p->precision)->uses(p));
+    return means ? choice(p, kind, row) : NULL;
+}
+
 static void bind_choices(sqlite3_stmt *st, const run_spec *p)
 {
     store_bind_text(st, 5, choice(p, "models", p->model.family));
@@ -78,10 +94,12 @@ static void bind_choices(sqlite3_stmt *st, const run_spec *p)
     store_bind_text(st, 8, choice(p, "norms", p->strategy.norm));
     sqlite3_bind_int(st, 9, p->depth);
     sqlite3_bind_int(st, 10, p->model.d_model);
-    sqlite3_bind_int(st, 11, p->model.n_heads);
-    sqlite3_bind_int(st, 12, p->model.d_ff);
-    store_bind_text(st, 13, choice(p, "positions", p->model.position));
-    store_bind_text(st, 14, choice(p, "activations", p->model.activation));
+    bind_if_used(st, 11, p, FIELD_model_n_heads, p->model.n_heads);
+    bind_if_used(st, 12, p, FIELD_model_d_ff, p->model.d_ff);
+    store_bind_text(st, 13,
+                    choice_if_used(p, "positions", FIELD_model_position, p->model.position));
+    store_bind_text(st, 14,
+                    choice_if_used(p, "activations", FIELD_model_activation, p->model.activation));
     store_bind_text(st, 15, choice(p, "inits", p->init.scheme));
     store_bind_text(st, 16, choice(p, "data_sources", p->data.source));
     sqlite3_bind_int(st, 17, p->data.batch);

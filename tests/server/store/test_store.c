@@ -469,6 +469,77 @@ START_TEST(test_newer_schema_is_refused_unchanged)
 }
 END_TEST
 
+static char *text_of(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    ck_assert_msg(f != NULL, "%s", path);
+    char *text = calloc(1, 1 << 16);
+    ck_assert_ptr_nonnull(text);
+    ck_assert_uint_gt(fread(text, 1, (1 << 16) - 1, f), 0);
+    fclose(f);
+    return text;
+}
+
+static int64_t number_of(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *st;
+    ck_assert_msg(sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK, "%s: %s", sql,
+                  sqlite3_errmsg(db));
+    ck_assert_int_eq(sqlite3_step(st), SQLITE_ROW);
+    int64_t n = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    return n;
+}
+
+/* A database as the program before families left it: its rows stay, columns may be NULL then. */
+START_TEST(test_database_of_before_families_is_taken_over)
+{
+    static const char *const files[] = {"schema/001_init.sql", "schema/002_verdicts.sql",
+                                        "schema/003_predictions.sql",
+                                        "schema/004_predicted_parameters.sql"};
+    char old[128], attach[192];
+    sqlite3 *db;
+    add("a", 3);
+    store_close(s);
+    snprintf(old, sizeof old, "%s/old.db", t.dir);
+    snprintf(attach, sizeof attach, "ATTACH '%s' AS newer", t.db);
+    ck_assert_int_eq(sqlite3_open(old, &db), SQLITE_OK);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *text = text_of(files[i]);
+        ck_assert_msg(sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", files[i],
+                      sqlite3_errmsg(db));
+        free(text);
+    }
+    ck_assert_int_eq(sqlite3_exec(db, "UPDATE runs SET n_heads = NULL", NULL, NULL, NULL), 0);
+    ck_assert_int_eq(sqlite3_exec(db, attach, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_msg(sqlite3_exec(db,
+                               "INSERT INTO jobs SELECT * FROM newer.jobs;"
+                               "INSERT INTO runs SELECT * FROM newer.runs;"
+                               "PRAGMA application_id = 1314079568; PRAGMA user_version = 4;"
+                               "DETACH newer",
+                               NULL, NULL, NULL) == SQLITE_OK,
+                  "%s", sqlite3_errmsg(db));
+    ck_assert_int_ne(sqlite3_exec(db, "UPDATE runs SET n_heads = NULL", NULL, NULL, NULL), 0);
+    sqlite3_close(db);
+    ck_assert_msg(store_open(&s, old, &err) == ERR_OK, "%s", err.message);
+    ck_assert_int_gt(claim(), 0);
+    store_close(s);
+    s = NULL;
+    ck_assert_int_eq(sqlite3_open(old, &db), SQLITE_OK);
+    ck_assert_int_eq(number_of(db, "SELECT count(*) FROM runs"), 3);
+    ck_assert_int_ge(number_of(db, "PRAGMA user_version"), 5);
+    ck_assert_int_eq(number_of(db, "SELECT count(*) FROM pragma_integrity_check WHERE "
+                                   "integrity_check = 'ok'"),
+                     1);
+    ck_assert_int_eq(number_of(db, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    ck_assert_int_eq(
+        sqlite3_exec(db, "UPDATE runs SET n_heads = NULL, d_ff = NULL", NULL, NULL, NULL), 0);
+    ck_assert_int_eq(number_of(db, "SELECT count(*) FROM v_runs WHERE n_heads IS NULL"), 3);
+    sqlite3_close(db);
+    unlink(old);
+}
+END_TEST
+
 START_TEST(test_truncated_database_is_refused)
 {
     store *other;
@@ -817,6 +888,7 @@ int main(int argc, char **argv)
     tcase_add_test(c, test_second_process_is_refused);
     tcase_add_test(c, test_foreign_files_are_refused_unchanged);
     tcase_add_test(c, test_newer_schema_is_refused_unchanged);
+    tcase_add_test(c, test_database_of_before_families_is_taken_over);
     tcase_add_test(c, test_truncated_database_is_refused);
     tcase_add_test(c, test_log_is_emptied_when_idle);
     tcase_add_test(c, test_full_disk_fails_the_operation_and_not_the_store);
