@@ -8,8 +8,10 @@
 #include "core/network/slot.h"
 #include "core/network/strategy.h"
 #include "core/norm/norm.h"
+#include "core/optimizer/optimizer.h"
 #include "core/placement/placement.h"
 #include "core/position/position.h"
+#include "core/schedule/schedule.h"
 
 #include <stdio.h>
 
@@ -25,7 +27,7 @@ static use_set norm_uses(const norm *n, bool affine)
 static use_set attention_uses(const run_spec *spec)
 {
     const spec_model *m = &spec->model;
-    use_set uses = USES(ATTENTION) | USES(OUTER);
+    use_set uses = USES(ATTENTION) | USES(OUTER) | USES(MASK);
     if (slot_mixer(spec) != &branch_attention) return 0;
     bool turns = position_table[m->position]->rotates;
     if (turns) uses |= USES(ROPE);
@@ -52,7 +54,7 @@ static use_set end_uses(const run_spec *spec)
     const bool given = data_table[spec->data.source]->gives_inputs,
                tokens = loss_table[spec->train.loss]->uses_tokens;
     use_set uses = given ? USES(GIVEN) : USES(EMBEDDING);
-    if (tokens) uses |= USES(LOGITS);
+    if (tokens) uses |= USES(LOGITS) | USES(MASK);
     if (tokens && spec->model.mask == MASK_BIDIRECTIONAL) uses |= USES(MASKED);
     if (tokens && (given || !spec->model.tied)) uses |= USES(HEAD);
     if (!given && position_table[spec->model.position]->has_table) uses |= USES(POSITIONS);
@@ -87,7 +89,8 @@ use_set strategy_uses(const run_spec *spec)
     if (!spec->model.parallel) uses &= ~USES(PARALLEL);
     if (init_table[spec->init.scheme]->std) uses |= USES(INIT_STD);
     if (spec->train.parametrization == PARAMETRIZATION_MUP) uses |= USES(MUP);
-    uses |= model_table[spec->model.family]->uses;
+    uses |= model_table[spec->model.family]->uses | optimizer_table[spec->train.optimizer]->uses |
+            schedule_table[spec->train.schedule]->uses;
     if (slot_mixer(spec) && slot_mlp(spec)) uses |= USES(MIDDLE);
     return uses | norms | attention_uses(spec) | mlp_uses(spec) | end_uses(spec) |
            rounding_uses(&spec->rounding);

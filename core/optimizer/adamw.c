@@ -49,6 +49,7 @@ const optimizer optimizer_adamw = {
               .summary = "Adam with bias correction and decoupled weight decay",
               .source = "arXiv:1711.05101"},
     .normalizes = true,
+    .uses = USES(MOMENTS),
     .n_states = 2,
     .update = update_adamw,
 };

@@ -19,6 +19,7 @@ typedef struct update {
 typedef struct optimizer {
     entry entry;
     bool normalizes; /* its updates do not grow with the gradient: parametrization.h */
+    use_set uses;    /* bit per enum use: the fields of train that it reads */
     int n_states;    /* arrays like the parameters, starting at 0 */
     /* n entries; returns the sum of (w_new - w_old)^2 */
     double (*update)(const update *u, real *w, const real *grad, real *const *states, size_t n);

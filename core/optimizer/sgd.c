@@ -32,6 +32,7 @@ const optimizer optimizer_sgd = {
     .entry = {.name = "sgd",
               .summary = "v = momentum v + g + decay w; w -= lr v",
               .source = "Polyak 1964"},
+    .uses = USES(MOMENTUM),
     .n_states = 1,
     .update = update_sgd,
 };

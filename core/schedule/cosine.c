@@ -12,5 +12,6 @@ const schedule schedule_cosine = {
     .entry = {.name = "cosine",
               .summary = "lr (min + (1 - min)(1 + cos(pi p))/2), p from 0 to 1",
               .source = "arXiv:1608.03983"},
+    .uses = USES(LAST_RATE),
     .factor = factor,
 };

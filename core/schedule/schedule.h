@@ -7,6 +7,7 @@
 
 typedef struct schedule {
     entry entry;
+    use_set uses; /* bit per enum use: the fields of train that it reads */
     double (*factor)(const spec_train *t, double position); /* position 0..1 after the warm-up */
 } schedule;
 

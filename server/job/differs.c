@@ -5,15 +5,28 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool has_use(const job_run *r, const field *f)
+{
+    return !f->use || engine_f32.uses(&r->spec) & f->use;
+}
+
+/* Is the run another than the first by this field? */
+static bool is_other(const job *j, int run, int id)
+{
+    const field *f = &field_table[id];
+    const job_run *a = &j->runs[0], *b = &j->runs[run];
+    if (strcmp(b->arm, j->runs[run - 1].arm) == 0 || field_equal(&a->spec, &b->spec, f))
+        return false;
+    return !j->beside[id] || (has_use(a, f) && has_use(b, f));
+}
+
 void job_differs(json_out *o, const job *j)
 {
     json_begin_array(o);
     for (int id = 0; id < FIELD_COUNT; id++) {
         const field *f = &field_table[id];
         bool differs = false;
-        for (int i = 1; i < j->n_runs && f->size && !differs; i++)
-            differs = strcmp(j->runs[i].arm, j->runs[i - 1].arm) != 0 &&
-                      !field_equal(&j->runs[0].spec, &j->runs[i].spec, f);
+        for (int i = 1; i < j->n_runs && f->size && !differs; i++) differs = is_other(j, i, id);
         if (!differs) continue;
         char pointer[FIELD_PATH + 2];
         snprintf(pointer, sizeof pointer, *f->group ? "/%s/%s" : "%s/%s", f->group, f->name);

@@ -9,10 +9,13 @@
 
 /* --- one arm ---------------------------------------------------------------------------------- */
 
+/* What this arm must have a use for. Of a job with a sweep that is what the sweep gives it: a field
+ * beside the sweep needs one arm that it means something to (check_used). */
 static void note_own(draft *out, const reading *r, const sweep_arm *arm)
 {
     memset(out->own, 0, sizeof out->own);
-    for (int a = -1; a < r->sweep.n; a++) {
+    if (r->lim->stored) return;
+    for (int a = r->sweep.n ? 0 : -1; a < r->sweep.n; a++) {
         const draft *d = a < 0 ? &r->base : &r->sweep.axes[a].values[arm->value[a]].given;
         for (int i = 0; i < FIELD_COUNT; i++) out->own[i] |= d->given[i];
     }
@@ -49,6 +52,21 @@ static err_code check_corpus(const reading *r, const job *j, error *err)
                      "a corpus is named but data.source is not text");
 }
 
+/* A field beside the sweep that means something to no arm is refused, as without a sweep. */
+static err_code check_used(reading *r, draft *merged, error *err)
+{
+    sweep_arm arm;
+    run_spec spec;
+    width_change width;
+    if (!r->sweep.n || r->lim->stored) return ERR_OK;
+    sweep_find_arm(&arm, &r->sweep, 0);
+    err_code code = merge(merged, r, &arm, err);
+    for (int i = 0; i < FIELD_COUNT; i++)
+        merged->own[i] |= r->base.given[i] && !(r->uses & field_table[i].use);
+    if (!code && resolve_run(&spec, merged, &width, err)) code = blame(r, &arm, err);
+    return code;
+}
+
 static void note_width(reading *r, const width_change *w)
 {
     if (w->scale <= 0 || r->n_noted == NOTES_MAX) return;
@@ -71,6 +89,7 @@ expand_arm(reading *r, int number, draft *merged, cost_memo *memo, job *out, err
         expect_check(out->expect, &runs[0].spec, err) ||
         cost_run(memo, out, number * r->n_seeds, err))
         return blame(r, &arm, err);
+    r->uses |= engine_f32.uses(&runs[0].spec);
     note_width(r, &width);
     json_out text = {0};
     sweep_arm_text(&text, &r->sweep, &arm);
@@ -148,6 +167,8 @@ err_code expand_runs(reading *r, job *out, error *err)
     if (code) return code;
     cost_memo memo = {0};
     draft *merged = malloc(sizeof *merged);
+    for (int i = 0; i < FIELD_COUNT; i++)
+        out->beside[i] = r->sweep.n && r->base.given[i] && !sweep_gives(&r->sweep, i);
     out->runs = calloc((size_t)r->n_arms * (size_t)r->n_seeds, sizeof *out->runs);
     if (!merged || !out->runs) {
         free(merged);
@@ -159,6 +180,7 @@ err_code expand_runs(reading *r, job *out, error *err)
         code = expand_arm(r, arm, merged, &memo, out, err);
         out->n_runs = (arm + 1) * r->n_seeds;
     }
+    if (!code) code = check_used(r, merged, err);
     if (!code) code = give_echo(r, out, err);
     if (!code) code = cost_check_job(out, r->lim, err);
     if (!code) code = check_corpus(r, out, err);

@@ -7,7 +7,7 @@
 #ifndef SERVER_JOB_JOB_H
 #define SERVER_JOB_JOB_H
 
-#include "core/engine.h"
+#include "server/job/field.h"
 #include "server/text/text.h"
 
 enum { JOB_NAME_CHARACTERS = 120, JOB_NAME = 4 * JOB_NAME_CHARACTERS + 1, JOB_ARM = 1024 };
@@ -21,6 +21,8 @@ typedef struct limits {
     double blocks; /* depth summed over the combinations of a job that cost differently; 4e5; 0: no
                       limit */
     bool theory_only; /* nothing is to be run: no network is planned, costs stay 0 */
+    bool stored;      /* a text of this program, maybe of an older one: what means nothing in it is
+                         dropped, not refused */
     int threads;      /* of the engine, for which peak bytes are estimated; 0 is taken as 1 */
 } limits;
 
@@ -40,6 +42,8 @@ typedef struct job {
     bool finds_depth;            /* "find" */
     job_run *runs;
     int n_runs;
+    bool beside[FIELD_COUNT]; /* given beside a sweep: a run that has no use for it has its
+                                 default, and does not differ by that */
 } job;
 
 /* The defaults above; peak_bytes from the machine's memory and its cgroup. */

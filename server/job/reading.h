@@ -23,6 +23,7 @@ typedef struct reading {
     uint64_t seeds[SEEDS_MAX];
     int n_seeds;
     int n_arms;
+    use_set uses; /* of all arms that were resolved */
     base_parts under;              /* what they are laid over */
     json_out notes;                /* the open list job.notes */
     width_change noted[NOTES_MAX]; /* what model.width_scale changed, once each */

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { REFUSED_VALUE = 64 }; /* bytes of a value that a message shows */
+
 static void select_defaults(bool *selected, const registry *r)
 {
     for (int i = 0; i < r->n; i++) selected[i] = r->rows[i]->is_default;
@@ -127,6 +129,18 @@ err_code resolve_defaults(run_spec *out, int family, error *err)
     return code;
 }
 
+static err_code refuse_unused(const field *f, const run_spec *s, error *err)
+{
+    char pointer[FIELD_PATH + 2];
+    json_out value = {0};
+    kind_table[f->type]->write(&value, f, s);
+    snprintf(pointer, sizeof pointer, "/%s/%s", f->group, f->name);
+    err_code code = error_set(err, ERR_COMBINATION, pointer, "%s is %.*s; %s needs %s", f->name,
+                              REFUSED_VALUE, value.text ? value.text : "", f->name, field_needs(f));
+    json_deinit(&value);
+    return code;
+}
+
 /* Fields that mean nothing to this network: refused when the job gives them another value than the
  * default, else set to it, so that what a preset or strategy brings does not make two equal runs
  * differ. */
@@ -144,9 +158,7 @@ static err_code drop_unused(run_spec *s, const draft *d, error *err)
             field_copy(s, defaults, f);
             continue;
         }
-        char pointer[FIELD_PATH + 2];
-        snprintf(pointer, sizeof pointer, "/%s/%s", f->group, f->name);
-        code = error_set(err, ERR_COMBINATION, pointer, "%s needs %s", f->name, field_needs(f));
+        code = refuse_unused(f, s, err);
     }
     return code;
 }

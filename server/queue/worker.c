@@ -222,6 +222,7 @@ static limits no_limits(int threads)
     lim.flops = INFINITY;
     lim.depth = INT_MAX;
     lim.threads = threads;
+    lim.stored = true;
     return lim;
 }
 

@@ -16,6 +16,7 @@ err_code judgement_rules(judgement *j, const char *spec, error *err)
     lim.flops = INFINITY;
     lim.depth = INT_MAX;
     lim.blocks = 0;
+    lim.stored = true;
     memset(&j->rules, 0, sizeof j->rules);
     err_code code = reader_job(spec, strlen(spec), &lim, &j->job, err);
     if (code) return code;

@@ -287,6 +287,27 @@ static const struct {
      "needs the activation selu"},
     {"{\"data\":{\"token_corr\":0.5}}", ERR_COMBINATION, "/data/token_corr",
      "needs given inputs (data.source gaussian)"},
+    {"{\"data\":{\"token_corr\":0.5}}", ERR_COMBINATION, "/data/token_corr",
+     "token_corr is 0.5; token_corr needs given inputs"},
+    {"{\"data\":{\"mask_fraction\":0.5}}", ERR_COMBINATION, "/data/mask_fraction",
+     "needs masked places"},
+    {"{\"train\":{\"momentum\":0.5}}", ERR_COMBINATION, "/train/momentum",
+     "momentum is 0.5; momentum needs an optimizer with one moment"},
+    {"{\"train\":{\"optimizer\":\"sgd\",\"beta1\":0.5}}", ERR_COMBINATION, "/train/beta1",
+     "needs an optimizer with two moments"},
+    {"{\"train\":{\"optimizer\":\"sgd\",\"beta2\":0.5}}", ERR_COMBINATION, "/train/beta2",
+     "needs an optimizer with two moments"},
+    {"{\"train\":{\"optimizer\":\"sgd\",\"eps\":1}}", ERR_COMBINATION, "/train/eps",
+     "needs an optimizer with two moments"},
+    {"{\"train\":{\"min_lr\":0.5}}", ERR_COMBINATION, "/train/min_lr",
+     "needs a schedule that ends"},
+    {"{\"model\":{\"preset\":\"mlp\",\"mask\":\"bidirectional\"},\"data\":\"gaussian\","
+     "\"train\":{\"loss\":\"grad_iid\"}}",
+     ERR_COMBINATION, "/model/mask", "needs attention in every block or a loss"},
+    {"{\"train\":{\"momentum\":0.5},\"sweep\":{\"depth\":[2,3]}}", ERR_COMBINATION,
+     "/train/momentum", "needs an optimizer with one moment"},
+    {"{\"sweep\":{\"train.optimizer\":[\"sgd\",\"adamw\"],\"train.momentum\":[0.5,0.8]}}",
+     ERR_COMBINATION, "/sweep/train.momentum/0", "needs an optimizer with one moment"},
     {"{\"data\":{\"variance\":4}}", ERR_COMBINATION, "/data/variance",
      "needs given inputs (data.source gaussian)"},
     {"{\"strategy\":{\"placement\":\"chain_pre_act\"}}", ERR_COMBINATION, "/model/mixer",
@@ -402,6 +423,38 @@ START_TEST(test_depth_limit_is_the_servers)
     job_deinit(&j);
     ck_assert_int_eq(reader_job("{}", 2, &lim, &j, &err), ERR_LIMIT); /* the default is 12 */
     ck_assert_str_eq(err.pointer, "/depth");
+    job_deinit(&j);
+}
+END_TEST
+
+/* Beside a sweep a field needs one arm that it means something to; the others have its default. */
+START_TEST(test_a_field_beside_a_sweep_is_of_the_arms_that_use_it)
+{
+    job j, again;
+    read_ok("{\"train\":{\"momentum\":0.5},\"sweep\":{\"train.optimizer\":[\"sgd\",\"adamw\"]},"
+            "\"seeds\":[0]}",
+            &j);
+    ck_assert_double_eq(j.runs[0].spec.train.momentum, 0.5);
+    ck_assert_double_eq(j.runs[1].spec.train.momentum, 0.9);
+    ck_assert(j.beside[FIELD_train_momentum] && !j.beside[FIELD_train_optimizer]);
+    read_ok(j.resolved, &again);
+    ck_assert_str_eq(j.hash, again.hash);
+    job_deinit(&j);
+    job_deinit(&again);
+}
+END_TEST
+
+/* A run that an older program stored is read whatever fields mean today. */
+START_TEST(test_what_means_nothing_in_a_stored_text_is_dropped)
+{
+    const char *text = "{\"train\":{\"momentum\":0.5},\"seeds\":[0]}";
+    limits lim = limits_default();
+    job j;
+    error err;
+    lim.stored = true;
+    job_init(&j);
+    ck_assert_int_eq(reader_job(text, strlen(text), &lim, &j, &err), ERR_OK);
+    ck_assert_double_eq(j.runs[0].spec.train.momentum, 0.9);
     job_deinit(&j);
 }
 END_TEST
@@ -736,6 +789,8 @@ int main(void)
                         sizeof refused / sizeof *refused);
     tcase_add_test(c, test_hostile_texts_do_not_reach_the_message);
     tcase_add_test(c, test_depth_limit_is_the_servers);
+    tcase_add_test(c, test_a_field_beside_a_sweep_is_of_the_arms_that_use_it);
+    tcase_add_test(c, test_what_means_nothing_in_a_stored_text_is_dropped);
     tcase_add_test(c, test_too_large_a_run_is_refused_with_figures);
     tcase_add_test(c, test_sweep_product_is_checked_before_it_is_made);
     tcase_add_test(c, test_blocks_of_all_combinations_are_limited);
