@@ -38,6 +38,41 @@ static const entry *const metric_rows[METRIC_COUNT] = {
 #undef METRIC
 };
 
+/* ORDER metric: neighbours that are walked from a first to a last one, and how many they are. */
+#define ORDER(first, last, count)                                                                  \
+    _Static_assert(METRIC_##last - METRIC_##first + 1 == (count),                                  \
+                   "rows of metric.def from " #first " to " #last)
+ORDER(mean, kurtosis, 8); /* core/metric/moments.c */
+ORDER(token_rms_min, token_rms_cv, 4);
+ORDER(abs_top1, abs_top3, 3); /* core/metric/outlier.c */
+#define FORMAT(name, ...)                                                                          \
+    ORDER(name##_headroom_bits, name##_frac_flush, 4); /* core/metric/headroom.c */                \
+    ORDER(name##_headroom_bits, grad_##name##_headroom_bits, 5);                                   \
+    ORDER(grad_##name##_headroom_bits, grad_##name##_loss_scale, 5);
+#include "core/base/format.def"
+#undef FORMAT
+ORDER(fp16_headroom_bits, grad_fp8_e5m2_loss_scale, 36);
+ORDER(hidden_cov, softmax_confidence_per_tensor, 25); /* core/proxy/ */
+ORDER(hidden_cov, hidden_cov_nulls, 3);
+ORDER(hidden_cov_unit, hidden_cov_unit_nulls, 3);
+ORDER(jacob_cov, jacob_cosine, 4);
+ORDER(naswot, activation_distance, 2);
+ORDER(synaptic_saliency, head_importance_log10, 9);
+ORDER(synaptic_diversity, synaptic_diversity_log10, 3);
+ORDER(grad_norm_sum, head_importance_output_log10, 14);
+ORDER(grasp, grasp_per_tensor, 2);
+ORDER(fisher, fisher_log10, 3);
+ORDER(head_importance_output, head_importance_output_log10, 3);
+ORDER(synflow, synflow_log10, 3);
+ORDER(zen, zen_std, 2);
+ORDER(synaptic_saliency, synaptic_saliency_log10, 3);
+ORDER(head_importance, head_importance_log10, 3);
+ORDER(head_confidence, head_confidence_per_tensor, 2);
+ORDER(softmax_confidence, softmax_confidence_per_tensor, 2);
+ORDER(grad_norm_sum, grad_norm_sum_log10, 3);
+ORDER(snip, snip_log10, 3);
+#undef ORDER
+
 const registry site_registry = {"sites", "where in the network a value is measured", site_rows,
                                 SITE_COUNT};
 const registry metric_registry = {"metrics", "what is measured there", metric_rows, METRIC_COUNT};

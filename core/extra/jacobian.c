@@ -567,7 +567,11 @@ static void report(const session *s, const void *state, extra_emit *emit, void *
     }
 }
 
-const extra extra_jacobian = {
-    .group = "jacobian", .passes = passes, .layout = layout, .run = run, .report = report};
+const extra extra_jacobian = {.group = GROUP_jacobian,
+                              .uses = USES(PROBES) | USES(ITERATIONS),
+                              .passes = passes,
+                              .layout = layout,
+                              .run = run,
+                              .report = report};
 
 const gauge gauge_jacobian = {.passes = passes};

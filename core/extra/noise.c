@@ -200,7 +200,7 @@ static void report(const session *s, const void *state, extra_emit *emit, void *
     if (n->cosines) report_cosines(n, s->g.batch, emit, user);
 }
 
-const extra extra_noise = {.group = "noise",
+const extra extra_noise = {.group = GROUP_noise,
                            .param_grads = true,
                            .passes = passes,
                            .layout = layout,

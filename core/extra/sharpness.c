@@ -211,7 +211,8 @@ static void report(const session *s, const void *state, extra_emit *emit, void *
              unless_asymmetric(&w->block[l], w->block[l].largest));
 }
 
-const extra extra_sharpness = {.group = "sharpness",
+const extra extra_sharpness = {.group = GROUP_sharpness,
+                               .uses = USES(ITERATIONS),
                                .param_grads = true,
                                .passes = passes,
                                .layout = layout,

@@ -8,13 +8,11 @@
 #include <math.h>
 #include <string.h>
 
-enum { PLACES = 2 }; /* of branches in a block whose copies are kept */
-
 typedef struct state {
     const graph *g;
     bool alignment, stalls; /* wanted */
     branch_sums *taps;      /* [n_taps, B] */
-    real *last[PLACES];     /* [B, T, D] of each place */
+    real *last;             /* [places, B, T, D] branches of the block before */
     size_t numbers;         /* of one sequence */
 } state;
 
@@ -36,6 +34,16 @@ static unsigned reads(const graph *g, const tap *t)
     return t->added && wants_sums(g->spec) ? GAUGE_ELSEWHERE : 0;
 }
 
+/* Places of branches in a block are their sites: how many come before this one. */
+static size_t places_before(const graph *g, int where)
+{
+    bool has[SITE_COUNT] = {false};
+    size_t n = 0;
+    for (int i = 0; i < g->n_taps; i++) has[g->taps[i].site] |= g->taps[i].added;
+    for (int k = 0; k < where; k++) n += has[k];
+    return n;
+}
+
 static void *layout(const graph *g, int n_threads, arena *a)
 {
     (void)n_threads;
@@ -48,8 +56,8 @@ static void *layout(const graph *g, int n_threads, arena *a)
         if (g->taps[i].added) s.numbers = (size_t)v->rows * (size_t)v->cols;
     }
     s.taps = arena_alloc(a, (size_t)g->n_taps * batch * sizeof *s.taps);
-    for (int place = 0; place < PLACES && s.alignment; place++)
-        s.last[place] = arena_alloc(a, batch * s.numbers * sizeof(real));
+    if (s.alignment)
+        s.last = arena_alloc(a, places_before(g, SITE_COUNT) * batch * s.numbers * sizeof *s.last);
     state *out = arena_alloc(a, sizeof *out);
     if (out) *out = s;
     return out;
@@ -60,25 +68,11 @@ static branch_sums *sums_of(const state *s, int tap_index)
     return s->taps + (size_t)tap_index * (size_t)s->g->batch;
 }
 
-/* The places of branches in a block are their sites, in the order in which they come first. */
-static int place_of(const graph *g, site where)
-{
-    site seen[PLACES];
-    int n = 0;
-    for (int i = 0; i < g->n_taps && n < PLACES; i++) {
-        bool known = !g->taps[i].added;
-        for (int k = 0; k < n; k++) known |= seen[k] == g->taps[i].site;
-        if (known) continue;
-        if (g->taps[i].site == where) return n;
-        seen[n++] = g->taps[i].site;
-    }
-    return PLACES - 1;
-}
-
 /* With the block before, whose copy gives way to this one. */
 static void align(state *s, const tap *t, branch_sums *sums, const real *f, int b)
 {
-    real *last = s->last[place_of(s->g, t->site)] + (size_t)b * s->numbers;
+    const size_t place = places_before(s->g, (int)t->site);
+    real *last = s->last + (place * (size_t)s->g->batch + (size_t)b) * s->numbers;
     if (t->layer > 1) branch_add_last(sums, f, last, s->numbers);
     memcpy(last, f, s->numbers * sizeof *f);
 }

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The metrics of a family are neighbours in metric.def. */
+/* The metrics of a family are neighbours in metric.def: ORDER in core/base/catalog.c. */
 static const struct {
     metric first, last;
 } families[PROXY_FAMILIES] = {
@@ -50,10 +50,8 @@ bool proxy_any(const run_spec *spec)
 
 uint64_t proxy_rows(const run_spec *spec)
 {
-    uint64_t rows = 0;
-    for (int m = METRIC_param_count; m <= METRIC_zen_std; m++)
-        if (spec->measure.metrics[m]) rows += (uint64_t)spec->depth + 1;
-    return rows;
+    const uint64_t wanted = (uint64_t)gauge_count_wanted(spec, GROUP_proxy);
+    return wanted * ((uint64_t)spec->depth + 1);
 }
 
 /* Of the sum of the logits: are there metrics of its gradient? */

@@ -1,6 +1,6 @@
 #include "core/run/extra.h"
 
-#include <string.h>
+#include "core/probe/gauge.h"
 
 #define EXTRA(name) extern const extra extra_##name;
 #include "core/run/extra.def"
@@ -14,11 +14,7 @@ const extra *const extra_table[EXTRA_COUNT] = {
 
 bool extra_wanted(const run_spec *spec, const extra *e)
 {
-    if (!spec->measure.n_steps) return false;
-    for (int m = 0; m < METRIC_COUNT; m++)
-        if (spec->measure.metrics[m] && !strcmp(metric_registry.rows[m]->group, e->group))
-            return true;
-    return false;
+    return spec->measure.n_steps && gauge_wanted(spec, e->group);
 }
 
 bool extra_any(const run_spec *spec)
@@ -38,22 +34,14 @@ bool extra_param_grads(const run_spec *spec)
 use_set extra_uses(const run_spec *spec)
 {
     use_set uses = 0;
-    for (int m = 0; m < METRIC_COUNT; m++) {
-        if (!spec->measure.metrics[m]) continue;
-        const char *group = metric_registry.rows[m]->group;
-        if (!strcmp(group, "jacobian")) uses |= USES(PROBES) | USES(ITERATIONS);
-        if (!strcmp(group, "sharpness")) uses |= USES(ITERATIONS);
-    }
+    for (int i = 0; i < EXTRA_COUNT; i++)
+        if (gauge_wanted(spec, extra_table[i]->group)) uses |= extra_table[i]->uses;
     return uses;
 }
 
 uint64_t extra_rows(const run_spec *spec)
 {
-    uint64_t rows = 0;
-    for (int i = 0; i < EXTRA_COUNT; i++)
-        for (int m = 0; m < METRIC_COUNT; m++)
-            if (spec->measure.metrics[m] &&
-                !strcmp(metric_registry.rows[m]->group, extra_table[i]->group))
-                rows += (uint64_t)spec->depth + 1;
-    return rows;
+    int wanted = 0;
+    for (int i = 0; i < EXTRA_COUNT; i++) wanted += gauge_count_wanted(spec, extra_table[i]->group);
+    return (uint64_t)wanted * ((uint64_t)spec->depth + 1);
 }

@@ -29,7 +29,8 @@ typedef struct extra_pass {
 typedef void extra_emit(void *user, int layer, site where, metric m, metric_value v);
 
 typedef struct extra {
-    const char *group;
+    metric_group group;
+    use_set uses;     /* what fields of measure its metrics make the job have */
     bool param_grads; /* gradients of parameters must live to the end of a pass */
     /* What it costs at one step, in passes (forward and backward together, values and parameters).
      */
