@@ -38,6 +38,8 @@ typedef struct measurement {
     const char *param;
     double value;
     reason reason; /* REASON_NONE exactly when value is finite */
+    int item;      /* from 1: which of the items of a metric that has several here; 0: it is one */
+    item_kind item_kind; /* ITEM_NONE exactly when item is 0 */
 } measurement;
 
 typedef struct step_record {

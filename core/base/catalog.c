@@ -150,6 +150,30 @@ bool site_is_stream(site s)
     return site_roles[s] == ROLE_state || site_roles[s] == ROLE_stream;
 }
 
+static const char *const item_names[ITEM_COUNT] = {
+    "",
+#define ITEM(name, summary) #name,
+#include "core/base/item.def"
+#undef ITEM
+};
+
+static const char *const item_summaries[ITEM_COUNT] = {
+    "",
+#define ITEM(name, summary) summary,
+#include "core/base/item.def"
+#undef ITEM
+};
+
+const char *item_name(item_kind k)
+{
+    return item_names[k];
+}
+
+const char *item_summary(item_kind k)
+{
+    return item_summaries[k];
+}
+
 const char *reason_name(reason r)
 {
     return r < REASON_COUNT ? reason_names[r] : "";

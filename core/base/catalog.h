@@ -43,6 +43,15 @@ typedef enum reason {
     REASON_COUNT
 } reason;
 
+/* The second axis of measurements, beside the layer: item.def. */
+typedef enum item_kind {
+    ITEM_NONE,
+#define ITEM(name, summary) ITEM_##name,
+#include "core/base/item.def"
+#undef ITEM
+    ITEM_COUNT
+} item_kind;
+
 /* What a field of a job needs of the network (use.def); sets of them are bits. */
 typedef enum use {
 #define USE(name, what) USE_##name,
@@ -72,6 +81,8 @@ site_role site_role_of(site s);
 bool site_is_value(site s);  /* a value of a pass, with moments and a gradient */
 bool site_is_stream(site s); /* the residual stream, between blocks or inside one */
 metric_group metric_group_of(metric m);
+const char *item_name(item_kind k); /* "head"; "" for ITEM_NONE */
+const char *item_summary(item_kind k);
 const char *reason_name(reason r);     /* "NAN", "POS_INF", "ZERO", … ; "" for REASON_NONE */
 const char *reason_sentence(reason r); /* "" for REASON_NONE */
 reason reason_find(const char *name);  /* REASON_NONE for NULL and what is no name */

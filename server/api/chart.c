@@ -21,7 +21,7 @@ typedef struct point {
 typedef struct chart {
     const entry *metric;
     const char *site;
-    int64_t step;
+    int64_t step, item;
     bool has_step;
     char param[64];
     int64_t metric_id, site_id, param_id; /* -1: the database does not know it */
@@ -56,7 +56,8 @@ static bool read_question(request *r, chart *c)
     c->step = -1;
     if (!one_name(r, "metric", &metric_registry, &c->metric) ||
         !one_name(r, "site", &site_registry, &place) ||
-        !request_param_integer(r, "step", 0, INT32_MAX, &c->step))
+        !request_param_integer(r, "step", 0, INT32_MAX, &c->step) ||
+        !request_param_integer(r, "item", 0, INT32_MAX, &c->item))
         return false;
     c->has_step = c->step >= 0;
     c->site = place ? place->name : usual_site(c->metric);
@@ -197,6 +198,7 @@ static bool add_run(chart *c, sqlite3_stmt *s, int64_t run_id, int depth)
         sqlite3_bind_int64(s, 4, c->site_id);
         sqlite3_bind_int64(s, 5, c->metric_id);
         sqlite3_bind_int64(s, 6, c->param_id);
+        sqlite3_bind_int64(s, 7, c->item);
         int row = sqlite3_step(s);
         if (row == SQLITE_ROW) {
             bool null = sqlite3_column_type(s, 0) == SQLITE_NULL;
@@ -218,7 +220,7 @@ static bool add_predictions(chart *c, sqlite3_stmt *s, int64_t run_id, int depth
     sqlite3_bind_int64(s, 2, c->site_id);
     sqlite3_bind_int64(s, 3, c->metric_id);
     sqlite3_bind_int64(s, 4, c->param_id);
-    while (c->step == 0 && (row = sqlite3_step(s)) == SQLITE_ROW) {
+    while (c->step == 0 && c->item == 0 && (row = sqlite3_step(s)) == SQLITE_ROW) {
         int layer = sqlite3_column_int(s, 0);
         double value = sqlite3_column_double(s, 1);
         bool usable = isfinite(value) && (!logs || value > 0);
@@ -293,7 +295,7 @@ static bool write_arms(json_out *o, chart *c, sqlite3 *db, int64_t job_id, reply
     sqlite3_stmt *lookup =
         api_prepare(db, out,
                     "SELECT value FROM measurements WHERE run_id = ?1 AND step = ?2 AND layer = ?3"
-                    " AND site_id = ?4 AND metric_id = ?5 AND param_id = ?6");
+                    " AND site_id = ?4 AND metric_id = ?5 AND param_id = ?6 AND item = ?7");
     sqlite3_stmt *runs =
         api_prepare(db, out,
                     "SELECT id, arm, depth, state, placement FROM runs WHERE job_id = ? AND"

@@ -33,7 +33,7 @@ static bool add_runs(coordinates *c, sqlite3 *db, int64_t job_id, reply *out)
                      db, out,
                      "SELECT m.step, m.layer, s.name, k.name, m.value, x.name FROM measurements m"
                      " JOIN metrics k ON k.id = m.metric_id JOIN sites s ON s.id = m.site_id"
-                     " LEFT JOIN reasons x ON x.id = m.reason_id WHERE m.run_id = ?"
+                     " LEFT JOIN reasons x ON x.id = m.reason_id WHERE m.run_id = ? AND m.item = 0"
                      " AND k.name IN ('mean_abs', 'delta_mean_abs', 'delta_rms')");
     int row = SQLITE_ERROR;
     bool ok = runs && points;

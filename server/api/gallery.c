@@ -88,7 +88,7 @@ static bool write_expectations(json_out *o, request *r, api_query *q, int64_t id
         s = api_prepare(q->db, &r->reply,
                         "SELECT m.value FROM runs r JOIN measurements m ON m.run_id = r.id"
                         " WHERE r.job_id = ?1 AND r.idx = ?2 AND r.state = 'done'"
-                        " AND m.step = ?3 AND m.layer = ?4"
+                        " AND m.step = ?3 AND m.layer = ?4 AND m.item = 0"
                         " AND m.site_id = (SELECT id FROM sites WHERE name = ?5)"
                         " AND m.metric_id = (SELECT id FROM metrics WHERE name = ?6)"
                         " AND m.param_id = (SELECT id FROM params WHERE name = ?7)");

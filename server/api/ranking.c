@@ -56,12 +56,13 @@ static bool read_run(request *r, reply *out, ranking *k, int64_t job_id, int64_t
     bool ok = row == SQLITE_ROW || row == SQLITE_DONE;
     *more = row == SQLITE_ROW;
     if (*more) {
-        sqlite3_stmt *s = api_prepare(
-            q.db, out,
-            "SELECT m.layer, s.name, k.name, m.value, x.name FROM measurements m"
-            " JOIN sites s ON s.id = m.site_id JOIN metrics k ON k.id = m.metric_id"
-            " LEFT JOIN reasons x ON x.id = m.reason_id"
-            " WHERE m.run_id = ? AND m.step = 0 AND (m.layer = -1 OR s.name = 'resid_out')");
+        sqlite3_stmt *s =
+            api_prepare(q.db, out,
+                        "SELECT m.layer, s.name, k.name, m.value, x.name FROM measurements m"
+                        " JOIN sites s ON s.id = m.site_id JOIN metrics k ON k.id = m.metric_id"
+                        " LEFT JOIN reasons x ON x.id = m.reason_id"
+                        " WHERE m.run_id = ? AND m.step = 0 AND m.item = 0 AND (m.layer = -1 OR "
+                        "s.name = 'resid_out')");
         *idx = sqlite3_column_int64(q.stmt, 1);
         ok = s &&
              !ranking_run(k, (const char *)sqlite3_column_text(q.stmt, 2),

@@ -27,15 +27,16 @@ typedef struct rows {
     char *sql;
     run_ref *runs;
     size_t n_runs, at;
-    int64_t last[5]; /* key of the last row of runs[at]: step, layer, site, metric, param */
-    dictionary sites, metrics, params, reasons;
+    int64_t last[6]; /* key of the last row of runs[at]: step, layer, site, metric, param, item */
+    dictionary sites, metrics, params, reasons, item_kinds;
     json_out out; /* the page; its nesting lives on from page to page */
     size_t sent;
     bool begun, ended;
 } rows;
 
-static const char *const series_columns[] = {"run_id", "seed",   "arm",   "step",  "layer",
-                                             "site",   "metric", "param", "value", "reason"};
+static const char *const series_columns[] = {"run_id", "seed",   "arm",    "step",
+                                             "layer",  "site",   "metric", "param",
+                                             "value",  "reason", "item",   "item_kind"};
 static const char *const steps_columns[] = {"run_id", "seed", "arm",      "step",
                                             "loss",   "lr",   "grad_norm"};
 
@@ -54,6 +55,7 @@ static void rows_close(void *ctx)
     free_dictionary(&t->metrics);
     free_dictionary(&t->params);
     free_dictionary(&t->reasons);
+    free_dictionary(&t->item_kinds);
     json_deinit(&t->out);
     free(t->sql);
     free(t);
@@ -133,23 +135,23 @@ static void page_sql(rows *t, const char *where)
     if (t->kind == ROWS_SERIES) {
         json_text(
             &sql,
-            "SELECT step, layer, site_id, metric_id, param_id, value, reason_id FROM measurements"
-            " WHERE run_id = ?1 AND (step, layer, site_id, metric_id, param_id) > (?2, ?3, ?4, ?5, "
-            "?6)");
+            "SELECT step, layer, site_id, metric_id, param_id, item, value, reason_id, item_kind_id"
+            " FROM measurements WHERE run_id = ?1 AND"
+            " (step, layer, site_id, metric_id, param_id, item) > (?2, ?3, ?4, ?5, ?6, ?7)");
         json_text(&sql, where);
-        json_text(&sql, " ORDER BY step, layer, site_id, metric_id, param_id LIMIT ?7");
+        json_text(&sql, " ORDER BY step, layer, site_id, metric_id, param_id, item LIMIT ?8");
     } else {
         json_text(&sql, "SELECT step, loss, loss_reason, lr, grad_norm, grad_norm_reason FROM steps"
                         " WHERE run_id = ?1 AND step > ?2");
         json_text(&sql, where);
-        json_text(&sql, " ORDER BY step LIMIT ?7");
+        json_text(&sql, " ORDER BY step LIMIT ?8");
     }
     t->sql = json_take(&sql);
 }
 
 static void first_key(rows *t)
 {
-    for (int i = 0; i < 5; i++) t->last[i] = INT64_MIN;
+    for (int i = 0; i < 6; i++) t->last[i] = INT64_MIN;
 }
 
 static bool load(rows *t, request *r, reply *p, int64_t run_id, const char *run_where)
@@ -164,7 +166,8 @@ static bool load(rows *t, request *r, reply *p, int64_t run_id, const char *run_
               load_dictionary(&t->sites, db, p, "SELECT id, name FROM sites") &&
               load_dictionary(&t->metrics, db, p, "SELECT id, name FROM metrics") &&
               load_dictionary(&t->params, db, p, "SELECT id, name FROM params") &&
-              load_dictionary(&t->reasons, db, p, "SELECT id, name FROM reasons");
+              load_dictionary(&t->reasons, db, p, "SELECT id, name FROM reasons") &&
+              load_dictionary(&t->item_kinds, db, p, "SELECT id, name FROM item_kinds");
     store_release(r->http->store, db);
     return ok;
 }
@@ -209,6 +212,15 @@ static void cell_integer(rows *t, int64_t value)
     }
 }
 
+/* Nothing where there is none. */
+static void cell_item(rows *t, int64_t item)
+{
+    if (item)
+        cell_integer(t, item);
+    else
+        cell_text(t, NULL);
+}
+
 static void cell_value(rows *t, sqlite3_stmt *s, int column, reason why)
 {
     bool null = sqlite3_column_type(s, column) == SQLITE_NULL;
@@ -249,15 +261,17 @@ static void end_row(rows *t)
 static void write_measurement(rows *t, const run_ref *run, sqlite3_stmt *s)
 {
     const char *why_name;
-    reason why = reason_at(t, s, 6, &why_name);
+    reason why = reason_at(t, s, 7, &why_name);
     begin_row(t, run);
     cell_integer(t, t->last[0]);
     cell_integer(t, t->last[1]);
     cell_text(t, name_of(&t->sites, t->last[2]));
     cell_text(t, name_of(&t->metrics, t->last[3]));
     cell_text(t, name_of(&t->params, t->last[4]));
-    cell_value(t, s, 5, why);
+    cell_value(t, s, 6, why);
     cell_text(t, why_name);
+    cell_item(t, t->last[5]);
+    cell_text(t, name_of(&t->item_kinds, sqlite3_column_int64(s, 8)));
     end_row(t);
 }
 
@@ -311,10 +325,10 @@ static void write_tail(rows *t)
 static bool page_of_run(rows *t, sqlite3_stmt *s, bool *whole)
 {
     const run_ref *run = &t->runs[t->at];
-    int keys = t->kind == ROWS_SERIES ? 5 : 1, n = 0, row = SQLITE_DONE;
+    int keys = t->kind == ROWS_SERIES ? 6 : 1, n = 0, row = SQLITE_DONE;
     sqlite3_bind_int64(s, 1, run->id);
     for (int i = 0; i < keys; i++) sqlite3_bind_int64(s, 2 + i, t->last[i]);
-    sqlite3_bind_int64(s, 7, PAGE_ROWS);
+    sqlite3_bind_int64(s, 8, PAGE_ROWS);
     while (t->out.n < PAGE_BYTES && (row = sqlite3_step(s)) == SQLITE_ROW) {
         for (int i = 0; i < keys; i++) t->last[i] = sqlite3_column_int64(s, i);
         if (t->kind == ROWS_SERIES)

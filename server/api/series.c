@@ -78,6 +78,8 @@ static bool conditions(request *r, rows_kind kind, json_out *where, json_out *ru
     add_in(where, "step", values, n);
     if (!request_param_integers(r, "layer", -1, INT32_MAX, values, &n)) return false;
     add_in(where, "layer", values, n);
+    if (!request_param_integers(r, "item", 0, INT32_MAX, values, &n)) return false;
+    add_in(where, "item", values, n);
     return add_param(r, where);
 }
 

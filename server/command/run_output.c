@@ -28,8 +28,8 @@ static void columns(json_out *o, const char *key, const char *const *names, int 
 
 static void begin_json(run_output *o, const char *provenance)
 {
-    static const char *const names[] = {"run_id", "seed",   "arm",   "step",  "layer",
-                                        "site",   "metric", "param", "value", "reason"};
+    static const char *const names[] = {"run_id", "seed",  "arm",   "step",   "layer", "site",
+                                        "metric", "param", "value", "reason", "item",  "item_kind"};
     json_begin_object(&o->text);
     json_string_member(&o->text, "name", o->job->name);
     json_string_member(&o->text, "hash", o->job->hash);
@@ -47,7 +47,8 @@ void run_output_begin(
 {
     *o = (run_output){.format = format, .to = to, .job = j};
     if (format == RUN_CSV)
-        json_text(&o->text, "run_id,seed,arm,step,layer,site,metric,param,value,reason\n");
+        json_text(&o->text,
+                  "run_id,seed,arm,step,layer,site,metric,param,value,reason,item,item_kind\n");
     else if (format == RUN_JSON)
         begin_json(o, provenance);
 }
@@ -172,6 +173,10 @@ static void csv_row(run_output *o, const measurement *m)
     json_csv_number(&o->text, m->value, m->reason);
     json_text(&o->text, ",");
     json_text(&o->text, reason_name(m->reason));
+    json_text(&o->text, ",");
+    if (m->item) json_integer(&o->text, m->item);
+    json_text(&o->text, ",");
+    json_text(&o->text, item_name(m->item_kind));
     json_text(&o->text, "\n");
 }
 
@@ -194,6 +199,11 @@ static void json_row(run_output *o, const measurement *m)
     json_string(&o->text, m->param);
     json_number(&o->text, m->value, m->reason);
     json_string(&o->text, reason_or_null(m->reason));
+    if (m->item)
+        json_integer(&o->text, m->item);
+    else
+        json_null(&o->text);
+    json_string(&o->text, m->item ? item_name(m->item_kind) : NULL);
     json_end(&o->text);
 }
 
@@ -210,6 +220,10 @@ static void ndjson_row(run_output *o, const measurement *m)
     json_key(&o->text, "value");
     json_number(&o->text, m->value, m->reason);
     json_string_member(&o->text, "reason", reason_or_null(m->reason));
+    if (m->item) {
+        json_integer_member(&o->text, "item", m->item);
+        json_string_member(&o->text, "item_kind", item_name(m->item_kind));
+    }
     json_end(&o->text);
     json_text(&o->text, "\n");
 }

@@ -12,7 +12,7 @@
  *   PARAMS    names that MEASURE and PREDICT refer to, each a u8 length and its bytes; they get
  *             the next indices of this run, counted from 1 (0: no parameter)
  *   MEASURE   records of FRAME_RECORD bytes: i32 step, i32 layer, u16 site, u16 metric,
- *             u16 param, u8 reason, u8 zero, f64 value
+ *             u16 param, u8 reason, u8 kind of item, f64 value, u32 item, u32 zero
  *   PREDICT   records of FRAME_PREDICT_RECORD bytes: i32 layer, u16 site, u16 metric, u16 law,
  *             u8 reason, u8 zero, u16 param, u16 zero, f64 value, f64 tolerance
  *   STEP      records of FRAME_STEP_RECORD bytes: i32 step, u32 zero, f64 loss, f64 lr,
@@ -30,10 +30,10 @@
 enum {
     FRAME_MAX = (256 << 20) + 64, /* the largest corpus */
     FRAME_MAGIC = 0x31534e46,
-    FRAME_PROTOCOL = 3,
+    FRAME_PROTOCOL = 4,
     FRAME_HEADER = 12,
     FRAME_TEXT_MAX = 4096,
-    FRAME_RECORD = 24,
+    FRAME_RECORD = 32,
     FRAME_STEP_RECORD = 32,
     FRAME_PREDICT_RECORD = 32,
     FRAME_PARAM_NAME = 64, /* bytes of a parameter name with its NUL */

@@ -20,8 +20,10 @@ void frame_put_measurement(frame_buffer *b, const measurement *m, uint16_t param
     frame_put_u16(b, (uint16_t)m->metric);
     frame_put_u16(b, param);
     frame_put_u8(b, (uint8_t)m->reason);
-    frame_put_u8(b, 0);
+    frame_put_u8(b, (uint8_t)m->item_kind);
     frame_put_f64(b, m->value);
+    frame_put_u32(b, (uint32_t)m->item);
+    frame_put_u32(b, 0);
 }
 
 err_code frame_get_measurement(
@@ -38,7 +40,12 @@ err_code frame_get_measurement(
                        .site = (site)at_site,
                        .metric = (metric)at_metric,
                        .value = frame_get_f64(p + 16),
-                       .reason = (reason)p[14]};
+                       .reason = (reason)p[14],
+                       .item = frame_get_i32(p + 24),
+                       .item_kind = (item_kind)p[15]};
+    if (p[15] >= ITEM_COUNT) return bad(err, "an unknown kind of item");
+    if (m->item < 0 || (m->item == 0) != (p[15] == ITEM_NONE))
+        return bad(err, "an impossible item");
     if (m->step < 0 || m->layer < -1) return bad(err, "a negative step or layer");
     return ERR_OK;
 }

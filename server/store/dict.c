@@ -63,6 +63,17 @@ static err_code put_reason(store *s, int i, error *err)
     return code ? code : read_id(s, SQL_REASON_ID, reason_name((reason)i), &s->reason_ids[i], err);
 }
 
+static err_code put_item_kind(store *s, int i, error *err)
+{
+    const char *name = item_name((item_kind)i);
+    sqlite3_stmt *st = store_stmt(s, SQL_PUT_ITEM_KIND, err);
+    if (!st) return ERR_STORE;
+    bind_word(st, 1, name);
+    bind_word(st, 2, item_summary((item_kind)i));
+    err_code code = store_do(s, st, "write a dictionary", err);
+    return code ? code : read_id(s, SQL_ITEM_KIND_ID, name, &s->item_kind_ids[i], err);
+}
+
 static err_code put_law(store *s, int i, error *err)
 {
     const entry *e = law_registry.rows[i];
@@ -115,6 +126,7 @@ err_code store_dict_load(store *s, error *err)
     for (int i = 0; i < SITE_COUNT && code == ERR_OK; i++) code = put_site(s, i, err);
     for (int i = 0; i < METRIC_COUNT && code == ERR_OK; i++) code = put_metric(s, i, err);
     for (int i = 1; i < REASON_COUNT && code == ERR_OK; i++) code = put_reason(s, i, err);
+    for (int i = 1; i < ITEM_COUNT && code == ERR_OK; i++) code = put_item_kind(s, i, err);
     if (code == ERR_OK) code = store_put_rules(s, err);
     for (int i = 0; i < LAW_COUNT && code == ERR_OK; i++) code = put_law(s, i, err);
     if (code == ERR_OK) code = load_params(s, err);

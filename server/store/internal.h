@@ -30,6 +30,7 @@ struct store {
     sqlite3 *db;
     sqlite3_stmt *stmts[SQL_COUNT];
     int64_t site_ids[SITE_COUNT], metric_ids[METRIC_COUNT], reason_ids[REASON_COUNT];
+    int64_t item_kind_ids[ITEM_COUNT]; /* that of ITEM_NONE is 0 */
     int64_t law_ids[LAW_COUNT];
     store_param *params; /* param names known to the database; the open transaction may add some */
     size_t n_params, cap_params, n_params_committed;

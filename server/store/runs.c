@@ -118,7 +118,7 @@ static void bind_value(store *s, sqlite3_stmt *st, int i, double value, reason w
 static bool known(const measurement *m)
 {
     return (unsigned)m->site < SITE_COUNT && (unsigned)m->metric < METRIC_COUNT &&
-           (unsigned)m->reason < REASON_COUNT;
+           (unsigned)m->reason < REASON_COUNT && (unsigned)m->item_kind < ITEM_COUNT;
 }
 
 static err_code twice(const char *what, int step, int layer, error *err)
@@ -157,6 +157,8 @@ static err_code add_measurements(store *s, int64_t run_id, const run_result *r, 
         sqlite3_bind_int64(st, 5, s->metric_ids[m->metric]);
         sqlite3_bind_int64(st, 6, param_id);
         bind_value(s, st, 7, m->value, m->reason);
+        sqlite3_bind_int(st, 9, m->item);
+        sqlite3_bind_int64(st, 10, s->item_kind_ids[m->item_kind]);
         int rc = sqlite3_step(st);
         sqlite3_reset(st);
         if (rc == SQLITE_CONSTRAINT_PRIMARYKEY)

@@ -203,7 +203,7 @@ static void take(verdict_series *s, const measurement *m, int depth)
 void verdict_intake_measure(verdict_intake *in, const measurement *m, size_t n)
 {
     for (size_t k = 0; k < n; k++) {
-        if (!in->wanted[m[k].metric]) continue;
+        if (!in->wanted[m[k].metric] || m[k].item) continue;
         for (int i = 0; i < in->n; i++) take(&in->series[i], &m[k], in->depth);
     }
 }

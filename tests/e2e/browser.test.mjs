@@ -198,7 +198,7 @@ test('downloads: CSV, and SVG and PNG that stand alone', async (t) => {
   };
   const csv = await save('button[aria-label="Measurements of all runs as CSV"]');
   assert.match(csv.name, /\.csv$/);
-  assert.match(csv.bytes.toString().split('\n')[0], /^run_id,seed,arm,step,layer,site,metric,param,value,reason\r?$/);
+  assert.match(csv.bytes.toString().split('\n')[0], /^run_id,seed,arm,step,layer,site,metric,param,value,reason,item,item_kind\r?$/);
   const svg = (await save('.picture button[aria-label="Save the chart as SVG"]')).bytes.toString();
   assert.match(svg, /^<\?xml/);
   assert.match(svg, /browser study/);

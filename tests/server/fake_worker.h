@@ -55,8 +55,9 @@ static inline void fake_send(frame_type type, frame_buffer *b)
 static inline void fake_rows(frame_buffer *b, int n, long seed)
 {
     for (int i = 0; i < n; i++) {
-        measurement m = {0,          i, SITE_resid_out, METRIC_var, NULL, i == 2 ? (double)seed : i,
-                         REASON_NONE};
+        measurement m = {0,           i,    SITE_resid_out,
+                         METRIC_var,  NULL, i == 2 ? (double)seed : i,
+                         REASON_NONE, 0,    ITEM_NONE};
         frame_put_measurement(b, &m, 0);
     }
     fake_send(FRAME_MEASURE, b);

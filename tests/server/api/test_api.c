@@ -127,7 +127,7 @@ static int64_t store_results(int layers)
     ck_assert_msg(store_add_job(the_store, &j, text, &id, &existing, &e) == ERR_OK, "%s",
                   e.message);
     job_deinit(&j);
-    measurement *m = calloc((size_t)layers * 8 + 8, sizeof *m);
+    measurement *m = calloc((size_t)layers * 10 + 8, sizeof *m);
     for (int run = 0; run < 4; run++) {
         claimed_run c;
         size_t n = 0;
@@ -148,6 +148,14 @@ static int64_t store_results(int layers)
                                        .metric = METRIC_rms,
                                        .value = run == 1 ? INFINITY : 0.1,
                                        .reason = run == 1 ? REASON_POS_INF : 0};
+                for (int head = 1; head <= 2; head++)
+                    m[n++] = (measurement){.step = step,
+                                           .layer = layer,
+                                           .site = SITE_attn_prob,
+                                           .metric = METRIC_attn_entropy,
+                                           .value = 10 * head + layer,
+                                           .item = head,
+                                           .item_kind = ITEM_head};
                 m[n++] = (measurement){.step = step,
                                        .layer = layer,
                                        .site = SITE_param,
@@ -197,8 +205,8 @@ static int count_rows(const char *path)
 START_TEST(test_api_series_selects_what_is_asked)
 {
     store_results(3);
-    ck_assert_int_eq(count_rows("/api/v1/jobs/1/series"), 4 * 2 * (3 * 3 + 1));
-    ck_assert_int_eq(count_rows("/api/v1/runs/2/series"), 2 * (3 * 3 + 1));
+    ck_assert_int_eq(count_rows("/api/v1/jobs/1/series"), 4 * 2 * (3 * 5 + 1));
+    ck_assert_int_eq(count_rows("/api/v1/runs/2/series"), 2 * (3 * 5 + 1));
     ck_assert_int_eq(count_rows("/api/v1/jobs/1/series?metric=var"), 4 * 2 * 3);
     ck_assert_int_eq(count_rows("/api/v1/jobs/1/series?metric=var,rms&step=3"), 4 * 2 * 3);
     ck_assert_int_eq(count_rows("/api/v1/jobs/1/series?layer=-1"), 4 * 2);
@@ -209,6 +217,37 @@ START_TEST(test_api_series_selects_what_is_asked)
     ck_assert_int_eq(count_rows("/api/v1/jobs/1/series?site=logits"), 0);
     ck_assert_int_eq(count_rows("/api/v1/jobs/1/steps"), 4 * 2);
     ck_assert_int_eq(count_rows("/api/v1/runs/1/steps"), 2);
+}
+END_TEST
+
+/* Two numbers at one place, told apart by their item; what has none answers to item 0. */
+START_TEST(test_api_items_are_an_axis)
+{
+    store_results(3);
+    ck_assert_int_eq(count_rows("/api/v1/runs/1/series?item=0"), 2 * (3 * 3 + 1));
+    ck_assert_int_eq(count_rows("/api/v1/runs/1/series?item=1,2"), 2 * 3 * 2);
+    cJSON *two = get_json("/api/v1/runs/1/series?item=2&layer=3&step=0", 200);
+    ck_assert_int_eq(n_rows(two), 1);
+    ck_assert_double_eq(cJSON_GetArrayItem(row(two, 0), 8)->valuedouble, 23);
+    ck_assert_int_eq(cJSON_GetArrayItem(row(two, 0), 10)->valueint, 2);
+    ck_assert_str_eq(cJSON_GetArrayItem(row(two, 0), 11)->valuestring, "head");
+    cJSON_Delete(two);
+    char *csv = get_text("/api/v1/runs/1/series?item=1&layer=1&step=0", "Accept: text/csv\r\n");
+    ck_assert_ptr_nonnull(strstr(csv, ",0,1,attn_prob,attn_entropy,,11,,1,head\n"));
+    free(csv);
+    for (int item = 0; item <= 2; item++) {
+        char path[96];
+        snprintf(path, sizeof path, "/api/v1/jobs/1/chart?metric=attn_entropy&step=0&item=%d",
+                 item);
+        cJSON *chart = get_json(path, 200);
+        const cJSON *points =
+            cJSON_GetObjectItem(cJSON_GetObjectItem(chart, "arms")->child, "points");
+        ck_assert_int_eq(cJSON_GetArraySize(points), item ? 3 : 0);
+        if (item)
+            ck_assert_double_eq(cJSON_GetObjectItem(points->child, "min")->valuedouble,
+                                10 * item + 1);
+        cJSON_Delete(chart);
+    }
 }
 END_TEST
 
@@ -227,10 +266,11 @@ START_TEST(test_api_series_tells_what_is_not_finite)
     ck_assert_str_eq(cJSON_GetArrayItem(row(undefined, 0), 9)->valuestring, "TOO_FEW");
     cJSON_Delete(undefined);
     char *csv = get_text("/api/v1/runs/1/series?metric=var&step=0", "Accept: text/csv\r\n");
-    ck_assert_str_eq(csv, "run_id,seed,arm,step,layer,site,metric,param,value,reason\n"
-                          "1,5,\"{\"\"strategy\"\":\"\"pre_ln\"\"}\",0,1,resid_out,var,,1,\n"
-                          "1,5,\"{\"\"strategy\"\":\"\"pre_ln\"\"}\",0,2,resid_out,var,,NaN,NAN\n"
-                          "1,5,\"{\"\"strategy\"\":\"\"pre_ln\"\"}\",0,3,resid_out,var,,3,\n");
+    ck_assert_str_eq(csv,
+                     "run_id,seed,arm,step,layer,site,metric,param,value,reason,item,item_kind\n"
+                     "1,5,\"{\"\"strategy\"\":\"\"pre_ln\"\"}\",0,1,resid_out,var,,1,,,\n"
+                     "1,5,\"{\"\"strategy\"\":\"\"pre_ln\"\"}\",0,2,resid_out,var,,NaN,NAN,,\n"
+                     "1,5,\"{\"\"strategy\"\":\"\"pre_ln\"\"}\",0,3,resid_out,var,,3,,,\n");
     free(csv);
     csv = get_text("/api/v1/runs/1/steps?format=csv", "");
     ck_assert_str_eq(csv, "run_id,seed,arm,step,loss,lr,grad_norm\n"
@@ -577,6 +617,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_set_timeout(c, 60);
     tcase_add_test(c, test_api_series_selects_what_is_asked);
+    tcase_add_test(c, test_api_items_are_an_axis);
     tcase_add_test(c, test_api_series_tells_what_is_not_finite);
     tcase_add_test(c, test_api_series_pages_without_loss_or_repeat);
     tcase_add_loop_test(c, test_api_compresses_without_changing_a_byte, 0, 4);

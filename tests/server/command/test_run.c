@@ -177,8 +177,8 @@ START_TEST(test_json_has_rows_steps_and_runs)
     const cJSON *rows = cJSON_GetObjectItemCaseSensitive(tree, "rows");
     const cJSON *columns = cJSON_GetObjectItemCaseSensitive(tree, "columns");
     ck_assert_int_gt(cJSON_GetArraySize(rows), 1000);
-    ck_assert_int_eq(cJSON_GetArraySize(columns), 10);
-    ck_assert_int_eq(cJSON_GetArraySize(rows->child), 10);
+    ck_assert_int_eq(cJSON_GetArraySize(columns), 12);
+    ck_assert_int_eq(cJSON_GetArraySize(rows->child), 12);
     ck_assert_int_eq(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(tree, "steps")), 4 * 3);
     const cJSON *runs = cJSON_GetObjectItemCaseSensitive(tree, "runs");
     ck_assert_int_eq(cJSON_GetArraySize(runs), 4);
@@ -200,8 +200,8 @@ START_TEST(test_three_formats_have_the_same_rows)
 {
     ck_assert_int_eq(RUN(small, "--format", "csv"), 0);
     char *csv = read_text("out");
-    static const char begin[] =
-        "run_id,seed,arm,step,layer,site,metric,param,value,reason\n0,1,{},0,0,embed,";
+    static const char begin[] = "run_id,seed,arm,step,layer,site,metric,param,value,reason,item,"
+                                "item_kind\n0,1,{},0,0,embed,";
     ck_assert_int_eq(strncmp(csv, begin, sizeof begin - 1), 0);
     ck_assert_int_eq(RUN(small, "--format", "ndjson"), 0);
     char *lines = read_text("out");

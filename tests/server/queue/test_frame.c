@@ -184,7 +184,16 @@ START_TEST(test_measurement_survives_the_trip)
     const double values[] = {0, -1.5, INFINITY, -INFINITY, NAN, 5e-324, 1e308};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         frame_buffer b = {0};
-        measurement m = {7, -1, SITE_run, METRIC_var, NULL, values[i], reason_of(values[i])}, got;
+        measurement m = {7,
+                         -1,
+                         SITE_run,
+                         METRIC_var,
+                         NULL,
+                         values[i],
+                         reason_of(values[i]),
+                         (int)i,
+                         i ? ITEM_head : ITEM_NONE},
+                    got;
         uint16_t param;
         frame_put_measurement(&b, &m, 3);
         ck_assert_uint_eq(b.n, FRAME_RECORD);
@@ -195,6 +204,8 @@ START_TEST(test_measurement_survives_the_trip)
         ck_assert_int_eq(got.metric, METRIC_var);
         ck_assert_int_eq(got.reason, m.reason);
         ck_assert_uint_eq(param, 3);
+        ck_assert_int_eq(got.item, (int)i);
+        ck_assert_int_eq(got.item_kind, m.item_kind);
         ck_assert_mem_eq(&got.value, &m.value, sizeof m.value);
         frame_buffer_deinit(&b);
     }
@@ -203,9 +214,10 @@ END_TEST
 
 START_TEST(test_names_beyond_the_registries_are_refused)
 {
-    const int at[] = {9, 11, 13, 14}; /* high bytes of site, metric, param; reason */
+    /* high bytes of site, metric, param; reason, kind of item; an item of no kind */
+    const int at[] = {9, 11, 13, 14, 15, 24};
     frame_buffer b = {0};
-    measurement m = {0, 1, SITE_embed, METRIC_var, NULL, 1, REASON_NONE}, got;
+    measurement m = {0, 1, SITE_embed, METRIC_var, NULL, 1, REASON_NONE, 0, ITEM_NONE}, got;
     uint16_t param;
     frame_put_measurement(&b, &m, 0);
     b.bytes[at[_i]] = 0xff;
@@ -252,7 +264,7 @@ START_TEST(test_intake_refuses_more_than_the_run_can_have)
 {
     intake in;
     frame_buffer b = {0};
-    measurement m = {0, 1, SITE_embed, METRIC_var, NULL, 1, REASON_NONE};
+    measurement m = {0, 1, SITE_embed, METRIC_var, NULL, 1, REASON_NONE, 0, ITEM_NONE};
     step_record s = {0, 1, 1, 1};
     intake_begin(&in, 3, 1);
     for (int i = 0; i < 3; i++) frame_put_measurement(&b, &m, 0);
@@ -328,7 +340,7 @@ int main(void)
     c = tcase_create("payload");
     tcase_set_timeout(c, 20);
     tcase_add_test(c, test_measurement_survives_the_trip);
-    tcase_add_loop_test(c, test_names_beyond_the_registries_are_refused, 0, 4);
+    tcase_add_loop_test(c, test_names_beyond_the_registries_are_refused, 0, 6);
     tcase_add_test(c, test_error_and_end_survive_the_trip);
     tcase_add_test(c, test_intake_refuses_more_than_the_run_can_have);
     tcase_add_loop_test(c, test_parameter_names_are_checked, 0, sizeof names / sizeof *names);

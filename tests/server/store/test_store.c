@@ -94,11 +94,12 @@ static void check_integrity(void)
 START_TEST(test_job_runs_to_its_end)
 {
     const measurement m[] = {
-        {0, 0, SITE_embed, METRIC_var, NULL, 1.0, REASON_NONE},
-        {0, 1, SITE_resid_out, METRIC_var, NULL, 2.0, REASON_NONE},
-        {0, 1, SITE_param, METRIC_param_grad_norm, "attn.q.weight", 0.5, REASON_NONE},
-        {0, 1, SITE_param, METRIC_param_grad_norm, "attn.k.weight", 0.25, REASON_NONE},
-        {0, -1, SITE_run, METRIC_var_growth_law, NULL, 2, REASON_NONE},
+        {0, 0, SITE_embed, METRIC_var, NULL, 1.0, REASON_NONE, 0, ITEM_NONE},
+        {0, 1, SITE_resid_out, METRIC_var, NULL, 2.0, REASON_NONE, 0, ITEM_NONE},
+        {0, 1, SITE_param, METRIC_param_grad_norm, "attn.q.weight", 0.5, REASON_NONE, 0, ITEM_NONE},
+        {0, 1, SITE_param, METRIC_param_grad_norm, "attn.k.weight", 0.25, REASON_NONE, 0,
+         ITEM_NONE},
+        {0, -1, SITE_run, METRIC_var_growth_law, NULL, 2, REASON_NONE, 0, ITEM_NONE},
     };
     int64_t id = add("a", 2);
     ck_assert(state_is("jobs", id, "queued"));
@@ -140,11 +141,12 @@ END_TEST
 START_TEST(test_nan_is_null_with_a_reason_and_infinity_is_kept)
 {
     const measurement m[] = {
-        {0, 1, SITE_resid_out, METRIC_var, NULL, NAN, REASON_NAN},
-        {0, 2, SITE_resid_out, METRIC_var, NULL, INFINITY, REASON_NONE}, /* reason left out */
-        {0, 3, SITE_resid_out, METRIC_var, NULL, -INFINITY, REASON_NEG_INF},
-        {0, 4, SITE_resid_out, METRIC_var, NULL, NAN, REASON_ONE_TOKEN},
-        {0, 5, SITE_resid_out, METRIC_var, NULL, 0, REASON_ZERO},
+        {0, 1, SITE_resid_out, METRIC_var, NULL, NAN, REASON_NAN, 0, ITEM_NONE},
+        {0, 2, SITE_resid_out, METRIC_var, NULL, INFINITY, REASON_NONE, 0,
+         ITEM_NONE}, /* reason left out */
+        {0, 3, SITE_resid_out, METRIC_var, NULL, -INFINITY, REASON_NEG_INF, 0, ITEM_NONE},
+        {0, 4, SITE_resid_out, METRIC_var, NULL, NAN, REASON_ONE_TOKEN, 0, ITEM_NONE},
+        {0, 5, SITE_resid_out, METRIC_var, NULL, 0, REASON_ZERO, 0, ITEM_NONE},
     };
     add("a", 1);
     ck_assert_int_eq(finish(claim(), m, 5), ERR_OK);
@@ -166,9 +168,9 @@ END_TEST
 START_TEST(test_results_appear_all_at_once_or_not_at_all)
 {
     const measurement m[] = {
-        {0, 1, SITE_resid_out, METRIC_var, NULL, 1, REASON_NONE},
-        {0, 1, SITE_resid_out, METRIC_rms, "a.new.name", 1, REASON_NONE},
-        {0, 1, SITE_resid_out, METRIC_var, NULL, 2, REASON_NONE}, /* again */
+        {0, 1, SITE_resid_out, METRIC_var, NULL, 1, REASON_NONE, 0, ITEM_NONE},
+        {0, 1, SITE_resid_out, METRIC_rms, "a.new.name", 1, REASON_NONE, 0, ITEM_NONE},
+        {0, 1, SITE_resid_out, METRIC_var, NULL, 2, REASON_NONE, 0, ITEM_NONE}, /* again */
     };
     int64_t id = add("a", 1), run = claim();
     ck_assert_int_eq(finish(run, m, 3), ERR_INTERNAL);
@@ -209,7 +211,8 @@ END_TEST
 
 START_TEST(test_results_of_another_build_do_not_answer_an_equal_job)
 {
-    const measurement m[] = {{0, 1, SITE_resid_out, METRIC_var, NULL, 2.0, REASON_NONE}};
+    const measurement m[] = {
+        {0, 1, SITE_resid_out, METRIC_var, NULL, 2.0, REASON_NONE, 0, ITEM_NONE}};
     const char *other_build = "UPDATE runs SET provenance = '{\"build\":\"another\"}'";
     job j;
     int64_t id;
@@ -250,7 +253,8 @@ END_TEST
 
 START_TEST(test_delete_takes_everything_of_the_job_and_only_that)
 {
-    const measurement m[] = {{0, 1, SITE_resid_out, METRIC_var, NULL, 1, REASON_NONE}};
+    const measurement m[] = {
+        {0, 1, SITE_resid_out, METRIC_var, NULL, 1, REASON_NONE, 0, ITEM_NONE}};
     int64_t gone = add("a", 1), kept = add("b", 1);
     ck_assert_int_eq(finish(claim(), m, 1), ERR_OK);
     ck_assert_int_eq(finish(claim(), m, 1), ERR_OK);
@@ -491,6 +495,24 @@ static int64_t number_of(sqlite3 *db, const char *sql)
     return n;
 }
 
+/* Numbers at one place that differ by their item alone are all kept. */
+START_TEST(test_items_are_told_apart)
+{
+    const measurement m[] = {
+        {0, 1, SITE_attn_prob, METRIC_attn_entropy, NULL, 1, REASON_NONE, 1, ITEM_head},
+        {0, 1, SITE_attn_prob, METRIC_attn_entropy, NULL, 2, REASON_NONE, 2, ITEM_head},
+        {0, 1, SITE_attn_prob, METRIC_attn_entropy, NULL, 3, REASON_NONE, 0, ITEM_NONE},
+    };
+    add("a", 1);
+    ck_assert_int_eq(finish(claim(), m, 3), ERR_OK);
+    ck_assert_int_eq(temp_ask(s, "SELECT value FROM v_measurements WHERE item = 2 AND "
+                                 "item_kind = 'head'"),
+                     2);
+    ck_assert_int_eq(temp_ask(s, "SELECT value FROM v_measurements WHERE item IS NULL"), 3);
+    ck_assert_int_eq(temp_ask(s, "SELECT count(*) FROM item_kinds"), ITEM_COUNT);
+}
+END_TEST
+
 /* A database as the program before families left it: its rows stay, columns may be NULL then. */
 START_TEST(test_database_of_before_families_is_taken_over)
 {
@@ -515,6 +537,7 @@ START_TEST(test_database_of_before_families_is_taken_over)
     ck_assert_msg(sqlite3_exec(db,
                                "INSERT INTO jobs SELECT * FROM newer.jobs;"
                                "INSERT INTO runs SELECT * FROM newer.runs;"
+                               "INSERT INTO measurements VALUES (1, 0, 1, 1, 1, 0, 2.5, NULL);"
                                "PRAGMA application_id = 1314079568; PRAGMA user_version = 4;"
                                "DETACH newer",
                                NULL, NULL, NULL) == SQLITE_OK,
@@ -527,7 +550,13 @@ START_TEST(test_database_of_before_families_is_taken_over)
     s = NULL;
     ck_assert_int_eq(sqlite3_open(old, &db), SQLITE_OK);
     ck_assert_int_eq(number_of(db, "SELECT count(*) FROM runs"), 3);
-    ck_assert_int_ge(number_of(db, "PRAGMA user_version"), 5);
+    ck_assert_int_ge(number_of(db, "PRAGMA user_version"), 6);
+    ck_assert_int_eq(number_of(db, "SELECT count(*) FROM v_measurements WHERE value = 2.5 AND "
+                                   "item IS NULL AND item_kind IS NULL"),
+                     1);
+    ck_assert_int_eq(number_of(db, "SELECT (SELECT count(*) FROM v_layers) + (SELECT count(*) FROM "
+                                   "v_scalars) + (SELECT count(*) FROM v_predictions)"),
+                     1);
     ck_assert_int_eq(number_of(db, "SELECT count(*) FROM pragma_integrity_check WHERE "
                                    "integrity_check = 'ok'"),
                      1);
@@ -677,7 +706,7 @@ enum { ROWS = 40 };
 static void fill_rows(measurement m[ROWS])
 {
     for (int i = 0; i < ROWS; i++)
-        m[i] = (measurement){0, i, SITE_resid_out, METRIC_var, NULL, i, REASON_NONE};
+        m[i] = (measurement){0, i, SITE_resid_out, METRIC_var, NULL, i, REASON_NONE, 0, ITEM_NONE};
 }
 
 static void run_one(void)
@@ -888,6 +917,7 @@ int main(int argc, char **argv)
     tcase_add_test(c, test_second_process_is_refused);
     tcase_add_test(c, test_foreign_files_are_refused_unchanged);
     tcase_add_test(c, test_newer_schema_is_refused_unchanged);
+    tcase_add_test(c, test_items_are_told_apart);
     tcase_add_test(c, test_database_of_before_families_is_taken_over);
     tcase_add_test(c, test_truncated_database_is_refused);
     tcase_add_test(c, test_log_is_emptied_when_idle);
