@@ -190,6 +190,61 @@ START_TEST(test_variants_are_as_predicted)
 }
 END_TEST
 
+/* Stacks of dense layers: chains and residual sums, norms before and behind the activation. */
+static const char *const layers[] = {
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"selu\"},\"init\":\"lecun\"",
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"selu\",\"alpha_dropout\":0.3},\"init\":"
+    "\"lecun\"",
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"relu\"},\"data\":{\"token_corr\":0.5,"
+    "\"variance\":4}",
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"tanh\"},\"init\":\"lecun\"",
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"gelu\"},\"strategy\":{\"norm\":\"layernorm\"}",
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"relu\"},\"strategy\":{\"placement\":\"chain_"
+    "post_act\",\"norm\":\"layernorm\"}",
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"relu\"},\"strategy\":{\"placement\":\"chain_"
+    "post_act\",\"norm\":\"rmsnorm\"}",
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"swiglu\"},\"strategy\":{\"placement\":\"chain_"
+    "post_act\",\"norm\":\"rmsnorm\"}",
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"relu\"},\"strategy\":{\"placement\":\"pre_ln\","
+    "\"norm\":\"layernorm\"}",
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"relu\"},\"strategy\":{\"placement\":\"post_"
+    "ln\",\"norm\":\"rmsnorm\"}",
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"gelu\"},\"strategy\":{\"placement\":\"peri_"
+    "ln\",\"norm\":\"rmsnorm\"}",
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"relu\",\"mlp\":\"dense\"}",
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"gelu\",\"mlp\":\"dense\"},\"strategy\":{"
+    "\"placement\":\"chain_post_act\",\"norm\":\"layernorm\"}",
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"relu\"},\"data\":{\"source\":\"random_tokens\"}"
+    ",\"train\":{\"loss\":\"cross_entropy\"},\"strategy\":{\"placement\":\"pre_ln\",\"norm\":"
+    "\"layernorm\"}",
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"relu\"},\"data\":{\"seq_len\":1}",
+};
+
+START_TEST(test_layers_are_as_predicted)
+{
+    char text[600];
+    snprintf(text, sizeof text, "{\"depth\":30,\"seeds\":[1],%s}", layers[_i]);
+    run_both(text);
+    ck_assert_int_gt(compare(layers[_i]), 100);
+}
+END_TEST
+
+/* One slot of a block left out. */
+static const char *const halves[] = {"\"mixer\":\"none\"", "\"mlp\":\"none\""};
+
+START_TEST(test_blocks_of_one_sublayer_are_as_predicted)
+{
+    static const char *const placements[] = {"pre_ln", "post_ln", "peri_ln", "none"};
+    char text[600];
+    snprintf(text, sizeof text,
+             "{\"depth\":6,\"seeds\":[1],\"model\":{\"d_model\":128,%s},\"strategy\":\"%s\","
+             "\"init\":\"xavier\"}",
+             halves[_i % 2], placements[_i / 2]);
+    run_both(text);
+    ck_assert_int_gt(compare(text), 100);
+}
+END_TEST
+
 /* --- pairs of sequences ----------------------------------------------------------------------- */
 
 enum { CORPUS = 1 << 14 };
@@ -336,6 +391,32 @@ END_TEST
 
 /* 1 - rho of Pre-LN falls like a power of the depth: .0083 at 1000 and .0017 at 10000 blocks of the
  * same recursion in another program; and a depth that no run could have is answered. */
+/* SELU's map at its fixed point (0, 1), arXiv:1706.02515: E f = 0, E f^2 = 1, and backward E f'^2 =
+ * l^2 (1/2 + a^2 e^2 Phi(-2)) = 1.07157; ReLU halves the mean square, alpha dropout keeps both. */
+START_TEST(test_the_maps_of_layers_in_closed_form)
+{
+#define SELU                                                                                       \
+    "{\"model\":{\"preset\":\"mlp\",\"activation\":\"selu\"%s},\"init\":\"lecun\",\"depth\":100}"
+    const double l = 1.0507009873554805, a = 1.6732632423543772,
+                 slope = l * l * (0.5 + a * a * exp(2) * erfc(sqrt(2)) / 2);
+    static const char *const dropout[] = {"", ",\"alpha_dropout\":0.05"};
+    char text[256];
+    only_theory = true;
+    ck_assert_double_eq_tol(slope, 1.07157, 5e-6);
+    for (int i = 0; i < 2; i++) {
+        snprintf(text, sizeof text, SELU, dropout[i]);
+        ck_assert_double_eq_tol(predict_one(text, SITE_resid_out, METRIC_var, 100), 1, 1e-6);
+    }
+    snprintf(text, sizeof text, SELU, dropout[0]);
+    double first = predict_one(text, SITE_resid_out, METRIC_grad_norm, 1),
+           last = predict_one(text, SITE_resid_out, METRIC_grad_norm, 100);
+    ck_assert_double_eq_tol(first / last, pow(slope, 99.0 / 2), 1e-3);
+    const char *relu = "{\"model\":\"mlp\",\"init\":\"lecun\",\"depth\":100}";
+    ck_assert_double_eq_tol(predict_one(relu, SITE_resid_out, METRIC_rms, 100), pow(2, -50), 1e-21);
+    only_theory = false;
+}
+END_TEST
+
 START_TEST(test_deep_networks_are_predicted)
 {
     static const char text[] =
@@ -535,6 +616,9 @@ int main(void)
     c = tcase_create("variants");
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, test_variants_are_as_predicted, 0, sizeof variants / sizeof *variants);
+    tcase_add_loop_test(c, test_layers_are_as_predicted, 0, sizeof layers / sizeof *layers);
+    tcase_add_loop_test(c, test_blocks_of_one_sublayer_are_as_predicted, 0, 8);
+    tcase_add_test(c, test_the_maps_of_layers_in_closed_form);
     suite_add_tcase(s, c);
     c = tcase_create("sequences");
     tcase_set_timeout(c, 60);
