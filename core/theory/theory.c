@@ -416,7 +416,10 @@ static void walk_all(walk *w, const theory_data *data)
     bool all = !placement_table[spec->strategy.placement]->theory.stream_only;
     /* the first kernel of the block is that of the ends */
     size_t halves = has_halves(spec) ? 2 : 1;
-    w->parameters = wants_parameters(spec);
+    /* attention to the raw stream and nothing else: one run differs from the next by more than is
+     * known of it */
+    const bool alone = law_of_stream(spec) == LAW_residual_growth && !slot_mlp(spec);
+    w->parameters = wants_parameters(spec) && !alone;
     setting_init(&w->s, spec, most_groups(spec), halves > 1,
                  w->kernels + halves * kernel_doubles(groups_of(spec)));
     w->stream_law = law_of_stream(spec);
@@ -448,7 +451,8 @@ static void walk_all(walk *w, const theory_data *data)
             tell_reason(w, (metric)i, tell_law((metric)i), why);
     for (int i = 0; !why && wants_parameters(spec) && !w->parameters && i < METRIC_COUNT; i++)
         if (tell_law((metric)i) == LAW_matrix_gradient)
-            tell_reason(w, (metric)i, LAW_matrix_gradient, REASON_NO_LAW_LOSS);
+            tell_reason(w, (metric)i, LAW_matrix_gradient,
+                        alone ? REASON_NO_LAW : REASON_NO_LAW_LOSS);
 }
 
 void theory_predict(const run_spec *spec, const theory_data *data, void *memory, const sink *to)
