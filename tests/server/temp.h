@@ -73,7 +73,8 @@ static inline run_spec temp_spec(int depth, uint64_t seed)
     s.depth = depth;
     spec_defaults(&s, s.strategy.norm);
     s.init.std = 0.02;
-    s.data = (spec_data){.batch = 2, .seq_len = 8, .batches = 1, .mask_fraction = 0.15};
+    s.data =
+        (spec_data){.batch = 2, .seq_len = 8, .batches = 1, .variance = 1, .mask_fraction = 0.15};
     s.train = (spec_train){
         .lr = 1e-3, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip = NAN};
     s.measure.n_steps = 1;
