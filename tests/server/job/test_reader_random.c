@@ -212,7 +212,7 @@ START_TEST(test_random_job_resolves_to_itself)
 {
     int accepted = 0;
     state = (uint64_t)_i * 7919 + 1;
-    for (int round = 0; round < 600; round++) {
+    for (int round = 0; round < 900; round++) {
         job j, again;
         error err;
         random_job();

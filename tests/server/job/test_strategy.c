@@ -120,7 +120,7 @@ END_TEST
 
 /* --- who wins --------------------------------------------------------------------------------- */
 
-/* Does the resolved job say what the row says? */
+/* Does the resolved job say what the row says, as far as it means something to the network? */
 static void has_all_of(const strategy *s, const job *j)
 {
     cJSON *row = cJSON_Parse(s->job), *resolved = cJSON_Parse(j->resolved);
@@ -133,6 +133,9 @@ static void has_all_of(const strategy *s, const job *j)
         cJSON_ArrayForEach(member, group)
         {
             const cJSON *value = cJSON_GetObjectItemCaseSensitive(found, member->string);
+            int id = field_find(group->string, member->string);
+            if (id >= 0 && !field_means(&field_table[id], engine_f32.uses(&j->runs[0].spec)))
+                continue;
             ck_assert_msg(cJSON_Compare(value, member, true), "%s: %s.%s is not the row's",
                           s->entry.name, group->string, member->string);
         }
@@ -161,8 +164,9 @@ START_TEST(test_a_strategy_wins_over_every_preset_or_says_why_not)
         accepted += code == ERR_OK;
         job_deinit(&j);
     }
-    ck_assert_msg(accepted >= preset_registry.n / 2, "%s goes with %d of %d presets", s->entry.name,
-                  accepted, preset_registry.n);
+    /* one preset, mlp, has no attention */
+    ck_assert_msg(accepted >= (preset_registry.n - 1) / 2, "%s goes with %d of %d presets",
+                  s->entry.name, accepted, preset_registry.n);
 }
 END_TEST
 
@@ -264,7 +268,7 @@ START_TEST(test_a_modifier_without_a_site_is_refused_by_pointer)
          "no embedding"},
         {"{\"strategy\":\"fixnorm\",\"data\":\"gaussian\"}", "/strategy", "no embedding"},
         {"{\"model\":{\"embed_scale_learned\":true},\"data\":\"gaussian\"}",
-         "/model/embed_scale_learned", "no embedding"},
+         "/model/embed_scale_learned", "needs an embedding"},
         {"{\"strategy\":\"pre_crmsnorm\",\"data\":\"gaussian\"}", "/data", "fewer features"},
         {"{\"strategy\":\"pre_crmsnorm\",\"train\":{\"loss\":\"grad_iid\"}}", "/train/loss",
          "fewer features"},
