@@ -135,6 +135,39 @@ int graph_param(graph *g, param_kind kind, const char *role, size_t dims0, size_
     return g->n_params++;
 }
 
+static const struct {
+    const char *name;
+    param_kind kind;
+    bool mixes;
+} matrices[MATRIX_COUNT] = {
+    {0},
+#define MATRIX(name, text, kind, mixes) {text, kind, mixes},
+#include "core/graph/matrix.def"
+#undef MATRIX
+};
+
+const char *block_matrix_name(block_matrix m)
+{
+    return matrices[m].name;
+}
+
+param_kind block_matrix_kind(block_matrix m)
+{
+    return matrices[m].kind;
+}
+
+bool block_matrix_mixes(block_matrix m)
+{
+    return matrices[m].mixes;
+}
+
+int graph_matrix(graph *g, block_matrix which, size_t rows, size_t cols)
+{
+    int p = graph_param(g, matrices[which].kind, matrices[which].name, rows, cols);
+    if (!g->failed) g->params[p].matrix = which;
+    return p;
+}
+
 int graph_vector(graph *g, param_kind kind, const char *role, size_t n, double start)
 {
     int p = graph_param(g, kind, role, n, 0);

@@ -35,9 +35,24 @@ typedef enum param_kind {
     PARAM_OUTER,    /* a matrix that writes to the stream: o, down */
     PARAM_GAIN,     /* starts at 1 */
     PARAM_BIAS,     /* starts at 0 */
+    PARAM_SHIFT,    /* added to values: of norms that have one beside the bias, and between maps */
     PARAM_LEARNED,  /* another learned number or vector */
     PARAM_DISTANCE  /* [buckets, H] table of biases by distance */
 } param_kind;
+
+/* Which matrix of a block it is. */
+typedef enum block_matrix {
+    MATRIX_NONE, /* it is none */
+#define MATRIX(name, text, kind, mixes) MATRIX_##name,
+#include "core/graph/matrix.def"
+#undef MATRIX
+    MATRIX_COUNT
+} block_matrix;
+
+/* Of MATRIX_NONE: NULL, false. */
+const char *block_matrix_name(block_matrix m); /* "attn.q.weight" */
+param_kind block_matrix_kind(block_matrix m);
+bool block_matrix_mixes(block_matrix m); /* is it part of what mixes tokens? */
 
 /* Scaling that a parameter gets after init and after each update. */
 typedef enum param_projection {
@@ -51,6 +66,7 @@ typedef struct param {
     const char *role; /* name without its block prefix; a literal */
     int layer;
     param_kind kind;
+    block_matrix matrix;
     int rank;
     size_t dims[2], count;
     double start; /* of rank 1: what every entry starts at */
@@ -166,6 +182,8 @@ int graph_view(graph *g, int parent, int column, int cols);
 int graph_root(const graph *g, int v); /* what v is a view of, or v */
 /* Adds a parameter of the current layer; role as in "attn.q.weight". dims1 0 makes a vector. */
 int graph_param(graph *g, param_kind kind, const char *role, size_t dims0, size_t dims1);
+/* A matrix of the block. */
+int graph_matrix(graph *g, block_matrix which, size_t rows, size_t cols);
 /* A vector that starts at start in every entry. */
 int graph_vector(graph *g, param_kind kind, const char *role, size_t n, double start);
 /* The parameter of the current block with this role, or NONE. */

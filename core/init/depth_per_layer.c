@@ -12,7 +12,7 @@ static init_rule rule(const run_spec *s, const param *p)
     if (p->kind == PARAM_HEAD || (p->kind == PARAM_EMBED && s->model.tied))
         return init_truncated_rule(init_width_std(s, 1), 3);
     if (init_is_table(p)) return init_normal_rule(1);
-    bool scaled = p->kind == PARAM_OUTER || (gated && init_is(p, "mlp.up."));
+    bool scaled = p->kind == PARAM_OUTER || (gated && p->matrix == MATRIX_up);
     return init_normal_rule(scaled ? s->init.std / sqrt(2.0 * p->layer) : s->init.std);
 }
 

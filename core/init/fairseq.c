@@ -7,7 +7,7 @@
 static init_rule rule(const run_spec *s, const param *p)
 {
     if (init_is_table(p) || p->kind == PARAM_HEAD) return init_normal_rule(init_width_std(s, 1));
-    bool joint = init_is(p, "attn.") && p->kind == PARAM_INNER;
+    bool joint = block_matrix_mixes(p->matrix) && p->kind == PARAM_INNER;
     return init_uniform_rule(sqrt(joint ? 1.5 : 3.0) * init_xavier_std(p));
 }
 

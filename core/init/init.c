@@ -49,11 +49,6 @@ bool init_is_table(const param *p)
     return p->kind == PARAM_EMBED || p->kind == PARAM_POSITION;
 }
 
-bool init_is(const param *p, const char *prefix)
-{
-    return strncmp(p->role, prefix, strlen(prefix)) == 0;
-}
-
 bool init_is_block_matrix(const param *p)
 {
     return p->kind == PARAM_INNER || p->kind == PARAM_OUTER;
@@ -61,7 +56,7 @@ bool init_is_block_matrix(const param *p)
 
 bool init_is_carrier(const param *p)
 {
-    return init_is_block_matrix(p) && !init_is(p, "attn.q.") && !init_is(p, "attn.k.");
+    return init_is_block_matrix(p) && p->matrix != MATRIX_query && p->matrix != MATRIX_key;
 }
 
 double init_fan_in(const param *p)

@@ -5,7 +5,8 @@
 static init_rule rule(const run_spec *s, const param *p)
 {
     if (init_is_table(p) || p->kind == PARAM_HEAD) return init_normal_rule(init_width_std(s, 1));
-    return init_normal_rule(init_is(p, "attn.") ? init_width_std(s, 2.0 / 5) : init_xavier_std(p));
+    return init_normal_rule(block_matrix_mixes(p->matrix) ? init_width_std(s, 2.0 / 5)
+                                                          : init_xavier_std(p));
 }
 
 const init init_small_init = {

@@ -5,7 +5,7 @@
 static init_rule rule(const run_spec *s, const param *p)
 {
     if (init_is_table(p) || p->kind == PARAM_HEAD) return init_normal_rule(1);
-    double fan = init_fan_in(p) * (init_is(p, "attn.q.") ? s->model.head_dim : 1);
+    double fan = init_fan_in(p) * (p->matrix == MATRIX_query ? s->model.head_dim : 1);
     return init_normal_rule(sqrt(1 / fan));
 }
 

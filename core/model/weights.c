@@ -33,8 +33,7 @@ static init_rule with_std(init_rule r, double std)
 double init_table_std(const run_spec *spec, bool positions)
 {
     const spec_model *m = &spec->model;
-    param p = {.role = positions ? "pos.weight" : "embed.weight",
-               .kind = positions ? PARAM_POSITION : PARAM_EMBED,
+    param p = {.kind = positions ? PARAM_POSITION : PARAM_EMBED,
                .dims = {(size_t)(positions ? spec->data.seq_len : m->vocab), (size_t)m->d_model}};
     init_rule r = init_table[spec->init.scheme]->rule(spec, &p);
     bool has_std = r.law == INIT_NORMAL || r.law == INIT_TRUNCATED;

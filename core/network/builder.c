@@ -64,7 +64,10 @@ static int norm_parameter(builder *b, norm_slot slot, const norm *n, norm_param 
     double start = kind == NORM_GAIN    ? gain_start(b, slot, n, width)
                    : kind == NORM_ALPHA ? alpha_start(b, slot)
                                         : 0;
-    param_kind as = kind == NORM_GAIN ? PARAM_GAIN : kind == NORM_BIAS ? PARAM_BIAS : PARAM_LEARNED;
+    param_kind as = kind == NORM_GAIN    ? PARAM_GAIN
+                    : kind == NORM_BIAS  ? PARAM_BIAS
+                    : kind == NORM_SHIFT ? PARAM_SHIFT
+                                         : PARAM_LEARNED;
     return graph_vector(b->g, as, role, count, start);
 }
 
@@ -122,8 +125,7 @@ int builder_parallel_norm(builder *b, int x, int in)
 static int linear(builder *b,
                   double c,
                   int x,
-                  param_kind kind,
-                  const char *const *roles,
+                  const block_matrix *which,
                   const char *const *bias_roles,
                   const int *widths,
                   int n)
@@ -131,7 +133,7 @@ static int linear(builder *b,
     int weights[3], biases[3], in = b->g->values[x].cols;
     bool has_bias = false;
     for (int i = 0; i < n; i++) {
-        weights[i] = graph_param(b->g, kind, roles[i], (size_t)widths[i], (size_t)in);
+        weights[i] = graph_matrix(b->g, which[i], (size_t)widths[i], (size_t)in);
         has_bias |= bias_roles[i] != NULL;
     }
     for (int i = 0; i < n && has_bias; i++)
@@ -220,12 +222,11 @@ int builder_attention(builder *b, int x)
     graph *g = b->g;
     const spec_model *m = &b->spec->model;
     int width = m->head_dim, kv = m->n_kv_heads * width;
-    int qkv = linear(b, b->in_scale, x, PARAM_INNER,
-                     (const char *const[]){"attn.q.weight", "attn.k.weight", "attn.v.weight"},
-                     (const char *const[]){m->qkv_bias ? "attn.q.bias" : NULL,
-                                           m->k_bias ? "attn.k.bias" : NULL,
-                                           m->qkv_bias ? "attn.v.bias" : NULL},
-                     (const int[]){m->n_heads * width, kv, kv}, 3);
+    int qkv = linear(
+        b, b->in_scale, x, (const block_matrix[]){MATRIX_query, MATRIX_key, MATRIX_value},
+        (const char *const[]){m->qkv_bias ? "attn.q.bias" : NULL, m->k_bias ? "attn.k.bias" : NULL,
+                              m->qkv_bias ? "attn.v.bias" : NULL},
+        (const int[]){m->n_heads * width, kv, kv}, 3);
     int q = graph_view(g, qkv, 0, m->n_heads * width),
         k = graph_view(g, qkv, m->n_heads * width, kv);
     int v = graph_view(g, qkv, m->n_heads * width + kv, kv);
@@ -242,7 +243,7 @@ int builder_attention(builder *b, int x)
     if (b->inside->weighted) y = b->inside->weighted(b, y, beside);
     graph_site(g, y, SITE_attn_head_out);
     if (b->inside->values) y = b->inside->values(b, y);
-    int raw = linear(b, 1, y, PARAM_OUTER, (const char *const[]){"attn.o.weight"},
+    int raw = linear(b, 1, y, (const block_matrix[]){MATRIX_attn_out},
                      (const char *const[]){m->attn_out_bias ? "attn.o.bias" : NULL}, &b->width, 1);
     graph_site(g, raw, SITE_attn_raw);
     return raw;
@@ -252,12 +253,12 @@ int builder_attention(builder *b, int x)
 static int units(builder *b, int x, int width)
 {
     const spec_model *m = &b->spec->model;
-    const char *const roles[] = {"mlp.gate.weight", "mlp.up.weight"};
+    const block_matrix which[] = {MATRIX_gate, MATRIX_up};
     const char *const biases[] = {m->mlp_bias ? "mlp.gate.bias" : NULL,
                                   m->mlp_bias ? "mlp.up.bias" : NULL};
     int skip = b->activation->gate ? 0 : 1;
-    int hidden = linear(b, b->in_scale, x, PARAM_INNER, roles + skip, biases + skip,
-                        (const int[]){width, width}, 2 - skip);
+    int hidden = linear(b, b->in_scale, x, which + skip, biases + skip, (const int[]){width, width},
+                        2 - skip);
     if (b->inside->hidden_in) hidden = b->inside->hidden_in(b, hidden);
     graph_site(b->g, hidden, SITE_mlp_pre);
     int active = op_activate_build(b->g, hidden, b->activation);
@@ -275,7 +276,7 @@ int builder_mlp(builder *b, int x)
 {
     const spec_model *m = &b->spec->model;
     int active = units(b, x, m->d_ff);
-    int raw = linear(b, 1, active, PARAM_OUTER, (const char *const[]){"mlp.down.weight"},
+    int raw = linear(b, 1, active, (const block_matrix[]){MATRIX_down},
                      (const char *const[]){m->mlp_bias ? "mlp.down.bias" : NULL}, &b->width, 1);
     graph_site(b->g, raw, SITE_mlp_raw);
     return raw;
@@ -325,7 +326,7 @@ int builder_gain(builder *b, const char *role, size_t n, double start, int x)
 
 int builder_shift(builder *b, const char *role, size_t n, double start, int x)
 {
-    return op_shift_build(b->g, x, graph_vector(b->g, PARAM_LEARNED, role, n, start));
+    return op_shift_build(b->g, x, graph_vector(b->g, PARAM_SHIFT, role, n, start));
 }
 
 /* Learned gains of the branches: strategy.branch_gain. */

@@ -38,7 +38,7 @@ static init_rule start(const run_spec *spec, const param *p, init_rule r)
 {
     bool head = p->kind == PARAM_HEAD && isnan(spec->init.head_std);
     bool gated = activation_table[spec->model.activation]->gate != NULL;
-    int matrices = init_is(p, "attn.") ? 4 : gated ? 3 : 2;
+    int matrices = block_matrix_mixes(p->matrix) ? 4 : gated ? 3 : 2;
     if (p->kind == PARAM_OUTER || head) return init_zero_rule();
     if (p->kind == PARAM_INNER) r.scale *= pow(branches(spec), -1.0 / (2 * matrices - 2));
     return r;

@@ -2,8 +2,6 @@
 
 #include "core/op/op.h"
 
-#include <string.h>
-
 int skipless_sublayer(builder *b, const branch *s, int x)
 {
     return s->build(b, x);
@@ -60,12 +58,12 @@ int skipless_rows(builder *b, int y, constants_fill *fill, target_family family)
 init_rule skipless_init(const run_spec *spec, const param *p, init_rule r)
 {
     (void)spec;
-    if (strcmp(p->role, "attn.q.weight") == 0) return init_zero_rule();
+    if (p->matrix == MATRIX_query) return init_zero_rule();
     return skipless_orthogonal(p, r);
 }
 
 init_rule skipless_orthogonal(const param *p, init_rule r)
 {
-    bool is_one = strcmp(p->role, "attn.v.weight") == 0 || strcmp(p->role, "attn.o.weight") == 0;
+    bool is_one = p->matrix == MATRIX_value || p->matrix == MATRIX_attn_out;
     return is_one ? init_orthogonal_rule(1) : r;
 }

@@ -20,7 +20,7 @@ static init_rule start(const run_spec *spec, const param *p, init_rule r)
     bool second = spec->strategy.partner_depth > 0 && spec->model.mask == MASK_CAUSAL;
     if (p->kind == PARAM_EMBED && isnan(spec->init.embed_std)) r.scale *= small;
     if (init_is_carrier(p)) r.scale *= second ? small : 0.67 * pow(L, -1.0 / 4);
-    if (init_is(p, "attn.v.")) r.scale *= sqrt(2.0);
+    if (p->matrix == MATRIX_value) r.scale *= sqrt(2.0);
     return r;
 }
 

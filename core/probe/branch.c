@@ -129,10 +129,10 @@ static void tell_qk_to_v(const gauge_run *r, int q, gauge_emit *emit, void *user
     const param *p = &g->params[q];
     double keys = 0, values = 0;
     if (!g->spec->measure.metrics[METRIC_qk_to_v_grad_ratio]) return;
-    if (!r->backward || p->grad_buffer == NONE || strcmp(p->role, "attn.q.weight") != 0) return;
+    if (!r->backward || p->grad_buffer == NONE || p->matrix != MATRIX_query) return;
     for (int i = q + 1; i < g->n_params && g->params[i].layer == p->layer; i++) {
-        if (!strcmp(g->params[i].role, "attn.k.weight")) keys = r->grad_sq(r->session, i);
-        if (!strcmp(g->params[i].role, "attn.v.weight")) values = r->grad_sq(r->session, i);
+        if (g->params[i].matrix == MATRIX_key) keys = r->grad_sq(r->session, i);
+        if (g->params[i].matrix == MATRIX_value) values = r->grad_sq(r->session, i);
     }
     const double above = r->grad_sq(r->session, q) + keys;
     emit(user, p->layer, SITE_param, p->role, METRIC_qk_to_v_grad_ratio,

@@ -43,7 +43,7 @@ static void fisher(proxy_pass *p)
         for (int k = 0; k < op_linear_matrices(n); k++) {
             const param *m = &g->params[n->params[k]];
             int width = (int)m->dims[0];
-            if (proxy_is_matrix(m, ""))
+            if (proxy_is_matrix(m, PROXY_ALL))
                 sums[n->layer] += fisher_of(p, n->outputs[0], column, width);
             column += width;
         }
@@ -103,7 +103,7 @@ static void lengths(proxy_pass *p, double *of_weights, double *of_gradient)
     const graph *g = &p->s.g;
     double w = 0, dw = 0;
     for (int i = 0; i < g->n_params; i++) {
-        if (!proxy_is_matrix(&g->params[i], "")) continue;
+        if (!proxy_is_matrix(&g->params[i], PROXY_ALL)) continue;
         w += exec_sum_squares(p->w.weights + g->params[i].data, g->params[i].count);
         dw += exec_sum_squares(p->w.gradient + g->params[i].data, g->params[i].count);
     }
@@ -115,7 +115,7 @@ static void move(proxy_pass *p, double step)
 {
     const graph *g = &p->s.g;
     for (int i = 0; i < g->n_params; i++) {
-        if (!proxy_is_matrix(&g->params[i], "")) continue;
+        if (!proxy_is_matrix(&g->params[i], PROXY_ALL)) continue;
         const real *from = p->w.weights + g->params[i].data,
                    *along = p->w.gradient + g->params[i].data;
         real *w = exec_param(&p->s.x, i);
@@ -129,7 +129,7 @@ static void keep(proxy_pass *p)
     const graph *g = &p->s.g;
     memcpy(p->w.weights, p->s.x.params, p->s.p.param_count * sizeof(real));
     for (int i = 0; i < g->n_params; i++)
-        if (proxy_is_matrix(&g->params[i], ""))
+        if (proxy_is_matrix(&g->params[i], PROXY_ALL))
             memcpy(p->w.gradient + g->params[i].data, exec_param_grad(&p->s.x, i),
                    g->params[i].count * sizeof(real));
 }
@@ -156,7 +156,7 @@ static err_code grasp(proxy_pass *p, error *err)
         err_code code = proxy_forward(p, err);
         if (!code) code = proxy_backward(p, err);
         if (code) return code;
-        proxy_each_matrix(p, side ? MINUS : PLUS, "", weighted_gradient);
+        proxy_each_matrix(p, side ? MINUS : PLUS, PROXY_ALL, weighted_gradient);
     }
     for (int l = 0; l < p->spec.depth + 2; l++) plus[l] = -(plus[l] - minus[l]) / (2 * step);
     proxy_write_sum(p, METRIC_grasp, false, plus, proxy_layers(p, COUNTS));
@@ -170,10 +170,10 @@ err_code proxy_loss(proxy_pass *p, error *err)
     if (!code) code = proxy_forward(p, err);
     if (!code) code = proxy_backward(p, err);
     if (code) return code;
-    proxy_count(p, COUNTS, "");
-    proxy_each_matrix(p, SUMS, "", grad_norm);
+    proxy_count(p, COUNTS, PROXY_ALL);
+    proxy_each_matrix(p, SUMS, PROXY_ALL, grad_norm);
     proxy_write_sum(p, METRIC_grad_norm_sum, true, sums, counts);
-    proxy_each_matrix(p, SUMS, "", proxy_saliency);
+    proxy_each_matrix(p, SUMS, PROXY_ALL, proxy_saliency);
     proxy_write_sum(p, METRIC_snip, true, sums, counts);
     if (proxy_keeps(p->job->spec, PROXY_LOSS).keep_all) {
         fisher(p);

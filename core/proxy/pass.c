@@ -114,10 +114,10 @@ err_code proxy_begin(proxy_pass *p, error *err)
     return profiles && profile_is_stale(&s->x, before) ? profile(p, err) : ERR_OK;
 }
 
-bool proxy_is_matrix(const param *p, const char *prefix)
+bool proxy_is_matrix(const param *p, proxy_set set)
 {
     return (p->kind == PARAM_INNER || p->kind == PARAM_OUTER) && p->rank == 2 &&
-           strncmp(p->role, prefix, strlen(prefix)) == 0;
+           (set == PROXY_ALL || block_matrix_mixes(p->matrix) == (set == PROXY_MIXERS));
 }
 
 double *proxy_layers(const proxy_pass *p, int vector)
@@ -128,7 +128,7 @@ double *proxy_layers(const proxy_pass *p, int vector)
 struct each {
     proxy_pass *p;
     double *out;
-    const char *prefix;
+    proxy_set set;
     proxy_of_param *f;
 };
 
@@ -136,15 +136,15 @@ static void each_task(void *context, int task, int worker)
 {
     (void)worker;
     const struct each *e = context;
-    bool counts = proxy_is_matrix(&e->p->s.g.params[task], e->prefix);
+    bool counts = proxy_is_matrix(&e->p->s.g.params[task], e->set);
     e->out[task] = counts ? e->f(e->p, task) : 0;
 }
 
-void proxy_each_matrix(proxy_pass *p, int vector, const char *prefix, proxy_of_param *f)
+void proxy_each_matrix(proxy_pass *p, int vector, proxy_set set, proxy_of_param *f)
 {
     const graph *g = &p->s.g;
     double *layers = proxy_layers(p, vector);
-    struct each e = {p, p->w.params + (size_t)vector * (size_t)g->n_params, prefix, f};
+    struct each e = {p, p->w.params + (size_t)vector * (size_t)g->n_params, set, f};
     team_run(p->job->team, each_task, &e, g->n_params);
     for (int l = 0; l < p->spec.depth + 2; l++) layers[l] = 0;
     for (int i = 0; i < g->n_params; i++) layers[g->params[i].layer] += e.out[i];
@@ -157,9 +157,9 @@ static double one(const proxy_pass *p, int index)
     return 1;
 }
 
-void proxy_count(proxy_pass *p, int vector, const char *prefix)
+void proxy_count(proxy_pass *p, int vector, proxy_set set)
 {
-    proxy_each_matrix(p, vector, prefix, one);
+    proxy_each_matrix(p, vector, set, one);
 }
 
 double proxy_saliency(const proxy_pass *p, int index)

@@ -34,12 +34,13 @@ err_code proxy_begin(proxy_pass *p, error *err);
 err_code proxy_forward(proxy_pass *p, error *err);
 err_code proxy_backward(proxy_pass *p, error *err);
 
-/* Matrices of the blocks, and which: role begins with prefix ("" all). */
-bool proxy_is_matrix(const param *p, const char *prefix);
+/* Matrices of the blocks, and which. */
+typedef enum proxy_set { PROXY_ALL, PROXY_MIXERS, PROXY_MLPS } proxy_set;
+bool proxy_is_matrix(const param *p, proxy_set set);
 /* w.params[vector] = f over the parameters; then summed by layer to w.layers[vector]. */
 typedef double proxy_of_param(const proxy_pass *p, int index);
-void proxy_each_matrix(proxy_pass *p, int vector, const char *prefix, proxy_of_param *f);
-void proxy_count(proxy_pass *p, int vector, const char *prefix); /* matrices by layer */
+void proxy_each_matrix(proxy_pass *p, int vector, proxy_set set, proxy_of_param *f);
+void proxy_count(proxy_pass *p, int vector, proxy_set set); /* matrices by layer */
 double *proxy_layers(const proxy_pass *p, int vector);
 double proxy_saliency(const proxy_pass *p, int index); /* sum |w dw| */
 

@@ -30,7 +30,7 @@ static void layout_spectra(const session *s, int n_threads, proxy_work *w, arena
     if (width <= PROXY_MATRIX_MAX) w->gram_n = most(w->gram_n, width);
     for (int i = 0; i < g->n_params; i++) {
         const param *p = &g->params[i];
-        if (!proxy_is_matrix(p, "attn.") || gram_n(p->dims[0], p->dims[1]) > PROXY_MATRIX_MAX)
+        if (!proxy_is_matrix(p, PROXY_MIXERS) || gram_n(p->dims[0], p->dims[1]) > PROXY_MATRIX_MAX)
             continue;
         w->gram_n = most(w->gram_n, gram_n(p->dims[0], p->dims[1]));
         w->gram_work_bytes = most(w->gram_work_bytes, gram_work_bytes(p->dims[0], p->dims[1]));
@@ -92,7 +92,7 @@ double proxy_work_flops(const session *s, const run_spec *spec, proxy_family f)
         return sum;
     for (int i = 0; i < g->n_params; i++) {
         const param *p = &g->params[i];
-        if (!proxy_is_matrix(p, "attn.")) continue;
+        if (!proxy_is_matrix(p, PROXY_MIXERS)) continue;
         double least = (double)gram_n(p->dims[0], p->dims[1]);
         if (least <= PROXY_MATRIX_MAX) sum += 2 * spectrum_flops(least, (double)p->count / least);
     }

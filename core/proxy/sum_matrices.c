@@ -22,7 +22,8 @@ static void diversity_task(void *context, int task, int worker)
     const proxy_work *w = &p->w;
     const param *m = &p->s.g.params[task];
     d->of[task] = 0;
-    if (!proxy_is_matrix(m, "attn.") || gram_n(m->dims[0], m->dims[1]) > PROXY_MATRIX_MAX) return;
+    if (!proxy_is_matrix(m, PROXY_MIXERS) || gram_n(m->dims[0], m->dims[1]) > PROXY_MATRIX_MAX)
+        return;
     const real *matrices[] = {exec_param(&p->s.x, task), exec_param_grad(&p->s.x, task)};
     double *gram[2], *eigen[2];
     int n = (int)gram_n(m->dims[0], m->dims[1]);
@@ -41,7 +42,7 @@ static void diversity_task(void *context, int task, int worker)
 static bool fits(const graph *g)
 {
     for (int i = 0; i < g->n_params; i++)
-        if (proxy_is_matrix(&g->params[i], "attn.") &&
+        if (proxy_is_matrix(&g->params[i], PROXY_MIXERS) &&
             gram_n(g->params[i].dims[0], g->params[i].dims[1]) > PROXY_MATRIX_MAX)
             return false;
     return true;
@@ -70,11 +71,11 @@ static void diversity(proxy_pass *p)
 void proxy_sum_matrices(proxy_pass *p)
 {
     double *sums = proxy_layers(p, SUMS), *counts = proxy_layers(p, COUNTS);
-    proxy_count(p, COUNTS, "mlp.");
-    proxy_each_matrix(p, SUMS, "mlp.", proxy_saliency);
+    proxy_count(p, COUNTS, PROXY_MLPS);
+    proxy_each_matrix(p, SUMS, PROXY_MLPS, proxy_saliency);
     proxy_write_sum(p, METRIC_synaptic_saliency, true, sums, counts);
-    proxy_count(p, COUNTS, "attn.");
-    proxy_each_matrix(p, SUMS, "attn.", proxy_saliency);
+    proxy_count(p, COUNTS, PROXY_MIXERS);
+    proxy_each_matrix(p, SUMS, PROXY_MIXERS, proxy_saliency);
     proxy_write_sum(p, METRIC_head_importance, true, sums, counts);
     diversity(p);
 }

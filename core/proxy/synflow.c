@@ -41,7 +41,7 @@ static void scale_biases(session *s, int above, int exponent)
     const graph *g = &s->g;
     for (int i = 0; i < g->n_params; i++) {
         const param *b = &g->params[i];
-        bool adds = b->kind == PARAM_BIAS || strstr(b->role, ".shift") != NULL;
+        bool adds = b->kind == PARAM_BIAS || b->kind == PARAM_SHIFT;
         real *at = exec_param(&s->x, i);
         for (size_t k = 0; adds && b->layer > above && k < b->count; k++)
             at[k] = (real)ldexp((double)at[k], exponent);
@@ -79,8 +79,8 @@ static void write_logs(proxy_pass *p, int layer, double sum, int exponents)
 static void write(proxy_pass *p, int exponents)
 {
     double *sums = proxy_layers(p, SUMS), total = 0;
-    proxy_count(p, COUNTS, "");
-    proxy_each_matrix(p, SUMS, "", proxy_saliency);
+    proxy_count(p, COUNTS, PROXY_ALL);
+    proxy_each_matrix(p, SUMS, PROXY_ALL, proxy_saliency);
     for (int l = 1; l <= p->spec.depth; l++) {
         write_logs(p, l, sums[l], exponents);
         total += sums[l];

@@ -41,13 +41,14 @@ static const placement *place_of(const run_spec *spec)
     return placement_table[spec->strategy.placement];
 }
 
+/* Mean square entry of a matrix or table [out, in]. */
 static double
-entry_var(const run_spec *spec, int layer, const char *role, param_kind kind, int out, int in)
+entry_var(const run_spec *spec, int layer, block_matrix which, param_kind kind, int out, int in)
 {
     const placement *place = place_of(spec);
-    param p = {.role = role,
-               .layer = layer,
+    param p = {.layer = layer,
                .kind = kind,
+               .matrix = which,
                .rank = 2,
                .dims = {(size_t)out, (size_t)in},
                .count = (size_t)out * (size_t)in};
@@ -57,40 +58,40 @@ entry_var(const run_spec *spec, int layer, const char *role, param_kind kind, in
     return rule_var(init_rule_of(spec, &p), out, in);
 }
 
-/* What a matrix multiplies a kernel by. */
-static double
-gain(const run_spec *spec, int layer, const char *role, param_kind kind, int out, int in)
-{
-    return in * entry_var(spec, layer, role, kind, out, in);
-}
-
 /* Hidden units of the MLP. */
 static int units_of(const run_spec *spec)
 {
     return setting_one_matrix(spec) ? spec->model.d_model : spec->model.d_ff;
 }
 
-double setting_entry(const setting *s, int layer, const char *matrix, double *entries)
+/* Rows and columns of a matrix of the blocks. */
+static void shape_of(const run_spec *spec, block_matrix which, int *out, int *in)
 {
-    const spec_model *m = &s->spec->model;
-    int D = m->d_model, all = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim,
-        F = units_of(s->spec);
-    const struct {
-        const char *name;
-        int out, in;
-        param_kind kind;
-    } rows[] = {
-        {"attn.q.weight", all, D, PARAM_INNER}, {"attn.k.weight", kv, D, PARAM_INNER},
-        {"attn.v.weight", kv, D, PARAM_INNER},  {"attn.o.weight", D, all, PARAM_OUTER},
-        {"mlp.gate.weight", F, D, PARAM_INNER}, {"mlp.up.weight", F, D, PARAM_INNER},
-        {"mlp.down.weight", D, F, PARAM_OUTER},
+    const spec_model *m = &spec->model;
+    const int D = m->d_model, all = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim,
+              F = units_of(spec);
+    const int shapes[MATRIX_COUNT][2] = {
+        [MATRIX_query] = {all, D},    [MATRIX_key] = {kv, D}, [MATRIX_value] = {kv, D},
+        [MATRIX_attn_out] = {D, all}, [MATRIX_gate] = {F, D}, [MATRIX_up] = {F, D},
+        [MATRIX_down] = {D, F},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (strcmp(rows[i].name, matrix) == 0) {
-            *entries = (double)rows[i].out * rows[i].in;
-            return entry_var(s->spec, layer, matrix, rows[i].kind, rows[i].out, rows[i].in);
-        }
-    return (double)NAN;
+    *out = shapes[which][0], *in = shapes[which][1];
+}
+
+double setting_entry(const setting *s, int layer, block_matrix which, double *entries)
+{
+    int out, in;
+    shape_of(s->spec, which, &out, &in);
+    *entries = (double)out * in;
+    return entry_var(s->spec, layer, which, block_matrix_kind(which), out, in);
+}
+
+/* What a matrix multiplies a kernel by. */
+static double gain(const run_spec *spec, int layer, block_matrix which)
+{
+    int out, in;
+    shape_of(spec, which, &out, &in);
+    return in * entry_var(spec, layer, which, block_matrix_kind(which), out, in);
 }
 
 /* --- norms --- */
@@ -222,14 +223,12 @@ static bool is_local(const spec_model *m, int layer)
 /* What W_Q and W_K multiply a kernel by. */
 static double query_gain(const run_spec *spec, int layer)
 {
-    const spec_model *m = &spec->model;
-    return gain(spec, layer, "attn.q.weight", PARAM_INNER, m->n_heads * m->head_dim, m->d_model);
+    return gain(spec, layer, MATRIX_query);
 }
 
 static double key_gain(const run_spec *spec, int layer)
 {
-    const spec_model *m = &spec->model;
-    return gain(spec, layer, "attn.k.weight", PARAM_INNER, m->n_kv_heads * m->head_dim, m->d_model);
+    return gain(spec, layer, MATRIX_key);
 }
 
 /* Variance of a logit of queries and keys of mean square 1, q and k: of their matrices. */
@@ -281,13 +280,12 @@ static void attention_sublayer(setting *s, const recipe *r, int layer, sublayer 
 {
     const run_spec *spec = s->spec;
     const spec_model *m = &spec->model;
-    int kv = m->n_kv_heads * m->head_dim, all = m->n_heads * m->head_dim;
     bool local = is_local(m, layer);
     mixing *x = &out->mix;
     x->kind = mixing_of(r->mixing);
     x->tokens = &s->tokens;
     x->sight = &s->sights[local];
-    x->gain = gain(spec, layer, "attn.v.weight", PARAM_INNER, kv, m->d_model);
+    x->gain = gain(spec, layer, MATRIX_value);
     double q = query_gain(spec, layer), k = key_gain(spec, layer);
     x->logit_var = logit_variance(spec, r, q, k);
     x->logit_normed = m->qk_norm || r->unit || m->logit_scale == LOGITS_COSINE;
@@ -300,7 +298,7 @@ static void attention_sublayer(setting *s, const recipe *r, int layer, sublayer 
     x->turn = position_table[m->position]->rotates ? s->turn[own_base] : NULL;
     if (x->kind == MIXING_GIVEN) fill_given(s, r, layer);
     x->given = s->given;
-    out->gain_out = gain(spec, layer, "attn.o.weight", PARAM_OUTER, m->d_model, all);
+    out->gain_out = gain(spec, layer, MATRIX_attn_out);
     if (!m->v_norm) return;
     if (out->in.kind == STEP_NONE) /* values and logits are those of normed rows */
         out->in = (norm_step){.kind = STEP_ROW,
@@ -315,14 +313,11 @@ static void mlp_sublayer(setting *s, int layer, sublayer *out)
     const run_spec *spec = s->spec;
     const spec_model *m = &spec->model;
     const activation *a = activation_table[m->activation];
-    const int F = out->hidden;
     out->act = &s->act;
     out->gated = a->gate != NULL;
-    const char *first = out->gated ? "mlp.gate.weight" : "mlp.up.weight";
-    out->gain_in = gain(spec, layer, first, PARAM_INNER, F, m->d_model);
-    out->gain_up = out->gated ? gain(spec, layer, "mlp.up.weight", PARAM_INNER, F, m->d_model) : 0;
-    out->gain_out =
-        out->one_matrix ? 1 : gain(spec, layer, "mlp.down.weight", PARAM_OUTER, m->d_model, F);
+    out->gain_in = gain(spec, layer, out->gated ? MATRIX_gate : MATRIX_up);
+    out->gain_up = out->gated ? gain(spec, layer, MATRIX_up) : 0;
+    out->gain_out = out->one_matrix ? 1 : gain(spec, layer, MATRIX_down);
     out->dropout = m->alpha_dropout;
     out->mapped = setting_is_mapped(spec);
     out->boost = 1;
@@ -504,13 +499,13 @@ static void embed(setting *s, const theory_data *data, stream *x)
     const position *p = position_table[m->position];
     int n = s->tokens.n;
     double scale = m->embed_scale * m->embed_scale;
-    double var = scale * entry_var(spec, 0, "embed.weight", PARAM_EMBED, m->vocab, m->d_model);
+    double var = scale * entry_var(spec, 0, MATRIX_NONE, PARAM_EMBED, m->vocab, m->d_model);
     if (spec->strategy.fixnorm) var = scale;
     fill_matches(s, data, x->k);
     for (size_t i = 0; i < tokens_doubles(&s->tokens); i++) x->k[i] *= var;
     if (p->has_table) {
         double own =
-            entry_var(spec, 0, "pos.weight", PARAM_POSITION, spec->data.seq_len, m->d_model);
+            entry_var(spec, 0, MATRIX_NONE, PARAM_POSITION, spec->data.seq_len, m->d_model);
         double *k = x->k;
         for (int half = 0; half < s->tokens.halves; half++, k += kernel_doubles(n))
             for (int i = 0; i < n; i++) {
@@ -554,8 +549,8 @@ double setting_readout_entry(const run_spec *spec)
 {
     const spec_model *m = &spec->model;
     double factor = parametrization_readout(spec),
-           h = m->tied ? entry_var(spec, 0, "embed.weight", PARAM_EMBED, m->vocab, m->d_model)
-                       : entry_var(spec, spec->depth + 1, "lm_head.weight", PARAM_HEAD, m->vocab,
+           h = m->tied ? entry_var(spec, 0, MATRIX_NONE, PARAM_EMBED, m->vocab, m->d_model)
+                       : entry_var(spec, spec->depth + 1, MATRIX_NONE, PARAM_HEAD, m->vocab,
                                    m->d_model);
     if (m->tied && spec->strategy.fixnorm) h = 1.0 / m->d_model;
     return h * factor * factor;

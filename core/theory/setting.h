@@ -30,8 +30,8 @@ enum { SETTING_KERNELS = 3 };
 
 /* most: groups of tokens; kernels: SETTING_KERNELS of them; both: kernels with two halves. */
 void setting_init(setting *s, const run_spec *spec, int most, bool both, double *kernels);
-/* Mean square entry of a matrix of the blocks, and how many it has: "mlp.up.weight", … */
-double setting_entry(const setting *s, int layer, const char *matrix, double *entries);
+/* Mean square entry of a matrix of the blocks, and how many it has. */
+double setting_entry(const setting *s, int layer, block_matrix which, double *entries);
 /* No law for this spec: why, else REASON_NONE. */
 reason setting_reason(const run_spec *spec);
 /* Is there no matrix behind the MLP's activation? Do errors go by the derivatives of its map? */

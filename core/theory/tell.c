@@ -153,14 +153,13 @@ void tell_sublayer(walk *w, int layer, const sublayer *s, const trace *tr)
     tell_stream(w, layer, s->is_last ? SITE_resid_out : SITE_resid_mid, &w->x);
 }
 
-/* The names of matrix_grads. */
-static const char *matrix_name(const sublayer *s, int which)
+/* The matrices of matrix_grads. */
+static block_matrix matrix_of(const sublayer *s, int which)
 {
-    static const char *const attn[] = {"attn.q.weight", "attn.k.weight", "attn.v.weight",
-                                       "attn.o.weight"};
-    static const char *const gated[] = {"mlp.gate.weight", "mlp.up.weight", NULL,
-                                        "mlp.down.weight"};
-    static const char *const plain[] = {"mlp.up.weight", NULL, NULL, "mlp.down.weight"};
+    static const block_matrix attn[] = {MATRIX_query, MATRIX_key, MATRIX_value, MATRIX_attn_out},
+                              gated[] = {MATRIX_gate, MATRIX_up, MATRIX_NONE, MATRIX_down},
+                              plain[] = {MATRIX_up, MATRIX_NONE, MATRIX_NONE, MATRIX_down};
+    if (s->one_matrix && which == 3) return MATRIX_NONE;
     return !s->is_mlp ? attn[which] : s->gated ? gated[which] : plain[which];
 }
 
@@ -178,9 +177,9 @@ void tell_weights(walk *w, int layer)
         sublayer s;
         setting_sublayer(&w->s, layer, k, &s);
         for (int i = 0; i < MATRICES; i++) {
-            const char *name = matrix_name(&s, i);
-            double entries, var = name ? setting_entry(&w->s, layer, name, &entries) : 0;
-            if (name) tell_matrix_weight(w, layer, name, var, entries);
+            block_matrix which = matrix_of(&s, i);
+            double entries, var = which ? setting_entry(&w->s, layer, which, &entries) : 0;
+            if (which) tell_matrix_weight(w, layer, block_matrix_name(which), var, entries);
         }
     }
 }
@@ -228,11 +227,11 @@ void tell_matrices(walk *w, int layer, const sublayer *s, const matrix_grads *of
     double size[MATRICES], common = sum.q > 0 && w->s.tokens.length > 1 ? sum.pairs / sum.q : 1;
     for (int i = 0; i < MATRICES; i++) {
         double tolerance = matrix_tolerance(w, layer, s, i, common);
-        const char *name = matrix_name(s, i);
+        const block_matrix which = matrix_of(s, i);
         size[i] = of->weight[i] >= 0 ? sqrt(of->weight[i]) : (double)NAN;
         if (!s->is_mlp && i < 2 && w->s.tokens.length < 2) size[i] = 0; /* nothing to choose */
-        if (!name || !isfinite(size[i])) continue;
-        double entries, var = setting_entry(&w->s, layer, name, &entries);
+        if (!which || !isfinite(size[i])) continue;
+        double entries, var = setting_entry(&w->s, layer, which, &entries);
         const struct {
             metric metric;
             double value;
@@ -241,13 +240,13 @@ void tell_matrices(walk *w, int layer, const sublayer *s, const matrix_grads *of
                     {METRIC_param_grad_ratio, size[i] / sqrt(var * entries)}};
         for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
             if (isfinite(rows[k].value))
-                tell_param(w, layer, SITE_param, name, rows[k].metric, rows[k].value, tolerance,
-                           LAW_matrix_gradient, 0);
+                tell_param(w, layer, SITE_param, block_matrix_name(which), rows[k].metric,
+                           rows[k].value, tolerance, LAW_matrix_gradient, 0);
     }
     double ratio = hypot(size[0], size[1]) / size[2];
     if (!s->is_mlp && isfinite(ratio))
-        tell_param(w, layer, SITE_param, "attn.q.weight", METRIC_qk_to_v_grad_ratio, ratio,
-                   matrix_tolerance(w, layer, s, 0, common), LAW_matrix_gradient, 0);
+        tell_param(w, layer, SITE_param, block_matrix_name(MATRIX_query), METRIC_qk_to_v_grad_ratio,
+                   ratio, matrix_tolerance(w, layer, s, 0, common), LAW_matrix_gradient, 0);
 }
 
 /* The slope over blocks moves with the two ends of the series: off, the tolerance of ln of it. */

@@ -38,7 +38,7 @@ static run_spec spec_of(const char *scheme, const char *rule, int d_model, int p
 static param inner(const run_spec *s)
 {
     size_t d = (size_t)s->model.d_model;
-    return (param){.role = "mlp.up.weight",
+    return (param){.matrix = MATRIX_up,
                    .kind = PARAM_INNER,
                    .layer = 2,
                    .rank = 2,
@@ -51,10 +51,10 @@ static param of_kind(const run_spec *s, param_kind kind)
     param p = inner(s);
     size_t d = (size_t)s->model.d_model;
     p.kind = kind;
-    if (kind == PARAM_OUTER) p.role = "attn.o.weight", p.dims[0] = d;
-    if (kind == PARAM_EMBED) p.role = "embed.weight", p.dims[0] = 101;
-    if (kind == PARAM_HEAD) p.role = "lm_head.weight", p.dims[0] = 101;
-    if (kind == PARAM_POSITION) p.role = "pos.weight", p.dims[0] = 32;
+    if (kind == PARAM_OUTER) p.matrix = MATRIX_attn_out, p.dims[0] = d;
+    if (kind == PARAM_EMBED) p.matrix = MATRIX_NONE, p.dims[0] = 101;
+    if (kind == PARAM_HEAD) p.matrix = MATRIX_NONE, p.dims[0] = 101;
+    if (kind == PARAM_POSITION) p.matrix = MATRIX_NONE, p.dims[0] = 32;
     return p;
 }
 
