@@ -352,6 +352,22 @@ static bool change(run_spec *s, int i)
     }
 }
 
+/* Every matrix of a block is one of core/graph/matrix.def, with its name and kind. */
+static void matrices_are_known(const run_spec *spec)
+{
+    net n;
+    build(&n, spec);
+    for (int i = 0; i < n.s.g.n_params; i++) {
+        const param *p = &n.s.g.params[i];
+        bool in_block = p->layer >= 1 && p->layer <= spec->depth;
+        ck_assert_msg((p->matrix != MATRIX_NONE) == (p->rank == 2 && in_block), "%s", p->name);
+        if (p->matrix == MATRIX_NONE) continue;
+        ck_assert_str_eq(p->role, block_matrix_name(p->matrix));
+        ck_assert_int_eq(p->kind, block_matrix_kind(p->matrix));
+    }
+    free(n.tables);
+}
+
 /* With all changes that the engine accepts, one after another, all sites and metrics. */
 static void try_all(const char *name, int norm_row, bool parallel)
 {
@@ -360,6 +376,7 @@ static void try_all(const char *name, int norm_row, bool parallel)
     spec.model.qk_norm_type = engine_table.head_norm(norm_row);
     spec.model.parallel = parallel;
     spec.strategy.parallel_norms = 2;
+    if (strncmp(name, "chain_", 6) == 0) spec.model.mixer = row("mixers", "none");
     for (int i = 0; i < SITE_COUNT; i++) spec.measure.sites[i] = true;
     for (int i = 0; i < METRIC_COUNT; i++) spec.measure.metrics[i] = true;
     for (int i = 0;; i++) {
@@ -373,6 +390,7 @@ static void try_all(const char *name, int norm_row, bool parallel)
     if (engine_table.check(&spec, &err)) return; /* the norm or a parallel block is refused */
     ck_assert_msg(engine_table.estimate(&spec, 2, true, &cost, &err) == ERR_OK, "%s, %s: %s", name,
                   norm_registry.rows[norm_row]->name, err.message);
+    matrices_are_known(&spec);
 }
 
 START_TEST(test_the_graph_has_room_for_all_that_a_placement_can_have)
