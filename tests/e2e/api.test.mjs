@@ -39,7 +39,7 @@ test('the life of a job: 202, Location, runs, series, chart, steps, SQL', async 
 
   const series = await daemon.get(`${job.links.series}?metric=var&site=resid_out&step=0`);
   assert.deepEqual(series.columns,
-    ['run_id', 'seed', 'arm', 'step', 'layer', 'site', 'metric', 'param', 'value', 'reason']);
+    ['run_id', 'seed', 'arm', 'step', 'layer', 'site', 'metric', 'param', 'value', 'reason', 'item', 'item_kind']);
   assert.equal(series.truncated, false);
   assert.equal(series.rows.length, 4 * 3); // a run's three blocks
   const stored = sql(daemon.db, `SELECT run_id, layer, value FROM v_measurements WHERE job_id = ${id}
