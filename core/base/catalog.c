@@ -124,10 +124,21 @@ static const use_set site_uses[SITE_COUNT] = {
 };
 
 static const use_set group_uses[GROUP_COUNT] = {
-#define GROUP(n, use) use,
+#define GROUP(n, use, site) use,
 #include "core/base/group.def"
 #undef GROUP
 };
+
+static const site group_sites[GROUP_COUNT] = {
+#define GROUP(n, use, site) SITE_##site,
+#include "core/base/group.def"
+#undef GROUP
+};
+
+site metric_usual_site(metric m)
+{
+    return group_sites[metric_groups[m]];
+}
 
 use_set catalog_use(const registry *r, int row)
 {

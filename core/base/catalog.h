@@ -29,7 +29,7 @@ typedef enum metric {
 } metric;
 
 typedef enum metric_group {
-#define GROUP(name, use) GROUP_##name,
+#define GROUP(name, use, site) GROUP_##name,
 #include "core/base/group.def"
 #undef GROUP
     GROUP_COUNT
@@ -81,6 +81,7 @@ site_role site_role_of(site s);
 bool site_is_value(site s);  /* a value of a pass, with moments and a gradient */
 bool site_is_stream(site s); /* the residual stream, between blocks or inside one */
 metric_group metric_group_of(metric m);
+site metric_usual_site(metric m);   /* where one looks at it who does not say */
 const char *item_name(item_kind k); /* "head"; "" for ITEM_NONE */
 const char *item_summary(item_kind k);
 const char *reason_name(reason r);     /* "NAN", "POS_INF", "ZERO", … ; "" for REASON_NONE */

@@ -4,12 +4,12 @@
 
 #include <string.h>
 
-#define GROUP(name, use) extern const gauge gauge_##name;
+#define GROUP(name, use, site) extern const gauge gauge_##name;
 #include "core/base/group.def"
 #undef GROUP
 
 const gauge *const gauge_table[GROUP_COUNT] = {
-#define GROUP(name, use) &gauge_##name,
+#define GROUP(name, use, site) &gauge_##name,
 #include "core/base/group.def"
 #undef GROUP
 };

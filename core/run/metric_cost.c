@@ -46,7 +46,7 @@ static double group_flops(const graph *g, int k, bool carried[GROUP_COUNT])
 void metric_cost_of(const session *s, metric_cost out[GROUP_COUNT])
 {
     static const char *const names[] = {
-#define GROUP(name, use) #name,
+#define GROUP(name, use, site) #name,
 #include "core/base/group.def"
 #undef GROUP
     };

@@ -32,10 +32,8 @@ typedef struct chart {
 
 static const char *usual_site(const entry *of)
 {
-    if (strcmp(of->group, "attention") == 0) return "attn_prob";
-    if (strcmp(of->group, "parameter") == 0) return "param";
-    if (strcmp(of->group, "fit") == 0 || strcmp(of->group, "proxy") == 0) return "run";
-    return "resid_out";
+    int row = registry_find(&metric_registry, of->name);
+    return site_registry.rows[metric_usual_site((metric)row)]->name;
 }
 
 static bool one_name(request *r, const char *parameter, const registry *names, const entry **out)

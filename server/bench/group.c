@@ -33,7 +33,7 @@ static bool is_defaults(const bench_group *g)
 static void list_groups(bench_groups *out, const char *only)
 {
     static const char *const names[] = {
-#define GROUP(name, use) #name,
+#define GROUP(name, use, site) #name,
 #include "core/base/group.def"
 #undef GROUP
     };

@@ -112,6 +112,8 @@ void tables_write_entry(json_out *o, const registry *r, int row)
         json_string_member(o, "unit", e->unit);
         json_string_member(o, "direction", e->direction);
         json_string_member(o, "scale", e->scale);
+        json_string_member(o, "usual_site",
+                           site_registry.rows[metric_usual_site((metric)row)]->name);
     }
     if (r == &rule_registry) write_rule(o, &rule_table[row]);
     json_end(o);

@@ -103,13 +103,6 @@ static err_code read_member(item *out, const cJSON *v, int depth_max, error *err
 
 /* --- one item --------------------------------------------------------------------------------- */
 
-static int default_site(int row)
-{
-    const char *group = metric_registry.rows[row]->group;
-    if (strcmp(group, "fit") == 0 || strcmp(group, "proxy") == 0) return SITE_run;
-    return strcmp(group, "parameter") == 0 ? SITE_param : SITE_resid_out;
-}
-
 static err_code check_item(const item *t, error *err)
 {
     if (!t->given[METRIC])
@@ -159,7 +152,7 @@ static err_code read_item(rule *out, const char *name, const cJSON *v, int depth
         error_prefix(err, member->string);
         return code;
     }
-    if (t.given[METRIC] && t.site < 0) t.site = default_site(t.metric);
+    if (t.given[METRIC] && t.site < 0) t.site = (int)metric_usual_site((metric)t.metric);
     err_code code = check_item(&t, err);
     if (!code) *out = make_rule(&t, name);
     return code;

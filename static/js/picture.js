@@ -30,7 +30,7 @@ export function choice(query, job, metrics, scalars = new Set()) {
   const list = metrics.filter((m) => measured.has(m.name) && m.group !== 'fit' && !scalars.has(m.name));
   const name = query.get('metric') || (measured.has('var') ? 'var' : list[0]?.name) || 'var';
   const metric = metrics.find((m) => m.name === name) || { name, group: '', scale: 'linear', unit: '1', summary: '' };
-  const usual = { attention: 'attn_prob', parameter: 'param' }[metric.group] || 'resid_out';
+  const usual = metric.usual_site || 'resid_out';
   const steps = measure.steps || [];
   const step = query.has('step') ? Number(query.get('step')) : undefined; /* the last that has results */
   return { metric, metrics: list, site: query.get('site') || usual, sites: measure.sites || [], steps, step,
