@@ -8,11 +8,19 @@ size_t cost_value_bytes(const graph *g, int v)
     return (size_t)g->batch * (size_t)val->rows * (size_t)val->cols * sizeof(real);
 }
 
+static double products_flops(const graph *g, const node *n)
+{
+    op_product p[OP_PRODUCTS];
+    double sum = 0;
+    int count = n->op->products ? n->op->products(g, n, p) : 0;
+    for (int i = 0; i < count; i++) sum += 2.0 * p[i].count * p[i].m * p[i].n * p[i].k;
+    return sum;
+}
+
 double cost_pass_flops(const graph *g)
 {
     double sum = 0;
-    for (int i = 0; i < g->n_nodes; i++)
-        if (g->nodes[i].op->flops) sum += g->nodes[i].op->flops(g, &g->nodes[i]);
+    for (int i = 0; i < g->n_nodes; i++) sum += products_flops(g, &g->nodes[i]);
     return sum;
 }
 
@@ -21,7 +29,7 @@ double cost_pass_traffic(const graph *g, bool backward)
     double sum = 0;
     for (int i = 0; i < g->n_nodes; i++) {
         const node *n = &g->nodes[i];
-        if (n->op->flops) continue;
+        if (n->op->products) continue;
         double out = (double)cost_value_bytes(g, n->outputs[0]);
         for (int k = 0; k < n->n_inputs; k++) {
             double in = (double)cost_value_bytes(g, n->inputs[k]);

@@ -53,6 +53,16 @@ static inline void describe_number(description *d, const char *name, double numb
     d->numbers[d->n_numbers++].value = number;
 }
 
+/* C [m, n] = A [m, k] op(B) over k, so many times. The backward pass has two more: of A from C and B,
+ * of B from C and A. */
+enum { OP_PRODUCTS = 2 };
+typedef struct op_product {
+    const char *name; /* as benches call it: qkv, wo, w1, w2, head, qk, pv */
+    double count;
+    int m, n, k;
+    bool turned; /* B is [n, k]; else [k, n] */
+} op_product;
+
 typedef struct op {
     entry entry;
     bool alias_grad; /* the gradient of every input is that of output 0: shared, not copied */
@@ -84,8 +94,8 @@ typedef struct op {
     /* Role of the matrix whose product begins at this column of output 0; NULL: not made so */
     const char *(*part)(const graph *g, const node *n, int column);
     size_t (*scratch)(const graph *g, const node *n); /* reals per worker; NULL: none */
-    double (*flops)(const graph *g,
-                    const node *n); /* matrix products of the forward pass; NULL: none */
+    /* The matrix products of the forward pass of a whole batch; returns how many. NULL: none */
+    int (*products)(const graph *g, const node *n, op_product out[OP_PRODUCTS]);
 } op;
 
 #endif

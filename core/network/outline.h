@@ -10,7 +10,13 @@
 
 #include <stddef.h>
 
-enum { OUTLINE_INPUTS = 4, OUTLINE_PARAMS = 8, OUTLINE_SITES = 8, OUTLINE_NUMBERS = 4 };
+enum {
+    OUTLINE_INPUTS = 4,
+    OUTLINE_PARAMS = 8,
+    OUTLINE_SITES = 8,
+    OUTLINE_NUMBERS = 4,
+    OUTLINE_PRODUCTS = 2
+};
 
 typedef struct outline_input {
     int node; /* number of the node that made it, counted from 0 */
@@ -30,13 +36,22 @@ typedef struct outline_number {
     double value;
 } outline_number;
 
+/* C [m, n] = A [m, k] op(B), so many times in a pass over a batch; turned: B is [n, k]. */
+typedef struct outline_product {
+    const char *name; /* qkv, wo, w1, w2, head, qk, pv */
+    double count;
+    int m, n, k;
+    bool turned;
+} outline_product;
+
 /* Texts are borrowed from the program. */
 typedef struct outline_node {
     int layer;         /* 0 before the blocks, 1..L, L+1 after them */
     const char *op;    /* row of the registry ops */
     const char *what;  /* norm, activation, positions or gain; or NULL */
     const char *place; /* of a norm: where it stands, "attn.norm_in"; or NULL */
-    bool products;     /* matrix products */
+    int n_products;
+    outline_product products[OUTLINE_PRODUCTS]; /* matrix products of its forward pass */
     bool constants; /* numbers that are not learned take part: a bias on logits, factors of rows */
     bool frozen;    /* a norm that divides by constants */
     int cols;       /* features of what it makes */

@@ -483,11 +483,16 @@ static size_t scratch(const graph *g, const node *n)
     return 3 * room + distances + (distances + 1) * (sizeof(double) / sizeof(real));
 }
 
-/* Two products of full [T, T] matrices; masked ones are cut, which is not counted. */
-static double flops(const graph *g, const node *n)
+/* Two products of full [T, T] matrices a head; masked ones are cut, which is not counted. */
+static int list_products(const graph *g, const node *n, op_product out[OP_PRODUCTS])
 {
     const value *q = &g->values[n->inputs[0]];
-    return 4.0 * g->batch * q->rows * q->rows * q->cols;
+    const attention_args *how = n->own;
+    const int length = q->rows, width = q->cols / how->heads;
+    const double count = (double)g->batch * how->heads;
+    out[0] = (op_product){"qk", count, length, length, width, true};
+    out[1] = (op_product){"pv", count, length, width, length, false};
+    return 2;
 }
 
 static void describe(const graph *g, const node *n, description *out)
@@ -513,5 +518,5 @@ const op op_attention = {
     .param_task = op_vector_task,
     .scratch = scratch,
     .describe = describe,
-    .flops = flops,
+    .products = list_products,
 };

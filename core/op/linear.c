@@ -141,10 +141,25 @@ static void param_task(const exec *x, const node *n, int task)
     exec_slice(x, own_of(n)->biases[i], task, db, rows);
 }
 
-static double flops(const graph *g, const node *n)
+static const char *product_name(const param *p)
 {
-    const value *in = &g->values[n->inputs[0]], *out = &g->values[n->outputs[0]];
-    return 2.0 * g->batch * in->rows * in->cols * out->cols;
+    static const char *const names[MATRIX_COUNT] = {
+        [MATRIX_query] = "qkv",   [MATRIX_key] = "qkv", [MATRIX_value] = "qkv",
+        [MATRIX_attn_out] = "wo", [MATRIX_gate] = "w1", [MATRIX_up] = "w1",
+        [MATRIX_down] = "w2"};
+    return names[p->matrix] ? names[p->matrix] : "head";
+}
+
+static int products(const graph *g, const node *n, op_product out[OP_PRODUCTS])
+{
+    const value *x = &g->values[n->inputs[0]], *y = &g->values[n->outputs[0]];
+    out[0] = (op_product){.name = product_name(&g->params[n->params[0]]),
+                          .count = 1,
+                          .m = g->batch * x->rows,
+                          .n = y->cols,
+                          .k = x->cols,
+                          .turned = true};
+    return 1;
 }
 
 int op_linear_matrices(const node *n)
@@ -180,7 +195,7 @@ const op op_linear = {
     .n_param_tasks = n_param_tasks,
     .n_slices = n_slices,
     .param_task = param_task,
-    .flops = flops,
+    .products = products,
     .describe = describe,
     .part = part,
 };

@@ -3,6 +3,7 @@
 #include "server/machine/block.h"
 
 #include <cblas.h>
+#include <string.h>
 
 enum { SAMPLES = 5 };
 static const double sample_flops = 1e8; /* short products are repeated to this much work */
@@ -20,54 +21,49 @@ double bench_gemm_flops(const bench_gemm *g)
     return sum;
 }
 
-static void add(bench_gemm *g,
-                double count,
-                const char *layer,
-                const char *pass,
-                const int mnk[3],
-                const char *op)
+/* The same product of another block is one more of it. */
+static void
+add(bench_gemm *g, const outline_product *p, const char *pass, const int mnk[3], const char *op)
 {
-    g->products[g->n++] = (bench_product){.layer = layer,
+    for (int i = 0; i < g->n; i++) {
+        bench_product *b = &g->products[i];
+        if (strcmp(b->layer, p->name) != 0 || strcmp(b->pass, pass) != 0) continue;
+        if (b->m != mnk[0] || b->n != mnk[1] || b->k != mnk[2]) continue;
+        b->count += p->count;
+        return;
+    }
+    if (g->n == BENCH_PRODUCTS) {
+        g->too_many = true;
+        return;
+    }
+    g->products[g->n++] = (bench_product){.layer = p->name,
                                           .pass = pass,
-                                          .count = count,
+                                          .count = p->count,
                                           .m = mnk[0],
                                           .n = mnk[1],
                                           .k = mnk[2],
                                           .op = op};
 }
 
-/* y = x W', W [out, in]; dx = dy W; dW = dy' x. */
-static void add_linear(bench_gemm *g, double count, const char *layer, int tokens, int in, int out)
+/* C = A op(B); dA = dC op'(B), and of B: dC' A where it is turned, else A' dC. */
+static bool add_node(void *user, const outline_node *node)
 {
-    add(g, count, layer, "fwd", (int[]){tokens, out, in}, "NT");
-    add(g, count, layer, "dx", (int[]){tokens, in, out}, "NN");
-    add(g, count, layer, "dw", (int[]){out, in, tokens}, "TN");
-}
-
-/* S = q k', y = P v; dP = dy v', dv = P' dy, dq = dS k, dk = dS' q. */
-static void add_attention(bench_gemm *g, double count, int length, int width)
-{
-    const int to_scores[] = {length, length, width}, from_scores[] = {length, width, length};
-    add(g, count, "qk", "fwd", to_scores, "NT");
-    add(g, count, "pv", "fwd", from_scores, "NN");
-    add(g, count, "pv", "dp", to_scores, "NT");
-    add(g, count, "pv", "dv", from_scores, "TN");
-    add(g, count, "qk", "dq", from_scores, "NN");
-    add(g, count, "qk", "dk", from_scores, "TN");
-}
-
-static void list_products(bench_gemm *g, const run_spec *s)
-{
-    const spec_model *m = &s->model;
-    int tokens = s->data.batch * s->data.seq_len, width = m->head_dim, queries = m->n_heads * width;
-    bool gated = engine_for(s->precision)->activation_gated(m->activation);
-    double L = s->depth;
-    add_linear(g, L, "qkv", tokens, m->d_model, queries + 2 * m->n_kv_heads * width);
-    add_linear(g, L, "wo", tokens, queries, m->d_model);
-    add_linear(g, L, "w1", tokens, m->d_model, gated ? 2 * m->d_ff : m->d_ff);
-    add_linear(g, L, "w2", tokens, m->d_ff, m->d_model);
-    add_linear(g, 1, "head", tokens, m->d_model, m->vocab);
-    add_attention(g, L * s->data.batch * m->n_heads, s->data.seq_len, width);
+    bench_gemm *g = user;
+    for (int i = 0; i < node->n_products; i++) {
+        const outline_product *p = &node->products[i];
+        const int m = p->m, n = p->n, k = p->k;
+        const bool is_linear = strcmp(p->name, "qk") != 0 && strcmp(p->name, "pv") != 0;
+        const char *a = is_linear   ? "dx"
+                        : p->turned ? "dq"
+                                    : "dp",
+                   *b = is_linear   ? "dw"
+                        : p->turned ? "dk"
+                                    : "dv";
+        add(g, p, "fwd", (int[]){m, n, k}, p->turned ? "NT" : "NN");
+        add(g, p, a, (int[]){m, k, n}, p->turned ? "NN" : "NT");
+        add(g, p, b, p->turned ? (int[]){n, k, m} : (int[]){k, n, m}, "TN");
+    }
+    return true;
 }
 
 static size_t larger(size_t a, size_t b)
@@ -102,7 +98,11 @@ static void fill(bench_gemm *g)
 err_code bench_gemm_init(bench_gemm *g, const run_spec *spec, error *err)
 {
     *g = (bench_gemm){.is_double = spec->precision == PRECISION_FLOAT64};
-    list_products(g, spec);
+    err_code code = engine_for(spec->precision)->outline(spec, add_node, g, err);
+    if (code) return code;
+    if (g->too_many)
+        return error_set(err, ERR_INTERNAL, "", "a pass has more than %d kinds of products",
+                         (int)BENCH_PRODUCTS);
     g->stride =
         (largest_operand(g) * (g->is_double ? sizeof(double) : sizeof(float)) + 63) / 64 * 64;
     g->bytes = 3 * g->stride;

@@ -1,4 +1,4 @@
-/* The matrix products of one forward and backward pass, and how fast the matrix library computes
+/* The matrix products of one forward and backward pass, as the ops of the graph list them, and how fast the matrix library computes
  * each of them on its own: the bound that a pass is compared with.
  *
  * Products as a framework makes them: q, k, v in one, gate and up in one; attention per sequence
@@ -11,7 +11,7 @@
 #include "core/engine.h"
 #include "server/bench/times.h"
 
-enum { BENCH_PRODUCTS = 21 };
+enum { BENCH_PASSES = 3, BENCH_PRODUCTS = 16 * BENCH_PASSES };
 
 typedef struct bench_product {
     const char *layer; /* "qkv", "wo", "w1", "w2", "head", "qk", "pv" */
@@ -23,8 +23,9 @@ typedef struct bench_product {
 } bench_product;
 
 typedef struct bench_gemm {
-    bench_product products[BENCH_PRODUCTS];
+    bench_product products[BENCH_PRODUCTS]; /* a forward one, then its two of the backward pass */
     int n;
+    bool too_many; /* more than there is room for */
     bool is_double;
     bench_times bound; /* sum of count x time, per round */
     void *operands;

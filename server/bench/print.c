@@ -17,25 +17,20 @@ static double gflops(double flops, double ms)
 
 /* --- text ------------------------------------------------------------------------------------- */
 
-/* One line per layer: its products stand together in the list, in any order. */
-static void print_layer(FILE *to, const bench_gemm *g, const char *layer)
+/* A forward product and, behind it in the list, its two of the backward pass. */
+static void print_product(FILE *to, const bench_product *p)
 {
-    for (int i = 0; i < g->n; i++) {
-        const bench_product *p = &g->products[i];
-        if (strcmp(p->layer, layer) != 0) continue;
-        if (strcmp(p->pass, "fwd") == 0)
-            fprintf(to, "  %-5s %6.0f x %5d x %5d x %5d ", layer, p->count, p->m, p->n, p->k);
-        fprintf(to, "  %s %3.0f", p->pass,
-                gflops(bench_product_flops(p), bench_median(&p->times, BENCH_CPU)));
-    }
+    fprintf(to, "  %-5s %6.0f x %5d x %5d x %5d ", p->layer, p->count, p->m, p->n, p->k);
+    for (int i = 0; i < BENCH_PASSES; i++)
+        fprintf(to, "  %s %3.0f", p[i].pass,
+                gflops(bench_product_flops(&p[i]), bench_median(&p[i].times, BENCH_CPU)));
     fputc('\n', to);
 }
 
 static void print_products(FILE *to, const bench_gemm *g)
 {
-    static const char *const layers[] = {"qkv", "wo", "w1", "w2", "head", "qk", "pv"};
     fputs("  products, m x n x k of the forward one; GF/s each on its own\n", to);
-    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) print_layer(to, g, layers[i]);
+    for (int i = 0; i < g->n; i += BENCH_PASSES) print_product(to, &g->products[i]);
 }
 
 static void print_line(FILE *to, const char *label, double median, double least, double rate)

@@ -291,7 +291,7 @@ static void write_node(json_out *o, const drawing *d, const drawing_part *p, int
     json_string_member(o, "op", n->op);
     json_string_member(o, "what", n->what);
     json_string_member(o, "place", n->place);
-    json_bool_member(o, "products", n->products);
+    json_bool_member(o, "products", n->n_products > 0);
     json_bool_member(o, "constants", n->constants);
     json_bool_member(o, "frozen", n->frozen);
     json_integer_member(o, "features", n->cols);

@@ -63,7 +63,7 @@ static void say_matrices(char label[LABEL], const outline_node *n)
         say_role(label, between, role);
         between = ", ";
     }
-    if (biased && n->products) say(label, " with biases");
+    if (biased && n->n_products > 0) say(label, " with biases");
 }
 
 /* Learned vectors, where they are not the gain from 1 and the bias from 0 of a norm. */
@@ -164,7 +164,7 @@ static void join_inputs(const state *s, row *r, int i, int *from, int *to)
 static const char *glyph(const outline_node *n)
 {
     if (n->place) return "▓";
-    if (n->products) return "□";
+    if (n->n_products > 0) return "□";
     return n->n_inputs > 1 ? "⊕" : "○";
 }
 

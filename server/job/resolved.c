@@ -38,7 +38,8 @@ static bool strategy_gives(const reading *r, int id)
  * of a preset means nothing to some. */
 static bool left_to_names(const reading *r, int id)
 {
-    return !r->base.given[id] && (strategy_gives(r, id) || field_table[id].use);
+    const field *f = &field_table[id];
+    return !r->base.given[id] && (strategy_gives(r, id) || (f->use && !f->omitted));
 }
 
 /* What the job is laid over where the sweep does not say: the preset, NULL while arms name others

@@ -13,6 +13,12 @@
 #include <string.h>
 
 static const char *const networks[] = {
+    "{\"model\":{\"preset\":\"mlp\",\"d_model\":32},\"depth\":3,\"data\":{\"batch\":2,\"seq_len\":"
+    "9}}",
+    "{\"model\":{\"d_model\":32,\"mlp\":\"none\"},\"depth\":3,\"data\":{\"batch\":2,\"seq_len\":9}"
+    "}",
+    "{\"model\":{\"d_model\":32,\"mixer\":\"none\"},\"depth\":3,\"data\":{\"batch\":2,\"seq_len\":"
+    "9}}",
     "{\"model\":{\"d_model\":32,\"n_heads\":4,\"vocab\":50},\"depth\":3,\"data\":{\"batch\":2,"
     "\"seq_len\":9}}",
     "{\"model\":{\"d_model\":48,\"n_heads\":6,\"n_kv_heads\":2,\"activation\":\"swiglu\",\"d_ff\":"
@@ -63,7 +69,7 @@ START_TEST(test_a_round_times_everything_once)
             ck_assert(b.cells[pass][t].peak_bytes > 0);
         }
     ck_assert(b.cells[PASS_ALL][0].measurements > b.cells[PASS_SCRIPT][0].measurements);
-    ck_assert(b.cells[PASS_SCRIPT][0].measurements > b.cells[PASS_STREAM][0].measurements);
+    ck_assert(b.cells[PASS_SCRIPT][0].measurements >= b.cells[PASS_STREAM][0].measurements);
     bench_job_deinit(&b);
     job_deinit(&j);
 }
