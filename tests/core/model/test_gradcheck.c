@@ -135,8 +135,11 @@ static run_spec make_spec(int i)
     s.strategy.groups = 2; /* groups of two features would all be +-1 */
     if (strcmp(row_name("norms", s.strategy.norm), "none") == 0)
         s.strategy.alpha = 0.75; /* or the stream grows beyond what float32 can tell */
+    const char *active = row_name("activations", s.model.activation);
+    bool halves =
+        strstr(active, "glu") != NULL; /* a product of two, which a layer leaves as it is */
     if (strcmp(row_name("placements", p), "ngpt") == 0 &&
-        s.model.activation == row("activations", "relu"))
+        (strcmp(active, "relu") == 0 || (round == LAYER && halves)))
         s.model.activation = row("activations", "gelu"); /* or |M(x)|, a divisor, may be 0 */
     s.strategy.parallel_norms = i % 2 + 1;
     s.strategy.fraction = 0.5;
