@@ -141,7 +141,7 @@ static err_code check_groups(const run_spec *spec, const char *field, int groups
         bool seen;
     } widths[] = {{"d_model", m->d_model, true},
                   {"n_heads x head_dim", m->n_heads * m->head_dim, inside->values != NULL},
-                  {"d_ff", m->d_ff, inside->hidden != NULL || inside->hidden_in != NULL}};
+                  {"d_ff", slot_units(spec), inside->hidden != NULL || inside->hidden_in != NULL}};
     snprintf(pointer, sizeof pointer, "/strategy/%s", field);
     for (size_t i = 0; groups && i < sizeof widths / sizeof *widths; i++)
         if (widths[i].seen && widths[i].width % groups)

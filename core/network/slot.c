@@ -59,3 +59,9 @@ int slot_branches(const branch *out[SLOTS], const run_spec *spec)
     if (slot_mlp(spec)) out[n++] = slot_mlp(spec);
     return n;
 }
+
+int slot_units(const run_spec *spec)
+{
+    const branch *mlp = slot_mlp(spec);
+    return mlp && mlp->one_matrix ? spec->model.d_model : spec->model.d_ff;
+}

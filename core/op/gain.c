@@ -35,6 +35,7 @@ int op_gain_build(graph *g, int x, const int *p, int n_p, const gain_map *map, d
     int cols = g->values[x].cols, y = graph_value(g, g->values[x].rows, cols);
     if (g->failed) return y;
     for (int i = 0; i < n_p; i++) n->partial_count += g->params[p[i]].count;
+    if ((size_t)cols % n->partial_count) g->failed = true; /* factors of another width */
     o->groups = cols / (int)n->partial_count;
     n->inputs[0] = x, n->n_inputs = 1;
     n->outputs[0] = y, n->n_outputs = 1;

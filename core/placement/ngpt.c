@@ -50,7 +50,7 @@ static int turned(builder *b, int x, bool key)
 
 static int hidden_in(builder *b, int h)
 {
-    size_t width = (size_t)b->spec->model.d_ff;
+    size_t width = (size_t)(b->g->values[h].cols / (b->activation->gate ? 2 : 1));
     int p[2], n = 0;
     if (b->activation->gate) p[n++] = graph_vector(b->g, PARAM_LEARNED, "mlp.gate_scale", width, 1);
     p[n++] = graph_vector(b->g, PARAM_LEARNED, "mlp.up_scale", width, 1);

@@ -1,3 +1,4 @@
+#include "core/network/slot.h"
 #include "core/proxy/proxy.h"
 
 #include "core/metric/gram.h"
@@ -48,7 +49,7 @@ static void layout_spectra(const session *s, int n_threads, proxy_work *w, arena
 static void layout_codes(const session *s, proxy_work *w, arena *a)
 {
     const graph *g = &s->g;
-    size_t batch = (size_t)g->batch, units = (size_t)g->seq_len * (size_t)s->spec->model.d_ff;
+    size_t batch = (size_t)g->batch, units = (size_t)g->seq_len * (size_t)slot_units(s->spec);
     w->words = (units + 63) / 64;
     w->codes = arena_alloc(a, batch * w->words * sizeof *w->codes);
     w->agree = arena_alloc(a, 2 * batch * batch * sizeof *w->agree);

@@ -58,18 +58,12 @@ entry_var(const run_spec *spec, int layer, block_matrix which, param_kind kind, 
     return rule_var(init_rule_of(spec, &p), out, in);
 }
 
-/* Hidden units of the MLP. */
-static int units_of(const run_spec *spec)
-{
-    return setting_one_matrix(spec) ? spec->model.d_model : spec->model.d_ff;
-}
-
 /* Rows and columns of a matrix of the blocks. */
 static void shape_of(const run_spec *spec, block_matrix which, int *out, int *in)
 {
     const spec_model *m = &spec->model;
     const int D = m->d_model, all = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim,
-              F = units_of(spec);
+              F = slot_units(spec);
     const int shapes[MATRIX_COUNT][2] = {
         [MATRIX_query] = {all, D},    [MATRIX_key] = {kv, D}, [MATRIX_value] = {kv, D},
         [MATRIX_attn_out] = {D, all}, [MATRIX_gate] = {F, D}, [MATRIX_up] = {F, D},
@@ -334,7 +328,7 @@ void setting_sublayer(setting *s, int layer, int i, sublayer *out)
     const spec_model *m = &spec->model;
     const recipe *r = recipe_at(spec, layer);
     const recipe_sublayer *at = mlp ? &r->mlp : &r->attn;
-    int D = m->d_model, inner = mlp ? units_of(spec) : m->n_heads * m->head_dim;
+    int D = m->d_model, inner = mlp ? slot_units(spec) : m->n_heads * m->head_dim;
     *out = (sublayer){.is_mlp = mlp,
                       .one_matrix = b->one_matrix,
                       .is_last = i == s->n_sublayers - 1,

@@ -306,7 +306,7 @@ static int affordable_groups(const run_spec *spec)
 {
     const spec_model *m = &spec->model;
     double d = m->d_model, T = spec->data.seq_len, inner = (double)m->n_heads * m->head_dim;
-    double pass = spec->data.batch * T * (8 * d * inner + 4 * d * m->d_ff + 4 * T * inner);
+    double pass = spec->data.batch * T * (8 * d * inner + 4 * d * slot_units(spec) + 4 * T * inner);
     double n = sqrt(0.05 * 3 * pass / 30e9 / (has_halves(spec) ? 1.2e-6 : 0.6e-6));
     return n < THEORY_GROUPS ? (int)n : THEORY_GROUPS;
 }
