@@ -49,8 +49,8 @@ init_rule init_normal_rule(double std);
 init_rule init_truncated_rule(double std, double cut);
 init_rule init_uniform_rule(double bound);
 init_rule init_orthogonal_rule(double gain);
-bool init_is_table(const param *p);               /* token or position table */
-bool init_is_block_matrix(const param *p);        /* of a branch: inner or outer */
+bool init_is_table(const param *p);        /* token or position table */
+bool init_is_block_matrix(const param *p); /* of a branch: inner or outer */
 /* W_V, W_O and the MLP's matrices: through which the signal goes. W_Q and W_K only weigh it. */
 bool init_is_carrier(const param *p);
 double init_fan_in(const param *p);                 /* of a table: D */
