@@ -166,11 +166,13 @@ static void branch_attention(const sublayer *s, trace *tr, double *work)
 static const double *
 hidden_of(const sublayer *s, const tokens *t, const double *in, double *h, double *scale)
 {
+    double r[TOKENS_MAX];
     *scale = s->gain_in;
     if (s->pre.kind == STEP_NONE) return in;
     memcpy(h, in, tokens_doubles(t) * sizeof *h);
     scale_all(h, s->gain_in, t);
-    norm_forward(&s->pre, h, NULL, t, NULL, NULL);
+    row_factors(&s->pre, h, NULL, t, r); /* never point-wise: setting_reason() */
+    scale_rows(h, r, t);
     *scale = 1;
     return h;
 }

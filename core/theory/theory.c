@@ -344,7 +344,7 @@ static void layout_segment(walk *w, const run_spec *spec, size_t n, bool alone, 
                  own = one + trace_doubles((int)n, (int)halves);
     w->every = segment_of(spec, (size_t)w->each * own * sizeof(double), alone);
     const size_t segments = (size_t)(spec->depth - 1) / (size_t)w->every + 1,
-                 rows = (size_t)(w->each * w->every);
+                 rows = (size_t)w->each * (size_t)w->every;
     w->kept = arena_alloc(a, rows * sizeof *w->kept);
     double *at = arena_alloc(a, rows * own * sizeof *at);
     for (size_t i = 0; w->kept && i < rows; i++, at += own) w->kept[i] = (kept){.k = at};
