@@ -378,7 +378,7 @@ static void mlp_backward(const sublayer *s,
     if (s->pre.kind != STEP_NONE) {
         memcpy(raw, in, each * sizeof *raw);
         scale_all(raw, s->gain_in, t);
-        norm_backward(&s->pre, slopes, raw, NULL, t, 1, NULL, NULL);
+        norm_backward(&s->pre, slopes, raw, NULL, t, 1, spare + 3 * each, series);
     }
     for (size_t i = 0; i < each; i++) grad[i] = s->gain_in * slopes[i] + s->gain_up * values[i];
     if (!m) return;
