@@ -230,7 +230,8 @@ static map branch_map(const sublayer *s, const tokens *t, kernel_mean at, const 
     A = product(norm_map(&s->pre, before, h), A);
     A = product(activation_map(s, h.q, fmin(h.p, h.q)), A);
     A = scaled(product(norm_map(&s->inner, values, inner), A), s->gain_out);
-    return scaled(product(norm_map(&s->out, raw, kernel_means(tr->branch, t)), A), 1);
+    if (s->out.kind != STEP_ROW) return scaled(A, s->beta * s->beta);
+    return product(norm_map(&s->out, raw, kernel_means(tr->branch, t)), A);
 }
 
 void spread_layer(const sublayer *s, const tokens *t, stream *x, trace *tr)
