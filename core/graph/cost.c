@@ -10,7 +10,7 @@ size_t cost_value_bytes(const graph *g, int v)
 
 static double products_flops(const graph *g, const node *n)
 {
-    op_product p[OP_PRODUCTS];
+    matrix_product p[NODE_PRODUCTS];
     double sum = 0;
     int count = n->op->products ? n->op->products(g, n, p) : 0;
     for (int i = 0; i < count; i++) sum += 2.0 * p[i].count * p[i].m * p[i].n * p[i].k;

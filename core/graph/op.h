@@ -18,6 +18,7 @@
 #ifndef CORE_GRAPH_OP_H
 #define CORE_GRAPH_OP_H
 
+#include "core/base/product.h"
 #include "core/graph/graph.h"
 
 struct exec;
@@ -53,16 +54,6 @@ static inline void describe_number(description *d, const char *name, double numb
     d->numbers[d->n_numbers++].value = number;
 }
 
-/* C [m, n] = A [m, k] op(B) over k, so many times. The backward pass has two more: of A from C and B,
- * of B from C and A. */
-enum { OP_PRODUCTS = 2 };
-typedef struct op_product {
-    const char *name; /* as benches call it: qkv, wo, w1, w2, head, qk, pv */
-    double count;
-    int m, n, k;
-    bool turned; /* B is [n, k]; else [k, n] */
-} op_product;
-
 typedef struct op {
     entry entry;
     bool alias_grad; /* the gradient of every input is that of output 0: shared, not copied */
@@ -95,7 +86,7 @@ typedef struct op {
     const char *(*part)(const graph *g, const node *n, int column);
     size_t (*scratch)(const graph *g, const node *n); /* reals per worker; NULL: none */
     /* The matrix products of the forward pass of a whole batch; returns how many. NULL: none */
-    int (*products)(const graph *g, const node *n, op_product out[OP_PRODUCTS]);
+    int (*products)(const graph *g, const node *n, matrix_product out[NODE_PRODUCTS]);
 } op;
 
 #endif

@@ -52,16 +52,6 @@ static void add_inputs(outline_node *out, const graph *g, const node *n)
     }
 }
 
-static void add_products(outline_node *out, const graph *g, const node *n)
-{
-    _Static_assert((int)OUTLINE_PRODUCTS == (int)OP_PRODUCTS, "one for each");
-    op_product p[OP_PRODUCTS];
-    out->n_products = n->op->products ? n->op->products(g, n, p) : 0;
-    for (int i = 0; i < out->n_products; i++)
-        out->products[i] =
-            (outline_product){p[i].name, p[i].count, p[i].m, p[i].n, p[i].k, p[i].turned};
-}
-
 static void add_params(outline_node *out, const graph *g, const node *n)
 {
     for (int i = 0; i < n->n_params && out->n_params < OUTLINE_PARAMS; i++) {
@@ -82,7 +72,7 @@ void outline_walk(const graph *g, outline_visit *visit, void *user)
                             .cols = g->values[n->outputs[0]].cols};
         describe(&out, g, n);
         add_inputs(&out, g, n);
-        add_products(&out, g, n);
+        if (n->op->products) out.n_products = n->op->products(g, n, out.products);
         add_params(&out, g, n);
         add_sites(&out, g, i);
         if (!visit(user, &out)) return;

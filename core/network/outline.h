@@ -7,16 +7,11 @@
 
 #include "core/base/catalog.h"
 #include "core/base/error.h"
+#include "core/base/product.h"
 
 #include <stddef.h>
 
-enum {
-    OUTLINE_INPUTS = 4,
-    OUTLINE_PARAMS = 8,
-    OUTLINE_SITES = 8,
-    OUTLINE_NUMBERS = 4,
-    OUTLINE_PRODUCTS = 2
-};
+enum { OUTLINE_INPUTS = 4, OUTLINE_PARAMS = 8, OUTLINE_SITES = 8, OUTLINE_NUMBERS = 4 };
 
 typedef struct outline_input {
     int node; /* number of the node that made it, counted from 0 */
@@ -36,14 +31,6 @@ typedef struct outline_number {
     double value;
 } outline_number;
 
-/* C [m, n] = A [m, k] op(B), so many times in a pass over a batch; turned: B is [n, k]. */
-typedef struct outline_product {
-    const char *name; /* qkv, wo, w1, w2, head, qk, pv */
-    double count;
-    int m, n, k;
-    bool turned;
-} outline_product;
-
 /* Texts are borrowed from the program. */
 typedef struct outline_node {
     int layer;         /* 0 before the blocks, 1..L, L+1 after them */
@@ -51,7 +38,7 @@ typedef struct outline_node {
     const char *what;  /* norm, activation, positions or gain; or NULL */
     const char *place; /* of a norm: where it stands, "attn.norm_in"; or NULL */
     int n_products;
-    outline_product products[OUTLINE_PRODUCTS]; /* matrix products of its forward pass */
+    matrix_product products[NODE_PRODUCTS]; /* of its forward pass over a batch */
     bool constants; /* numbers that are not learned take part: a bias on logits, factors of rows */
     bool frozen;    /* a norm that divides by constants */
     int cols;       /* features of what it makes */

@@ -484,14 +484,14 @@ static size_t scratch(const graph *g, const node *n)
 }
 
 /* Two products of full [T, T] matrices a head; masked ones are cut, which is not counted. */
-static int list_products(const graph *g, const node *n, op_product out[OP_PRODUCTS])
+static int list_products(const graph *g, const node *n, matrix_product out[NODE_PRODUCTS])
 {
     const value *q = &g->values[n->inputs[0]];
     const attention_args *how = n->own;
     const int length = q->rows, width = q->cols / how->heads;
     const double count = (double)g->batch * how->heads;
-    out[0] = (op_product){"qk", count, length, length, width, true};
-    out[1] = (op_product){"pv", count, length, width, length, false};
+    out[0] = (matrix_product){"qk", {"dq", "dk"}, count, length, length, width, true};
+    out[1] = (matrix_product){"pv", {"dp", "dv"}, count, length, width, length, false};
     return 2;
 }
 

@@ -150,15 +150,16 @@ static const char *product_name(const param *p)
     return names[p->matrix] ? names[p->matrix] : "head";
 }
 
-static int products(const graph *g, const node *n, op_product out[OP_PRODUCTS])
+static int products(const graph *g, const node *n, matrix_product out[NODE_PRODUCTS])
 {
     const value *x = &g->values[n->inputs[0]], *y = &g->values[n->outputs[0]];
-    out[0] = (op_product){.name = product_name(&g->params[n->params[0]]),
-                          .count = 1,
-                          .m = g->batch * x->rows,
-                          .n = y->cols,
-                          .k = x->cols,
-                          .turned = true};
+    out[0] = (matrix_product){.name = product_name(&g->params[n->params[0]]),
+                              .grads = {"dx", "dw"},
+                              .count = 1,
+                              .m = g->batch * x->rows,
+                              .n = y->cols,
+                              .k = x->cols,
+                              .turned = true};
     return 1;
 }
 

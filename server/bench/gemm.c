@@ -23,7 +23,7 @@ double bench_gemm_flops(const bench_gemm *g)
 
 /* The same product of another block is one more of it. */
 static void
-add(bench_gemm *g, const outline_product *p, const char *pass, const int mnk[3], const char *op)
+add(bench_gemm *g, const matrix_product *p, const char *pass, const int mnk[3], const char *op)
 {
     for (int i = 0; i < g->n; i++) {
         bench_product *b = &g->products[i];
@@ -50,18 +50,11 @@ static bool add_node(void *user, const outline_node *node)
 {
     bench_gemm *g = user;
     for (int i = 0; i < node->n_products; i++) {
-        const outline_product *p = &node->products[i];
+        const matrix_product *p = &node->products[i];
         const int m = p->m, n = p->n, k = p->k;
-        const bool is_linear = strcmp(p->name, "qk") != 0 && strcmp(p->name, "pv") != 0;
-        const char *a = is_linear   ? "dx"
-                        : p->turned ? "dq"
-                                    : "dp",
-                   *b = is_linear   ? "dw"
-                        : p->turned ? "dk"
-                                    : "dv";
         add(g, p, "fwd", (int[]){m, n, k}, p->turned ? "NT" : "NN");
-        add(g, p, a, (int[]){m, k, n}, p->turned ? "NN" : "NT");
-        add(g, p, b, p->turned ? (int[]){n, k, m} : (int[]){k, n, m}, "TN");
+        add(g, p, p->grads[0], (int[]){m, k, n}, p->turned ? "NN" : "NT");
+        add(g, p, p->grads[1], p->turned ? (int[]){n, k, m} : (int[]){k, n, m}, "TN");
     }
     return true;
 }

@@ -1,5 +1,5 @@
-/* The matrix products of one forward and backward pass, as the ops of the graph list them, and how fast the matrix library computes
- * each of them on its own: the bound that a pass is compared with.
+/* The matrix products of one forward and backward pass, as the ops of the graph list them, and how
+ * fast the matrix library computes each of them on its own: the bound that a pass is compared with.
  *
  * Products as a framework makes them: q, k, v in one, gate and up in one; attention per sequence
  * and head on full T x T matrices, also where half of it is masked, so a causal pass may do less.
