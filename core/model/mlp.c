@@ -1,6 +1,5 @@
 /* A stack of dense layers: what a network is without anything that mixes tokens. On vectors (gaussian
  * inputs) each row is a sample; on tokens each place sees itself alone. */
-#include "core/activation/activation.h"
 #include "core/model/model.h"
 #include "core/model/stack.h"
 #include "core/network/slot.h"

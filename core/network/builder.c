@@ -290,24 +290,15 @@ const branch branch_attention = {.build = builder_attention,
                                  .site = SITE_attn_branch,
                                  .gain = "attn.branch_gain"};
 
-const branch branch_mlp = {.is_mlp = true,
-                           .build = builder_mlp,
-                           .in = SLOT_MLP_IN,
-                           .out = SLOT_MLP_OUT,
-                           .post = SLOT_MLP_POST,
-                           .beside = SLOT_MLP_Y,
-                           .site = SITE_mlp_branch,
-                           .gain = "mlp.branch_gain"};
+/* Where the norms of an MLP sit, whatever it is made of. */
+#define AN_MLP                                                                                     \
+    .is_mlp = true, .in = SLOT_MLP_IN, .out = SLOT_MLP_OUT, .post = SLOT_MLP_POST,                 \
+    .beside = SLOT_MLP_Y, .site = SITE_mlp_branch, .gain = "mlp.branch_gain"
 
-const branch branch_layer = {.is_mlp = true,
-                             .one_matrix = true,
-                             .build = builder_layer,
-                             .in = SLOT_MLP_IN,
-                             .out = SLOT_MLP_OUT,
-                             .post = SLOT_MLP_POST,
-                             .beside = SLOT_MLP_Y,
-                             .site = SITE_mlp_branch,
-                             .gain = "mlp.branch_gain"};
+const branch branch_mlp = {AN_MLP, .build = builder_mlp};
+
+const branch branch_layer = {AN_MLP, .one_matrix = true, .build = builder_layer};
+#undef AN_MLP
 
 /* --- sums ------------------------------------------------------------------------------------- */
 

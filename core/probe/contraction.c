@@ -58,12 +58,6 @@ static void finish(void *own, const graph *g, int tap_index, bool with_grads, me
     contraction_finish(&sums[0], out);
 }
 
-static bool applies(const graph *g, const tap *t, metric m, bool with_grads)
-{
-    (void)m, (void)with_grads;
-    return reads(g, t) != 0;
-}
-
 static double flops(const graph *g, const tap *t)
 {
     const double length = g->seq_len, heads = g->values[t->value].rows / length;
@@ -78,7 +72,6 @@ const gauge gauge_contraction = {
     .layout = layout,
     .value = value_made,
     .finish = finish,
-    .applies = applies,
     .flops = flops,
     .weight = 6,
 };

@@ -96,7 +96,7 @@ typedef struct gauge {
     /* Merges the sequences of a tap and fills its own metrics, once per pass, taps in order. */
     void (*finish)(void *state, const graph *g, int tap_index, bool with_grads, metric_value out[]);
 
-    /* Has this tap a row with metric m? */
+    /* Has this tap a row with metric m? NULL: where it reads the tap, it has all of them. */
     bool (*applies)(const graph *g, const tap *t, metric m, bool with_grads);
     bool first_name_only; /* no rows where the value is told under a second name */
     void (*param)(const gauge_run *r, int p, gauge_emit *emit, void *user);

@@ -87,12 +87,6 @@ static void finish(void *own, const graph *g, int tap_index, bool with_grads, me
     out[METRIC_attn_sink_max] = value_of(isnan(all) ? all : most);
 }
 
-static bool applies(const graph *g, const tap *t, metric m, bool with_grads)
-{
-    (void)m, (void)with_grads;
-    return reads(g, t) != 0;
-}
-
 /* One entry of each row, as far apart as rows are. */
 static double flops(const graph *g, const tap *t)
 {
@@ -104,7 +98,6 @@ const gauge gauge_sink = {
     .layout = layout,
     .value = value_made,
     .finish = finish,
-    .applies = applies,
     .flops = flops,
     .weight = 6,
 };

@@ -49,7 +49,8 @@ static void on_extra(void *user, int layer, site where, metric m, metric_value v
 static bool applies(const graph *g, const tap *t, bool with_grads, int m)
 {
     const gauge *own = gauge_table[metric_group_of((metric)m)];
-    return own->applies && own->applies(g, t, (metric)m, with_grads);
+    if (!own->applies) return own->reads && own->reads(g, t);
+    return own->applies(g, t, (metric)m, with_grads);
 }
 
 static bool first_name_only(int m)

@@ -95,6 +95,12 @@ static void centre(double *k, const double *mu, const tokens *t)
         }
 }
 
+/* What a norm of rows with these factors makes of their means. */
+static void scale_means(const norm_step *s, double *mu, const double *r, const tokens *t)
+{
+    for (int i = 0; i < t->n; i++) mu[i] = s->centres ? 0 : mu[i] * r[i];
+}
+
 void norm_forward(const norm_step *s,
                   double *k,
                   double *mu,
@@ -115,16 +121,15 @@ void norm_forward(const norm_step *s,
     row_factors(s, k, mu, t, r);
     if (mu && s->centres) centre(k, mu, t);
     scale_rows(k, r, t);
-    for (int i = 0; mu && i < n; i++) mu[i] = s->centres ? 0 : mu[i] * r[i];
+    if (mu) scale_means(s, mu, r, t);
 }
 
-/* What a norm of rows makes of their means. */
 static void norm_means(const norm_step *s, const double *k, double *mu, const tokens *t)
 {
     double r[TOKENS_MAX];
     if (s->kind == STEP_NONE) return;
     row_factors(s, k, mu, t, r);
-    for (int i = 0; i < t->n; i++) mu[i] = s->centres ? 0 : mu[i] * r[i];
+    scale_means(s, mu, r, t);
 }
 
 void norm_backward(const norm_step *s,

@@ -418,11 +418,11 @@ static void walk_all(walk *w, const theory_data *data)
     size_t halves = has_halves(spec) ? 2 : 1;
     /* attention to the raw stream and nothing else: one run differs from the next by more than is
      * known of it */
-    const bool alone = law_of_stream(spec) == LAW_residual_growth && !slot_mlp(spec);
+    w->stream_law = law_of_stream(spec);
+    const bool alone = w->stream_law == LAW_residual_growth && !slot_mlp(spec);
     w->parameters = wants_parameters(spec) && !alone;
     setting_init(&w->s, spec, most_groups(spec), halves > 1,
                  w->kernels + halves * kernel_doubles(groups_of(spec)));
-    w->stream_law = law_of_stream(spec);
     for (int i = 0; i < w->each * w->every; i++) {
         kept *of = &w->kept[i];
         trace_place(&of->made, of->k + walk_each(w), &w->s.tokens);

@@ -2,12 +2,11 @@
 
 #include "server/job/field.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static bool has_use(const job_run *r, const field *f)
 {
-    return !f->use || engine_f32.uses(&r->spec) & f->use;
+    return field_means(f, engine_f32.uses(&r->spec));
 }
 
 /* Is the run another than the first by this field? */
@@ -28,8 +27,8 @@ void job_differs(json_out *o, const job *j)
         bool differs = false;
         for (int i = 1; i < j->n_runs && f->size && !differs; i++) differs = is_other(j, i, id);
         if (!differs) continue;
-        char pointer[FIELD_PATH + 2];
-        snprintf(pointer, sizeof pointer, *f->group ? "/%s/%s" : "%s/%s", f->group, f->name);
+        char pointer[FIELD_POINTER];
+        field_pointer(pointer, f);
         json_string(o, pointer);
     }
     json_end(o);

@@ -65,6 +65,11 @@ void field_path(char out[FIELD_PATH], const field *f)
     snprintf(out, FIELD_PATH, "%s%s%s", f->group, *f->group ? "." : "", f->name);
 }
 
+void field_pointer(char out[FIELD_POINTER], const field *f)
+{
+    snprintf(out, FIELD_POINTER, "/%s%s%s", f->group, *f->group ? "/" : "", f->name);
+}
+
 /* --- its kind --------------------------------------------------------------------------------- */
 
 bool field_sweepable(const field *f)

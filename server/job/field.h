@@ -77,6 +77,9 @@ static inline bool field_omitted(const field *f, use_set uses)
 /* "model.d_model" in out (at least FIELD_PATH bytes). */
 enum { FIELD_PATH = 48 };
 void field_path(char out[FIELD_PATH], const field *f);
+/* The same as a JSON Pointer: "/model/d_model". */
+enum { FIELD_POINTER = FIELD_PATH + 2 };
+void field_pointer(char out[FIELD_POINTER], const field *f);
 
 /* "integers 1 to 65536", "relu, gelu, …": what a value may be, for messages. depth_max:
  * limits.depth or 0. Always terminated, cut with an ellipsis. */

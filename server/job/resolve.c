@@ -109,6 +109,8 @@ static err_code set_default(run_spec *out, const field *f, error *err)
     return k->set_default ? k->set_default((char *)out + f->offset, f, err) : ERR_OK;
 }
 
+static const bool nothing[FIELD_COUNT]; /* given */
+
 /* Rules not applied: what has one is zero. */
 static err_code fixed_defaults(run_spec *out, int family, error *err)
 {
@@ -123,18 +125,17 @@ static err_code fixed_defaults(run_spec *out, int family, error *err)
 
 err_code resolve_defaults(run_spec *out, int family, error *err)
 {
-    static const bool none[FIELD_COUNT];
     err_code code = fixed_defaults(out, family, err);
-    if (!code) apply_rules(out, none);
+    if (!code) apply_rules(out, nothing);
     return code;
 }
 
 static err_code refuse_unused(const field *f, const run_spec *s, error *err)
 {
-    char pointer[FIELD_PATH + 2];
+    char pointer[FIELD_POINTER];
     json_out value = {0};
     kind_table[f->type]->write(&value, f, s);
-    snprintf(pointer, sizeof pointer, "/%s/%s", f->group, f->name);
+    field_pointer(pointer, f);
     err_code code = error_set(err, ERR_COMBINATION, pointer, "%s is %.*s; %s needs %s", f->name,
                               REFUSED_VALUE, value.text ? value.text : "", f->name, field_needs(f));
     json_deinit(&value);
@@ -149,7 +150,8 @@ static err_code drop_unused(run_spec *s, const draft *d, error *err)
     run_spec fixed, ruled;
     use_set uses = engine_f32.uses(s);
     err_code code = fixed_defaults(&fixed, s->model.family, err);
-    if (!code) code = resolve_defaults(&ruled, s->model.family, err);
+    ruled = fixed;
+    apply_rules(&ruled, nothing);
     for (int i = 0; i < FIELD_COUNT && !code; i++) {
         const field *f = &field_table[i];
         const run_spec *defaults = field_omitted(f, uses) ? &ruled : &fixed;
@@ -176,8 +178,8 @@ static err_code drop_names(run_spec *s, const draft *d, int id, error *err)
         if (!selected[i] || !needs || uses & needs) continue;
         selected[i] = false;
         if (!d->given[id]) continue;
-        char pointer[FIELD_PATH + 2];
-        snprintf(pointer, sizeof pointer, "/%s/%s", f->group, f->name);
+        char pointer[FIELD_POINTER];
+        field_pointer(pointer, f);
         return error_set(err, ERR_COMBINATION, pointer, "%s needs %s", r->rows[i]->name,
                          use_text(needs));
     }

@@ -18,11 +18,6 @@ function choose(theme) {
   } catch { /* storage may be off: the choice lasts as long as the page */ }
 }
 
-export function isDark() {
-  const theme = chosen();
-  return theme === 'auto' ? matchMedia('(prefers-color-scheme: dark)').matches : theme === 'dark';
-}
-
 /* The button walks auto -> light -> dark; onChange is called after each change of colours. */
 export function mountTheme(button, onChange) {
   const show = () => {
