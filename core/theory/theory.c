@@ -115,6 +115,8 @@ static void grow_mapped(walk *w, const sublayer *s, double share, const trace *t
     double units = (2 * grads + reads * (1 + 2 * grads)) / s->hidden,
            last = s->one_matrix ? 0 : 2 * grads / s->width;
     w->error += share * share * (units + last);
+    if (walk_adds(s))
+        w->error += 2 * share / s->width; /* the stream's gradient with the branch's */
     /* E 1/q > 1/E q in norms of what an activation leaves */
     if (s->inner.kind == STEP_ROW ||
         (s->one_matrix && (s->out.kind == STEP_ROW || s->post.kind == STEP_ROW)))
@@ -254,6 +256,8 @@ static reason finish(walk *w, const theory_data *data)
     else
         tell_reason(w, METRIC_loss, LAW_uniform_loss, REASON_NO_LAW);
     if (!seed.shape_known) return seed.reason;
+    /* the mean over features that layers add to a raw stream carries a gradient that no kernel has */
+    if (setting_one_matrix(spec) && w->stream_law == LAW_residual_growth) return REASON_NO_LAW;
     fill_seed(w, w->grad, &seed.at);
     fill_seed(w, w->past, &seed.past);
     add_along(w, w->past, seed.along, w->x.k);

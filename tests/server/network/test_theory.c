@@ -192,6 +192,8 @@ END_TEST
 
 /* Stacks of dense layers: chains and residual sums, norms before and behind the activation. */
 static const char *const layers[] = {
+    "\"model\":{\"preset\":\"mlp\",\"activation\":\"relu\"},\"strategy\":{\"placement\":\"none\","
+    "\"residual_scale\":0.3}",
     "\"model\":{\"preset\":\"mlp\",\"activation\":\"selu\"},\"init\":\"lecun\"",
     "\"model\":{\"preset\":\"mlp\",\"activation\":\"selu\",\"alpha_dropout\":0.3},\"init\":"
     "\"lecun\"",
