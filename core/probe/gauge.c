@@ -48,6 +48,13 @@ bool gauge_compares_layers(const run_spec *spec)
     return any;
 }
 
+bool gauge_applies(const graph *g, const tap *t, metric m, bool with_grads)
+{
+    const gauge *own = gauge_table[metric_group_of(m)];
+    if (own->applies) return own->applies(g, t, m, with_grads);
+    return own->reads && own->reads(g, t);
+}
+
 void gauge_visible(const look *l, size_t r, size_t *begin, size_t *end)
 {
     const size_t length = (size_t)l->g->seq_len;

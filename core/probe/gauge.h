@@ -122,6 +122,8 @@ unsigned gauge_needs(const run_spec *spec, bool groups[GROUP_COUNT]);
 bool gauge_wanted(const run_spec *spec, metric_group k);
 int gauge_count_wanted(const run_spec *spec, metric_group k);
 bool gauge_compares_layers(const run_spec *spec);
+/* Has this tap a row with metric m? */
+bool gauge_applies(const graph *g, const tap *t, metric m, bool with_grads);
 
 /* Entries of a value of one sequence. */
 static inline double gauge_entries(const graph *g, const tap *t)

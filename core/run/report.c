@@ -46,13 +46,6 @@ static void on_extra(void *user, int layer, site where, metric m, metric_value v
     on_row(user, layer, where, NULL, m, v);
 }
 
-static bool applies(const graph *g, const tap *t, bool with_grads, int m)
-{
-    const gauge *own = gauge_table[metric_group_of((metric)m)];
-    if (!own->applies) return own->reads && own->reads(g, t);
-    return own->applies(g, t, (metric)m, with_grads);
-}
-
 static bool first_name_only(int m)
 {
     return gauge_table[metric_group_of((metric)m)]->first_name_only;
@@ -86,11 +79,12 @@ static void
 write_tap(const session *s, const tap *t, bool with_grads, const metric_value *v, writer *w)
 {
     for (int m = 0; m < METRIC_COUNT; m++) {
-        if (!w->wanted[m] || !applies(&s->g, t, with_grads, m)) continue;
+        if (!w->wanted[m] || !gauge_applies(&s->g, t, (metric)m, with_grads)) continue;
         write_row(w, t->layer, t->site, NULL, (metric)m, v[m]);
     }
     for (int m = 0; m < METRIC_COUNT && t->also_layer != NONE; m++) {
-        if (!w->wanted[m] || first_name_only(m) || !applies(&s->g, t, with_grads, m)) continue;
+        if (!w->wanted[m] || first_name_only(m) || !gauge_applies(&s->g, t, (metric)m, with_grads))
+            continue;
         write_row(w, t->also_layer, t->also_site, NULL, (metric)m, v[m]);
     }
 }
@@ -166,7 +160,7 @@ static uint64_t tap_rows(const session *s, const tap *t)
 {
     uint64_t rows = 0;
     for (int m = 0; m < METRIC_COUNT; m++) {
-        if (!s->spec->measure.metrics[m] || !applies(&s->g, t, true, m)) continue;
+        if (!s->spec->measure.metrics[m] || !gauge_applies(&s->g, t, (metric)m, true)) continue;
         rows += t->also_layer == NONE || first_name_only(m) ? 1 : 2;
     }
     return rows;

@@ -156,7 +156,7 @@ START_TEST(test_it_looks_at_probabilities_alone)
     k.t.site = (site)_i;
     const bool pairs = site_role_of((site)_i) == ROLE_pairs;
     const gauge *sink = gauge_table[GROUP_sink];
-    ck_assert(sink->applies(&k.g, &k.t, METRIC_attn_sink_mean, false) == pairs);
+    ck_assert(gauge_applies(&k.g, &k.t, METRIC_attn_sink_mean, false) == pairs);
     ck_assert((sink->reads(&k.g, &k.t) == GAUGE_VALUE) == pairs);
     ck_assert_double_eq(sink->flops(&k.g, &k.t), pairs ? 4.0 * HEADS * MOST : 0);
 }
